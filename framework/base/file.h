@@ -1,0 +1,40 @@
+// Files: whole reads, atomic writes, paths. All paths are UTF-8; nothing here changes the working
+// directory.
+#ifndef RUNEXP_BASE_FILE_H
+#define RUNEXP_BASE_FILE_H
+
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+// Reads a whole file into memory owned by a; adds a final '\0' not counted in *length.
+status file_read(const char *path, arena *a, char **bytes, size_t *length, error *err);
+
+// Replaces path by the given bytes: written beside it, synced, renamed over it. On failure the old file is
+// intact and the temporary one removed.
+status file_write(const char *path, const char *bytes, size_t length, error *err);
+
+// Syncs temporary_path, renames it over path and syncs the folder: the second half of an atomic write whose
+// first half something else (HDF5) did. On failure the old file is intact and the temporary one removed.
+status file_commit(const char *temporary_path, const char *path, error *err);
+
+bool file_exists(const char *path); // a file or folder
+bool file_is_folder(const char *path);
+
+// Creates a folder and its missing parents; existing ones are fine.
+status folder_create(const char *path, error *err);
+
+// Creates the last folder of path exclusively: *created is false when it already existed.
+status folder_create_exclusive(const char *path, bool *created, error *err);
+
+// folder + "/" + name, or name alone when it is absolute or folder is empty or ".".
+char *path_join(arena *a, const char *folder, const char *name);
+
+// The folder of a path ("." when it has none), and the path made absolute without touching the file
+// system's links.
+char *path_folder(arena *a, const char *path);
+char *path_absolute(arena *a, const char *path);
+
+#endif

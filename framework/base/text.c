@@ -1,0 +1,200 @@
+#include "base/text.h"
+
+#include "base/memory.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void reserve(text *t, size_t more) {
+    if (t->length + more + 1 <= t->capacity) return;
+    t->capacity = (t->length + more + 1) * 2;
+    t->bytes = memory_resize(t->bytes, t->capacity);
+}
+
+void text_add(text *t, const char *format, ...) {
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    reserve(t, (size_t)length);
+    vsnprintf(t->bytes + t->length, (size_t)length + 1, format, again);
+    va_end(again);
+    t->length += (size_t)length;
+}
+
+void text_add_bytes(text *t, const char *bytes, size_t count) {
+    reserve(t, count);
+    if (count) memcpy(t->bytes + t->length, bytes, count);
+    t->length += count;
+    t->bytes[t->length] = '\0';
+}
+
+void text_clear(text *t) {
+    t->length = 0;
+    if (t->bytes) t->bytes[0] = '\0';
+}
+
+void text_free(text *t) {
+    free(t->bytes);
+    *t = (text){0};
+}
+
+// Whether s is a decimal number: [+-] digits [. digits] [e [+-] digits], with at least one digit in the
+// mantissa.
+static bool is_decimal(const char *s) {
+    if (*s == '+' || *s == '-') s++;
+    int digits = 0;
+    while (isdigit((unsigned char)*s)) s++, digits++;
+    if (*s == '.') {
+        s++;
+        while (isdigit((unsigned char)*s)) s++, digits++;
+    }
+    if (digits == 0) return false;
+    if (*s == 'e' || *s == 'E') {
+        s++;
+        if (*s == '+' || *s == '-') s++;
+        if (!isdigit((unsigned char)*s)) return false;
+        while (isdigit((unsigned char)*s)) s++;
+    }
+    return *s == '\0';
+}
+
+bool text_to_real(const char *s, double *value) {
+    if (!is_decimal(s)) return false;
+    double number = strtod(s, NULL);
+    if (!isfinite(number)) return false;
+    *value = number;
+    return true;
+}
+
+bool text_to_int(const char *s, int64_t *value) {
+    if (!is_decimal(s)) return false;
+    if (strpbrk(s, ".eE")) {
+        double number = strtod(s, NULL);
+        if (fabs(number) > 9007199254740992.0 || number != floor(number)) return false;
+        *value = (int64_t)number;
+        return true;
+    }
+    errno = 0;
+    long long number = strtoll(s, NULL, 10);
+    if (errno) return false;
+    *value = number;
+    return true;
+}
+
+char *text_from_real(double value, char *buffer, size_t size) {
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(buffer, size, "%.*g", digits, value);
+        if (strtod(buffer, NULL) == value) break;
+    }
+    if (!strpbrk(buffer, ".en")) strncat(buffer, ".0", size - strlen(buffer) - 1);
+    return buffer;
+}
+
+int utf8_decode(const char *s, size_t count, uint32_t *code_point) {
+    const unsigned char *b = (const unsigned char *)s;
+    if (count == 0) return 0;
+    if (b[0] < 0x80) {
+        *code_point = b[0];
+        return 1;
+    }
+    int length = b[0] >= 0xF0 ? 4 : b[0] >= 0xE0 ? 3 : b[0] >= 0xC0 ? 2 : 0;
+    if (length == 0 || b[0] > 0xF4 || count < (size_t)length) return 0;
+    uint32_t value = b[0] & (0xFFu >> (length + 1));
+    for (int i = 1; i < length; i++) {
+        if ((b[i] & 0xC0) != 0x80) return 0;
+        value = value << 6 | (b[i] & 0x3F);
+    }
+    static const uint32_t smallest[5] = {0, 0, 0x80, 0x800, 0x10000};
+    if (value < smallest[length] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF)) return 0;
+    *code_point = value;
+    return length;
+}
+
+int utf8_encode(uint32_t c, char *buffer) {
+    if (c < 0x80) {
+        buffer[0] = (char)c;
+        return 1;
+    }
+    int length = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    static const unsigned char lead[5] = {0, 0, 0xC0, 0xE0, 0xF0};
+    for (int i = length - 1; i > 0; i--, c >>= 6) buffer[i] = (char)(0x80 | (c & 0x3F));
+    buffer[0] = (char)(lead[length] | c);
+    return length;
+}
+
+int utf8_width(const char *s) {
+    int width = 0;
+    for (; *s; s++) width += ((unsigned char)*s & 0xC0) != 0x80;
+    return width;
+}
+
+// Optimal string alignment distance: insertions, deletions, substitutions, swaps of neighbours.
+static int edit_distance(const char *a, const char *b) {
+    enum { LONGEST = 64 };
+    int n = (int)strlen(a), m = (int)strlen(b);
+    if (n >= LONGEST || m >= LONGEST) return LONGEST;
+    int d[LONGEST][LONGEST];
+    for (int i = 0; i <= n; i++) d[i][0] = i;
+    for (int j = 0; j <= m; j++) d[0][j] = j;
+    for (int i = 1; i <= n; i++)
+        for (int j = 1; j <= m; j++) {
+            int same = tolower((unsigned char)a[i - 1]) == tolower((unsigned char)b[j - 1]);
+            int best = d[i - 1][j - 1] + !same;
+            if (d[i - 1][j] + 1 < best) best = d[i - 1][j] + 1;
+            if (d[i][j - 1] + 1 < best) best = d[i][j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                d[i - 2][j - 2] + 1 < best)
+                best = d[i - 2][j - 2] + 1;
+            d[i][j] = best;
+        }
+    return d[n][m];
+}
+
+const char *nearest_name(const char *word, const char *const *candidates) {
+    const char *nearest = NULL;
+    int length = (int)strlen(word), best = length <= 3 ? 1 : length <= 6 ? 2 : length / 3;
+    for (; *candidates; candidates++) {
+        int distance = edit_distance(word, *candidates);
+        // A word that begins a name ("warmup" for "warmup_steps") is near as well.
+        if (length >= 4 && strncmp(word, *candidates, (size_t)length) == 0 && distance > 2) distance = 2;
+        if (distance <= best && (!nearest || distance < best)) {
+            best = distance;
+            nearest = *candidates;
+        }
+    }
+    return nearest;
+}
+
+char *text_count(double count, char *buffer, size_t size) {
+    static const char *const units[] = {"", " K", " M", " G", " T"};
+    int unit = 0;
+    while (count >= 999.5 && unit < 4) count /= 1000, unit++;
+    snprintf(buffer, size, unit == 0 ? "%.0f%s" : "%.3g%s", count, units[unit]);
+    return buffer;
+}
+
+char *text_bytes(double bytes, char *buffer, size_t size) {
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    int unit = 0;
+    while (bytes >= 1023.5 && unit < 4) bytes /= 1024, unit++;
+    snprintf(buffer, size, unit == 0 ? "%.0f %s" : "%.1f %s", bytes, units[unit]);
+    return buffer;
+}
+
+char *text_duration(double seconds, char *buffer, size_t size) {
+    long whole = (long)(seconds + 0.5);
+    if (seconds < 60)
+        snprintf(buffer, size, "%.1f s", seconds);
+    else if (whole < 3600)
+        snprintf(buffer, size, "%ld min %02ld s", whole / 60, whole % 60);
+    else
+        snprintf(buffer, size, "%ld h %02ld min", whole / 3600, whole % 3600 / 60);
+    return buffer;
+}

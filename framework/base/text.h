@@ -1,0 +1,52 @@
+// Text: growing strings, strict numbers, UTF-8, nearest names.
+#ifndef RUNEXP_BASE_TEXT_H
+#define RUNEXP_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// A growing string. Start with {0}; text is NULL until something is added, then always terminated. Free
+// with text_free.
+typedef struct text {
+    char *bytes;
+    size_t length, capacity;
+} text;
+
+void text_add(text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_add_bytes(text *t, const char *bytes, size_t count);
+void text_clear(text *t); // keeps the memory
+void text_free(text *t);
+
+// Strict conversions of a whole string: no surrounding blanks, no trailing characters, no overflow, no
+// hexadecimal, no "inf" or "nan" (text_to_real). Return false and leave *value alone when the text is not
+// such a number. Integers may be written with exponents when exact ("1e6").
+bool text_to_real(const char *s, double *value);
+bool text_to_int(const char *s, int64_t *value);
+
+// The shortest decimal text that reads back as the same double, in buffer (32 bytes suffice); always has a
+// point or exponent ("0.001", "1e-05", "3.0"). Returns buffer.
+char *text_from_real(double value, char *buffer, size_t size);
+
+// Decodes one UTF-8 sequence at s (count bytes left). Returns its length and sets *code_point; returns 0
+// for an invalid sequence (overlong, surrogate, above U+10FFFF, cut short) and for count 0.
+int utf8_decode(const char *s, size_t count, uint32_t *code_point);
+
+// Encodes a code point into buffer (at least 4 bytes); returns the length.
+int utf8_encode(uint32_t code_point, char *buffer);
+
+// Number of terminal columns of a UTF-8 string, one per code point.
+int utf8_width(const char *s);
+
+// The name among candidates (NULL-terminated) nearest to word by edit distance with transpositions, or NULL
+// when none is near enough to be a likely slip of the keyboard.
+const char *nearest_name(const char *word, const char *const *candidates);
+
+// "1.23 M" style for counts and "12.3 MiB" for bytes; buffer of 32 bytes suffices. Return buffer.
+char *text_count(double count, char *buffer, size_t size);
+char *text_bytes(double bytes, char *buffer, size_t size);
+
+// A duration such as "0.8 s", "2 min 05 s", "3 h 12 min".
+char *text_duration(double seconds, char *buffer, size_t size);
+
+#endif

@@ -1,0 +1,97 @@
+// Components and their settings: the one declaration from which parsing, checks, messages, defaults,
+// `show`, `describe` and the JSON Schema are made.
+//
+// A component (a layer, an optimizer, a schedule, a tokenizer, a section of the experiment file, ...) is
+// one static struct whose first member is a `component`. Its settings live in a plain C struct; each row of
+// its option table says the key, the type, where in that struct the value goes, the default, the range, and
+// a line of documentation.
+#ifndef RUNEXP_CONFIG_COMPONENT_H
+#define RUNEXP_CONFIG_COMPONENT_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum option_type {
+    OPTION_BOOL,      // bool                       true | false
+    OPTION_INT,       // int64_t                    within [min, max]
+    OPTION_REAL,      // double                     within [min, max], ends excluded by OPTION_ABOVE_MIN /
+                      // OPTION_BELOW_MAX
+    OPTION_STRING,    // const char *               NULL when there is no default and none was given
+    OPTION_PATH,      // const char *               absolute; written relative to the file it stands in
+    OPTION_CHOICE,    // int                        index into choices[]
+    OPTION_REALS,     // real_list                  a list of numbers, each within the range;
+                      // min_count..max_count of them
+    OPTION_STRINGS,   // string_list                a string or a list of strings; min_count..max_count of
+                      // them
+    OPTION_SECTION,   // the section's settings struct, inline       a mapping read by `section`
+    OPTION_COMPONENT, // component_choice           {type: NAME, ...its settings} or NAME, out of `registry`
+    OPTION_COMPONENTS, // component_list             a list of NAME or {NAME: settings}, out of `registry`
+    OPTION_BRANCHES,   // component_branches         a list of such lists
+    OPTION_VARIABLES   // nothing                    free names for ${...}; each must be used
+} option_type;
+
+enum { OPTION_ABOVE_MIN = 1, OPTION_BELOW_MAX = 2, OPTION_REQUIRED = 4, OPTION_NO_DEFAULT = 8 };
+
+typedef struct component component;
+
+typedef struct option {
+    const char *key;
+    option_type type;
+    size_t offset; // offsetof(settings struct, member)
+    const char
+        *fallback;   // the default as a user would write it ("6.0e-4", "[0.9, 0.95]", "${model.dropout}")
+    double min, max; // both 0: no range
+    int flags;
+    const char *const *choices;       // OPTION_CHOICE: NULL-terminated
+    const component *const *registry; // OPTION_COMPONENT(S), OPTION_BRANCHES: NULL-terminated
+    const component *section;         // OPTION_SECTION
+    int min_count, max_count;         // lists; max_count 0: any number
+    const char *unit;                 // "steps", "tokens", ...; may be NULL
+    const char *doc;                  // one line, no final full stop
+} option;
+
+struct component {
+    const char *name;
+    const char *kind;      // "layer", "optimizer", "schedule", "tokenizer", "section", ...
+    const char *summary;   // one line, no final full stop
+    const char *paper;     // where it comes from ("arXiv 1706.03762"); may be NULL
+    const char *details;   // a paragraph or two for `describe`; may be NULL
+    const char *example;   // a YAML fragment for `describe`; may be NULL
+    const option *options; // ends with a row whose key is NULL
+    size_t settings_size;
+};
+
+typedef struct real_list {
+    double *values;
+    int count;
+} real_list;
+
+typedef struct string_list {
+    const char **values;
+    int count;
+} string_list;
+
+// A chosen component: its declaration, its settings (of about->settings_size bytes; every OPTION_ member
+// filled) and where it stands in the file. node is the mapping it was read from, for problem_at_key
+// (config/problems.h).
+typedef struct component_choice {
+    const component *about;
+    void *settings;
+    place where;
+    const struct node *node;
+} component_choice;
+
+typedef struct component_list {
+    component_choice *items;
+    int count;
+} component_list;
+
+typedef struct component_branches {
+    component_list *lists;
+    int count;
+} component_branches;
+
+#endif

@@ -1,0 +1,159 @@
+// The graph: tensors, operators in the order in which they run, and the plan that gives every tensor its
+// place.
+//
+// A graph is built once (graph/ops.h appends operators), finished once (gradients and memory are planned),
+// then run any number of times without allocating. Shapes never change.
+//
+// Backward pass: operator k's gradient step runs at time 2n-1-k. graph_finish walks the operators in
+// reverse and gives each input that leads to a parameter a gradient tensor; the first operator to reach it
+// overwrites it, later ones add. An operator kind says which of its inputs and outputs its gradient step
+// reads (`saves`); everything else is released as soon as the forward pass has used it.
+#ifndef RUNEXP_GRAPH_GRAPH_H
+#define RUNEXP_GRAPH_GRAPH_H
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/real.h"
+#include "base/rng.h"
+#include "graph/parameters.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { OP_MAX_INPUTS = 8, OP_MAX_OUTPUTS = 4 };
+
+typedef enum graph_mode {
+    GRAPH_TRAIN, // batch x time tokens at once, gradients, dropout
+    GRAPH_EVAL,  // batch x time tokens at once, forward only
+    GRAPH_DECODE // the next `time` tokens of `batch` streams, with carried state
+} graph_mode;
+
+typedef enum tensor_kind {
+    TENSOR_TOKENS,     // int32: ids or targets; data is bound by the caller
+    TENSOR_PARAMETER,  // data in the parameter set
+    TENSOR_ACTIVATION, // placed by the plan
+    TENSOR_STATE       // carried from run to run of decoding graphs; owned by a state_set
+} tensor_kind;
+
+typedef struct graph graph;
+typedef struct op op;
+
+typedef struct tensor {
+    const char *name; // path of the layer that made it, for messages
+    tensor_kind kind;
+    int rank, shape[TENSOR_MAX_RANK];
+    size_t count;            // product of shape
+    real *data;              // NULL until graph_finish (tokens: see ids)
+    const int32_t *ids;      // TENSOR_TOKENS only
+    parameter *parameter;    // TENSOR_PARAMETER only
+    op *producer;            // NULL for tokens, parameters, state
+    struct tensor *gradient; // NULL when no gradient is wanted
+    // Plan: the half-open interval of times in which the bytes are alive, and their place.
+    struct tensor *shares; // the tensor whose bytes these are, or NULL
+    int born, dies;
+    size_t offset;
+    bool planned;
+} tensor;
+
+// What a run needs to know besides the tensors.
+typedef struct run_context {
+    uint64_t seed;
+    uint32_t step, micro;  // of the optimizer; they choose dropout masks
+    int position;          // decoding: how many tokens came before
+    double gradient_scale; // multiplies the gradient of the loss (1 / number of targets in the step)
+} run_context;
+
+typedef struct op_kind {
+    const char *name;
+    void (*forward)(const graph *g, const run_context *c, const op *o);
+    void (*backward)(const graph *g, const run_context *c,
+                     const op *o); // NULL: nothing to do or no gradient
+    // What backward reads: SAVES_INPUT(i), SAVES_OUTPUT(i), ored.
+    unsigned saves;
+    // Input whose gradient is the output's, unchanged (a residual); -1: none. Its bytes are then shared and
+    // backward must not write it; when they cannot be (it already has another gradient) graph_finish
+    // appends nothing and sets `add_passthrough`, and backward adds the output's gradient to the input's.
+    int passthrough;
+    double (*flops)(const op *o);                    // of one forward run; NULL: not worth counting
+    size_t (*workspace)(const op *o, bool backward); // bytes, NULL: none
+} op_kind;
+
+#define SAVES_INPUT(i) (1u << (i))
+#define SAVES_OUTPUT(i) (1u << (16 + (i)))
+
+struct op {
+    const op_kind *kind;
+    const char *path; // layer path, for timing and messages
+    tensor *in[OP_MAX_INPUTS], *out[OP_MAX_OUTPUTS];
+    int in_count, out_count;
+    void *settings; // the kind's own struct
+    unsigned adds;  // bit i: the gradient of in[i] is added to, not overwritten
+    bool add_passthrough;
+    uint32_t site; // dropout site number
+};
+
+typedef struct state_set
+    state_set; // carried state by name, shared by the decoding graphs of one stream set
+
+state_set *states_new(void);
+void states_free(state_set *s);
+void states_reset(state_set *s); // all zero: the beginning of a text
+size_t states_bytes(const state_set *s);
+
+struct graph {
+    arena *memory;
+    graph_mode mode;
+    int batch, time;
+    parameter_set *parameters;
+    state_set *states; // GRAPH_DECODE
+    op **ops;
+    int op_count, op_capacity;
+    tensor **tensors;
+    int tensor_count, tensor_capacity;
+    uint32_t sites;   // dropout sites so far
+    const char *path; // of the layer being built
+    void *plan_memory;
+    size_t plan_bytes; // activations and gradients
+    void *workspace;
+    size_t workspace_bytes;
+    bool finished;
+};
+
+graph *graph_new(graph_mode mode, int batch, int time, parameter_set *parameters, state_set *states);
+void graph_free(graph *g);
+
+// Building (used by graph/ops.c).
+tensor *graph_tensor(graph *g, tensor_kind kind, int rank, const int *shape);
+tensor *graph_parameter(graph *g, parameter *p);
+tensor *graph_state(graph *g, const char *name, int rank, const int *shape);
+op *graph_append(graph *g, const op_kind *kind, tensor *const *in, int in_count, tensor *out,
+                 void *settings);
+
+// Plans gradients (GRAPH_TRAIN) and memory, measures the workspace; with allocate also gets the memory.
+// keep (may be NULL, NULL-terminated) are tensors that must stay readable after the run (logits, losses).
+status graph_finish(graph *g, tensor *const *keep, bool allocate, error *err);
+
+void graph_forward(const graph *g, const run_context *c);
+void graph_backward(const graph *g, const run_context *c); // after graph_forward with the same context
+
+// Runs forward (and backward for GRAPH_TRAIN) again, looking at every result as soon as it is made. Returns
+// the tensor in which the first NaN or infinite value appeared, or NULL; *index is the element,
+// *is_gradient whether it is in the gradient of that tensor, *maker the operator.
+const tensor *graph_find_not_finite(const graph *g, const run_context *c, size_t *index, bool *is_gradient,
+                                    const op **maker);
+
+double graph_flops(const graph *g); // of one forward run
+
+// The stream of dropout masks of an operator in this run.
+static inline rng_stream op_dropout_stream(const run_context *c, const op *o) {
+    return (rng_stream){c->seed, RNG_DROPOUT, o->site, c->step, c->micro};
+}
+
+// Whether the gradient of input i is to be added to what is there: a parameter's is from the second
+// micro-batch on.
+static inline bool op_adds(const run_context *c, const op *o, int i) {
+    return (o->adds >> i & 1) || (o->in[i]->kind == TENSOR_PARAMETER && c->micro > 0);
+}
+
+#endif

@@ -1,0 +1,59 @@
+// The operators: what layers are composed of. Each appends one operator to the graph and returns its
+// output.
+//
+// Activations have shape (batch, time, width) unless said otherwise; operators that treat rows alike see
+// batch*time rows.
+#ifndef RUNEXP_GRAPH_OPS_H
+#define RUNEXP_GRAPH_OPS_H
+
+#include "graph/graph.h"
+#include "kernels/kernels.h"
+
+// Token embedding: ids (batch, time) -> scale * table[id] (+ positions[t]), table (vocabulary, width).
+// positions, (block_size, width), may be NULL; when decoding, the row is the number of tokens that came
+// before.
+tensor *op_embedding(graph *g, tensor *ids, tensor *table, double scale, tensor *positions);
+
+// x + sinusoidal positions (arXiv 1706.03762, section 3.5). block_size rows are tabulated.
+tensor *op_sinusoidal_positions(graph *g, tensor *x, int block_size);
+
+// act(x W^T + b): W (out, in), b (out) or NULL. x's last axis is `in`.
+tensor *op_linear(graph *g, tensor *x, tensor *weight, tensor *bias, activation act);
+
+// y = x + branch. When branch was made by the operator appended last, and that is a linear without
+// activation or a dropout, the sum is fused into it: branch must not be used afterwards.
+tensor *op_residual(graph *g, tensor *x, tensor *branch);
+
+tensor *op_add(graph *g, tensor *a, tensor *b);               // same shapes
+tensor *op_multiply(graph *g, tensor *a, tensor *b);          // same shapes
+tensor *op_concat(graph *g, tensor *const *parts, int count); // along the last axis
+
+tensor *op_activation(graph *g, tensor *x, activation act);
+// act(a) * u where x = (a | u) along the last axis: (.., 2F) -> (.., F)
+tensor *op_gated(graph *g, tensor *x, activation act);
+
+tensor *op_layernorm(graph *g, tensor *x, tensor *gamma, tensor *beta, double epsilon); // beta may be NULL
+tensor *op_rmsnorm(graph *g, tensor *x, tensor *gamma, double epsilon);
+
+// Dropout in GRAPH_TRAIN; returns x itself when p is 0 or in other modes.
+tensor *op_dropout(graph *g, tensor *x, double p);
+
+typedef struct attention_options {
+    int heads, kv_heads, head_size;
+    int window;     // 0: full causal
+    double dropout; // of the attention probabilities
+    int rope_dim;   // 0: no rotary positions
+    double rope_base;
+    tensor *q_gamma, *k_gamma; // RMSNorm of q and k over head_size, or NULL
+    int block_size;            // cache capacity when decoding without a window
+} attention_options;
+
+// Causal self-attention over qkv rows (q | k | v): (batch, time, (heads + 2 kv_heads) * head_size) ->
+// (batch, time, heads * head_size).
+tensor *op_attention(graph *g, tensor *qkv, const attention_options *options);
+
+// Softmax cross-entropy: logits (batch, time, vocabulary), targets (batch, time) with negative = ignored ->
+// losses (batch, time). In GRAPH_TRAIN the logits are overwritten by their gradient.
+tensor *op_cross_entropy(graph *g, tensor *logits, tensor *targets, double smoothing);
+
+#endif

@@ -1,0 +1,202 @@
+// Kernels: the inner loops over plain arrays. They know no graph and allocate nothing.
+//
+// Each kernel source is compiled once per instruction set (see kernels/isa.h); `kernels` is the table of
+// the chosen one. Matrices are row-major. Parallel kernels split work by shape, never by the number of
+// threads, so results do not depend on it. Those marked SERIAL never start threads: they are for use inside
+// parallel loops.
+#ifndef RUNEXP_KERNELS_KERNELS_H
+#define RUNEXP_KERNELS_KERNELS_H
+
+#include "base/error.h"
+#include "base/real.h"
+#include "base/rng.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum activation {
+    ACTIVATION_NONE,
+    ACTIVATION_GELU,      // x Phi(x), exact
+    ACTIVATION_GELU_TANH, // its tanh approximation
+    ACTIVATION_RELU,
+    ACTIVATION_RELU2, // max(x,0)^2
+    ACTIVATION_SILU,
+    ACTIVATION_TANH,
+    ACTIVATION_SIGMOID,
+    ACTIVATION_COUNT
+} activation;
+
+// What a matrix product does to its result before storing it, in this order:
+//   C = act( op(A) op(B) + bias ) + residual + beta * C
+// pre, when not NULL, receives op(A) op(B) + bias (before the activation), for the backward pass. NULL
+// members are left out.
+typedef struct gemm_epilogue {
+    const real *bias; // N values, added to every row
+    activation act;
+    real *pre;            // M x N, leading dimension ldc
+    const real *residual; // M x N, leading dimension ldc; may be C itself
+    bool accumulate;      // beta = 1, else 0 (C is then never read)
+} gemm_epilogue;
+
+// Dropout of a tensor: element e of stream `random` is dropped when its 32 bits are below p * 2^32;
+// kept values are scaled by 1/(1-p).
+typedef struct dropout_mask {
+    real p; // 0: no dropout, stream unused
+    rng_stream random;
+} dropout_mask;
+
+// Shape of causal self-attention. Rows of qkv hold q (heads*head_size), k (kv_heads*head_size), v (the
+// same).
+typedef struct attention_shape {
+    int batch, time, heads, kv_heads, head_size;
+    int window; // 0: full causal; else key j is visible to query i when i-window < j <= i
+    real scale; // of the scores, 1/sqrt(head_size) by default
+} attention_shape;
+
+typedef struct optimizer_update {
+    real lr, beta1, beta2, epsilon, weight_decay; // lr after schedule and group multiplier
+    real gradient_scale;           // clip factor / accumulation count: multiplies every gradient
+    real correction1, correction2; // 1 - beta1^t, 1 - beta2^t
+    real momentum, dampening;      // SGD
+    bool nesterov, first_step;
+} optimizer_update;
+
+typedef struct kernel_table {
+    const char *name; // "avx512", "avx2", "sse4", "plain"
+    int vector_bytes;
+
+    // --- matrix products
+    // ------------------------------------------------------------------------------------------- C (M x N)
+    // = epilogue(op(A) op(B)); op(A) is M x K: A is M x K (lda) or, transposed, K x M; op(B) is K x N.
+    // workspace: gemm_workspace() bytes, 64-byte aligned, shared by all threads.
+    void (*gemm)(bool transpose_a, bool transpose_b, int M, int N, int K, const real *A, int lda,
+                 const real *B, int ldb, real *C, int ldc, const gemm_epilogue *epilogue, void *workspace);
+    // SERIAL, no epilogue but scale and accumulate: C = alpha op(A) op(B) (+ C). workspace:
+    // gemm_serial_workspace() bytes.
+    void (*gemm_serial)(bool transpose_a, bool transpose_b, int M, int N, int K, real alpha, const real *A,
+                        int lda, const real *B, int ldb, real *C, int ldc, bool accumulate,
+                        void *workspace);
+    size_t (*gemm_workspace)(int M, int N, int K, int threads);
+    size_t (*gemm_serial_workspace)(void);
+
+    // --- elementwise and reductions
+    // ---------------------------------------------------------------------------------- dx (+)= dy *
+    // act'(pre). n elements. dx may be dy.
+    void (*activation_forward)(activation act, size_t n, const real *x, real *y);
+    void (*activation_backward)(activation act, size_t n, const real *pre, const real *dy, real *dx,
+                                bool accumulate);
+    // Gated units (arXiv 2002.05202): ab is rows x 2F (a | u): y = act(a) * u, rows x F.
+    void (*gated_forward)(activation act, int rows, int F, const real *ab, real *y);
+    void (*gated_backward)(activation act, int rows, int F, const real *ab, const real *dy, real *dab);
+    void (*add)(size_t n, const real *a, const real *b, real *y); // y = a + b; y may be a or b
+    void (*multiply)(size_t n, const real *a, const real *b, real *y, bool accumulate); // y (+)= a * b
+    void (*scale)(size_t n, real factor, const real *x, real *y, bool accumulate);      // y (+)= factor * x
+    // y = (residual) + mask(x)/(1-p); residual may be NULL. Also its own backward: dx (+)= mask(dy)/(1-p).
+    void (*dropout)(size_t n, const dropout_mask *mask, const real *x, const real *residual, real *y,
+                    bool accumulate);
+    // out[c] (+)= sum over rows of x[r][c], rows x columns; fixed chunks of rows.
+    void (*column_sum)(int rows, int columns, const real *x, int ldx, real *out, bool accumulate);
+    // Sum of squares in double precision, fixed chunks.
+    double (*sum_of_squares)(size_t n, const real *x);
+    // Index of the first element that is NaN or infinite, or -1.
+    ptrdiff_t (*first_not_finite)(size_t n, const real *x);
+
+    // --- normalisation ----------------------------------------------------------------------------
+    // statistics: rows x 2 (mean, reciprocal deviation) for layernorm, rows for rmsnorm. beta and dbeta may
+    // be NULL. workspace of the backward passes: norm_workspace(rows, columns) bytes.
+    void (*layernorm_forward)(int rows, int columns, real epsilon, const real *x, const real *gamma,
+                              const real *beta, real *y, real *statistics);
+    void (*layernorm_backward)(int rows, int columns, const real *x, const real *gamma,
+                               const real *statistics, const real *dy, real *dx, bool accumulate_dx,
+                               real *dgamma, real *dbeta, bool accumulate_parameters, void *workspace);
+    void (*rmsnorm_forward)(int rows, int columns, real epsilon, const real *x, const real *gamma, real *y,
+                            real *statistics);
+    void (*rmsnorm_backward)(int rows, int columns, const real *x, const real *gamma,
+                             const real *statistics, const real *dy, real *dx, bool accumulate_dx,
+                             real *dgamma, bool accumulate_parameters, void *workspace);
+    size_t (*norm_workspace)(int rows, int columns);
+
+    // --- embedding
+    // -----------------------------------------------------------------------------------------------------
+    // y[r] = scale * table[ids[r]] + positions[(r mod time) + first] (positions may be NULL); rows = batch
+    // * time.
+    void (*embedding_forward)(int rows, int time, int columns, real scale, const int32_t *ids,
+                              const real *table, const real *positions, real *y);
+    // dtable[v] (+)= scale * sum of dy over the rows whose id is v, in row order. workspace:
+    // embedding_workspace bytes.
+    void (*embedding_backward)(int rows, int columns, int vocabulary, real scale, const int32_t *ids,
+                               const real *dy, real *dtable, bool accumulate, void *workspace);
+    size_t (*embedding_workspace)(int rows, int vocabulary);
+    // dpositions[t] (+)= sum over batch of dy[b][t].
+    void (*positions_backward)(int batch, int time, int columns, const real *dy, real *dpositions,
+                               bool accumulate);
+
+    // --- rotary positions and per-head RMSNorm of q and k
+    // -------------------------------------------------- rows x (heads*head_size) blocks inside rows of
+    // width ld, in place or to another place. cosine, sine: time x rope_dim/2. sign +1 rotates forward, -1
+    // backward (the gradient). "half" pairing.
+    void (*rotate)(int rows, int time, int heads, int head_size, int rope_dim, int sign, const real *cosine,
+                   const real *sine, const real *x, real *y, int ld);
+
+    // RMSNorm over head_size of each head, x and y inside rows of width ld; statistics: rows x heads.
+    // gamma: head_size.
+    void (*head_norm_forward)(int rows, int heads, int head_size, int ld, real epsilon, const real *x,
+                              const real *gamma, real *y, real *statistics);
+    // dx is overwritten; dx may be dy. workspace: norm_workspace(rows * heads, head_size) bytes.
+    void (*head_norm_backward)(int rows, int heads, int head_size, int ld, const real *x, const real *gamma,
+                               const real *statistics, const real *dy, real *dx, real *dgamma,
+                               bool accumulate_parameters, void *workspace);
+
+    // --- attention
+    // ----------------------------------------------------------------------------------------- qkv:
+    // (batch*time) x (heads + 2 kv_heads)*head_size. out: (batch*time) x heads*head_size. lse:
+    // batch*heads*time. No time x time tensor: tiles with running softmax. workspace:
+    // attention_workspace(shape, threads) bytes.
+    void (*attention_forward)(const attention_shape *shape, const dropout_mask *mask, const real *qkv,
+                              real *out, real *lse, void *workspace);
+    // dqkv is overwritten.
+    void (*attention_backward)(const attention_shape *shape, const dropout_mask *mask, const real *qkv,
+                               const real *out, const real *lse, const real *dout, real *dqkv,
+                               void *workspace);
+    size_t (*attention_workspace)(const attention_shape *shape, int threads);
+    // One query per row against a cache: q is rows x heads*head_size with leading dimension ldq; keys and
+    // values are rows x capacity x kv_heads*head_size, of which the first `valid` slots of each row are
+    // attended.
+    void (*attention_decode)(int rows, int heads, int kv_heads, int head_size, int capacity, int valid,
+                             real scale, const real *q, int ldq, const real *keys, const real *values,
+                             real *out, void *workspace);
+
+    // --- loss
+    // ----------------------------------------------------------------------------------------------
+    // losses[r] = -log softmax(logits[r])[target[r]], 0 where target is negative. When gradient is set the
+    // logits are overwritten by gradient_scale * (softmax - onehot), 0 for ignored rows.
+    void (*cross_entropy)(int rows, int vocabulary, real *logits, const int32_t *targets, real smoothing,
+                          bool gradient, real gradient_scale, real *losses);
+
+    // --- optimizers: one pass over n parameters; m and v are the state
+    // ---------------------------------------
+    void (*update_sgd)(size_t n, const optimizer_update *u, real *p, const real *g, real *m);
+    void (*update_rmsprop)(size_t n, const optimizer_update *u, real *p, const real *g, real *v);
+    void (*update_adam)(size_t n, const optimizer_update *u, bool decoupled, real *p, const real *g,
+                        real *m, real *v);
+    void (*update_lion)(size_t n, const optimizer_update *u, real *p, const real *g, real *m);
+    // shadow = decay * shadow + (1 - decay) * p
+    void (*update_average)(size_t n, real decay, const real *p, real *shadow);
+} kernel_table;
+
+// The chosen table: the best that this processor runs, until kernels_select asks for another.
+extern const kernel_table *kernels;
+
+// Chooses by name ("auto", "avx512", "avx2", "sse4", "plain"). ERR_USAGE when unknown or not runnable here;
+// the choice is then unchanged.
+status kernels_select(const char *name, error *err);
+
+// The names that this processor runs, best first, NULL-terminated.
+const char *const *kernels_available(void);
+
+// Threads used by parallel kernels from now on (>= 1), and the number in force.
+void kernels_set_threads(int threads);
+int kernels_threads(void);
+
+#endif
