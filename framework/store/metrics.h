@@ -1,0 +1,63 @@
+// Metrics of a run: metrics.h5 (the archive) and metrics.tsv (its append-only twin in text).
+//
+// metrics.h5: /train/{step,tokens,seconds,loss,lr,grad_norm,tokens_per_second} and
+// /eval/{train,val,test}/{step,tokens,seconds,loss, perplexity,bits_per_char}, one growing 1-d dataset
+// each, created up front, flushed row by row, so that a killed run leaves a readable file; /config and
+// other long texts as datasets; attributes of the root as in run_facts. metrics.tsv: one line per row;
+// columns named in the first line (# step tokens seconds loss lr grad_norm tokens_per_second train_loss
+// val_loss test_loss), nan where a row has no value.
+#ifndef RUNEXP_STORE_METRICS_H
+#define RUNEXP_STORE_METRICS_H
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "data/dataset.h"
+
+typedef struct run_facts { // attributes of the root; NULL or 0 when unknown
+    const char *name, *version, *git_commit, *hostname, *cpu, *instruction_set, *started;
+    int64_t seed, parameters;
+    int threads;
+} run_facts;
+
+typedef struct train_row {
+    int64_t step, tokens; // completed updates and tokens trained on so far
+    double seconds;       // of training so far, without earlier interruptions
+    double loss, lr, grad_norm, tokens_per_second;
+} train_row;
+
+typedef struct eval_row {
+    int64_t step, tokens;
+    double seconds, loss, perplexity, bits_per_char;
+} eval_row;
+
+typedef struct metrics metrics;
+
+// Creates both files (the folder exists), with status "running".
+status metrics_create(const char *folder, const run_facts *facts, const char *config_text, metrics **out,
+                      error *err);
+
+// Opens them again to go on after `step`: rows of later steps (written after the checkpoint that is being
+// resumed) are cut off.
+status metrics_resume(const char *folder, const run_facts *facts, int64_t step, metrics **out, error *err);
+
+status metrics_add_train(metrics *m, const train_row *row, error *err);
+status metrics_add_eval(metrics *m, split part, const eval_row *row, error *err);
+
+// Sets the attribute status (running, finished, interrupted, diverged, failed) and finished (time), and
+// closes. m may be NULL.
+status metrics_close(metrics *m, const char *run_status, error *err);
+
+// A run's metrics read back. Memory from a. Works while the run is being written (HDF5 file locking is
+// switched off for reading; if the file cannot be read at that moment the text twin is used).
+typedef struct metrics_data {
+    run_facts facts;
+    const char *status, *finished, *config_text;
+    train_row *train;
+    size_t train_count;
+    eval_row *eval[SPLIT_COUNT];
+    size_t eval_count[SPLIT_COUNT];
+} metrics_data;
+
+status metrics_read(const char *folder, arena *a, metrics_data *out, error *err);
+
+#endif
