@@ -54,11 +54,13 @@ typedef struct attention_shape {
     real scale; // of the scores, 1/sqrt(head_size) by default
 } attention_shape;
 
+// In double, so that 1 - beta and the like are exact to rounding when a kernel takes them to real (in float,
+// 1 - 0.999f is wrong in its fifth digit).
 typedef struct optimizer_update {
-    real lr, beta1, beta2, epsilon, weight_decay; // lr after schedule and group multiplier
-    real gradient_scale;           // clip factor / accumulation count: multiplies every gradient
-    real correction1, correction2; // 1 - beta1^t, 1 - beta2^t
-    real momentum, dampening;      // SGD
+    double lr, beta1, beta2, epsilon, weight_decay; // lr after schedule and group multiplier
+    double gradient_scale;           // clip factor / accumulation count: multiplies every gradient
+    double correction1, correction2; // 1 - beta1^t, 1 - beta2^t
+    double momentum, dampening;      // SGD
     bool nesterov, first_step;
 } optimizer_update;
 
@@ -174,12 +176,18 @@ typedef struct kernel_table {
     void (*cross_entropy)(int rows, int vocabulary, real *logits, const int32_t *targets, real smoothing,
                           bool gradient, real gradient_scale, real *losses);
 
-    // --- optimizers: one pass over n parameters; m and v are the state
-    // ---------------------------------------
+    // --- optimizers: one pass over n parameters; m and v are the state. With h = gradient_scale * g, and
+    // h += weight_decay * p where the decay is coupled (sgd, rmsprop, adam that is not decoupled):
+    // sgd      m = first_step ? h : momentum m + (1 - dampening) h;  p -= lr (nesterov ? h + momentum m : m)
     void (*update_sgd)(size_t n, const optimizer_update *u, real *p, const real *g, real *m);
+    // rmsprop  v = beta2 v + (1 - beta2) h^2;  p -= lr h / (sqrt(v) + epsilon)
     void (*update_rmsprop)(size_t n, const optimizer_update *u, real *p, const real *g, real *v);
+    // adam     p *= 1 - lr weight_decay (decoupled only);  m = beta1 m + (1 - beta1) h;
+    //          v = beta2 v + (1 - beta2) h^2;  p -= lr / correction1 m / (sqrt(v / correction2) + epsilon)
     void (*update_adam)(size_t n, const optimizer_update *u, bool decoupled, real *p, const real *g,
                         real *m, real *v);
+    // lion     p -= lr (sign(beta1 m + (1 - beta1) h) + weight_decay p);  m = beta2 m + (1 - beta2) h;
+    //          sign(0) = 0
     void (*update_lion)(size_t n, const optimizer_update *u, real *p, const real *g, real *m);
     // shadow = decay * shadow + (1 - decay) * p
     void (*update_average)(size_t n, real decay, const real *p, real *shadow);
