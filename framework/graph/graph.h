@@ -48,12 +48,12 @@ typedef struct tensor {
     const int32_t *ids;      // TENSOR_TOKENS only
     parameter *parameter;    // TENSOR_PARAMETER only
     op *producer;            // NULL for tokens, parameters, state
+    bool differentiable;     // leads back to a parameter
     struct tensor *gradient; // NULL when no gradient is wanted
     // Plan: the half-open interval of times in which the bytes are alive, and their place.
     struct tensor *shares; // the tensor whose bytes these are, or NULL
     int born, dies;
     size_t offset;
-    bool planned;
 } tensor;
 
 // What a run needs to know besides the tensors.
@@ -75,6 +75,8 @@ typedef struct op_kind {
     // backward must not write it; when they cannot be (it already has another gradient) graph_finish
     // appends nothing and sets `add_passthrough`, and backward adds the output's gradient to the input's.
     int passthrough;
+    // A loss: its forward step overwrites input 0 by its gradient (GRAPH_TRAIN).
+    bool is_loss;
     double (*flops)(const op *o);                    // of one forward run; NULL: not worth counting
     size_t (*workspace)(const op *o, bool backward); // bytes, NULL: none
 } op_kind;
@@ -117,7 +119,6 @@ struct graph {
     size_t plan_bytes; // activations and gradients
     void *workspace;
     size_t workspace_bytes;
-    bool finished;
 };
 
 graph *graph_new(graph_mode mode, int batch, int time, parameter_set *parameters, state_set *states);

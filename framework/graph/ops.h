@@ -9,12 +9,14 @@
 #include "graph/graph.h"
 #include "kernels/kernels.h"
 
-// Token embedding: ids (batch, time) -> scale * table[id] (+ positions[t]), table (vocabulary, width).
-// positions, (block_size, width), may be NULL; when decoding, the row is the number of tokens that came
-// before.
-tensor *op_embedding(graph *g, tensor *ids, tensor *table, double scale, tensor *positions);
+// Token embedding: ids (batch, time) -> scale * table[id], table (vocabulary, width).
+tensor *op_embedding(graph *g, tensor *ids, tensor *table, double scale);
 
-// x + sinusoidal positions (arXiv 1706.03762, section 3.5). block_size rows are tabulated.
+// x + table[t], table (block_size, width). When decoding, t counts from the number of tokens that came
+// before.
+tensor *op_learned_positions(graph *g, tensor *x, tensor *table);
+
+// x + sinusoidal positions (arXiv 1706.03762, section 3.5); block_size rows are tabulated.
 tensor *op_sinusoidal_positions(graph *g, tensor *x, int block_size);
 
 // act(x W^T + b): W (out, in), b (out) or NULL. x's last axis is `in`.

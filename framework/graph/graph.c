@@ -1,0 +1,133 @@
+#include "graph/graph.h"
+
+#include "kernels/kernels.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+graph *graph_new(graph_mode mode, int batch, int time, parameter_set *parameters, state_set *states) {
+    arena *memory = arena_new();
+    graph *g = arena_alloc(memory, sizeof *g);
+    g->memory = memory;
+    g->mode = mode;
+    g->batch = batch;
+    g->time = time;
+    g->parameters = parameters;
+    g->states = states;
+    g->path = "";
+    return g;
+}
+
+void graph_free(graph *g) {
+    if (!g) return;
+    memory_planned_free(g->plan_memory, g->plan_bytes + g->workspace_bytes);
+    free(g->ops);
+    free(g->tensors);
+    arena_free(g->memory);
+}
+
+tensor *graph_tensor(graph *g, tensor_kind kind, int rank, const int *shape) {
+    tensor *t = arena_alloc(g->memory, sizeof *t);
+    t->name = arena_copy_text(g->memory, g->path);
+    t->kind = kind;
+    t->rank = rank;
+    t->count = 1;
+    for (int i = 0; i < rank; i++) {
+        t->shape[i] = shape[i];
+        t->count *= (size_t)shape[i];
+    }
+    if (g->tensor_count == g->tensor_capacity) {
+        g->tensor_capacity = g->tensor_capacity ? 2 * g->tensor_capacity : 64;
+        g->tensors = memory_resize(g->tensors, (size_t)g->tensor_capacity * sizeof(tensor *));
+    }
+    g->tensors[g->tensor_count++] = t;
+    return t;
+}
+
+tensor *graph_parameter(graph *g, parameter *p) {
+    for (int i = 0; i < g->tensor_count; i++)
+        if (g->tensors[i]->parameter == p) return g->tensors[i];
+    tensor *t = graph_tensor(g, TENSOR_PARAMETER, p->about.rank, p->about.shape);
+    t->name = p->name;
+    t->parameter = p;
+    t->differentiable = true;
+    return t;
+}
+
+op *graph_append(graph *g, const op_kind *kind, tensor *const *in, int in_count, tensor *out,
+                 void *settings) {
+    op *o = arena_alloc(g->memory, sizeof *o);
+    o->kind = kind;
+    o->path = arena_copy_text(g->memory, g->path);
+    o->settings = settings;
+    o->in_count = in_count;
+    for (int i = 0; i < in_count; i++) {
+        o->in[i] = in[i];
+        if (in[i] && in[i]->differentiable) out->differentiable = true;
+    }
+    o->out[0] = out;
+    o->out_count = 1;
+    out->producer = o;
+    if (g->op_count == g->op_capacity) {
+        g->op_capacity = g->op_capacity ? 2 * g->op_capacity : 64;
+        g->ops = memory_resize(g->ops, (size_t)g->op_capacity * sizeof(op *));
+    }
+    g->ops[g->op_count++] = o;
+    return o;
+}
+
+static void run_backward(const graph *g, const run_context *c, const op *o) {
+    if (!o->out[0]->gradient && !o->kind->is_loss) return; // nothing that learns hangs on it
+    if (o->kind->backward) o->kind->backward(g, c, o);
+    if (o->add_passthrough) {
+        tensor *into = o->in[o->kind->passthrough]->gradient;
+        kernels->add(into->count, into->data, o->out[0]->gradient->data, into->data);
+    }
+}
+
+void graph_forward(const graph *g, const run_context *c) {
+    for (int i = 0; i < g->op_count; i++) g->ops[i]->kind->forward(g, c, g->ops[i]);
+}
+
+void graph_backward(const graph *g, const run_context *c) {
+    for (int i = g->op_count - 1; i >= 0; i--) run_backward(g, c, g->ops[i]);
+}
+
+static bool not_finite(const tensor *t, size_t *index) {
+    ptrdiff_t at = t && t->data ? kernels->first_not_finite(t->count, t->data) : -1;
+    if (at >= 0) *index = (size_t)at;
+    return at >= 0;
+}
+
+const tensor *graph_find_not_finite(const graph *g, const run_context *c, size_t *index, bool *is_gradient,
+                                    const op **maker) {
+    *is_gradient = false;
+    for (int i = 0; i < g->op_count; i++) {
+        *maker = g->ops[i];
+        for (int k = 0; k < (*maker)->in_count; k++) {
+            tensor *t = (*maker)->in[k];
+            if (t && t->kind == TENSOR_PARAMETER && not_finite(t, index)) return t;
+        }
+        (*maker)->kind->forward(g, c, *maker);
+        for (int k = 0; k < (*maker)->out_count; k++)
+            if (not_finite((*maker)->out[k], index)) return (*maker)->out[k];
+    }
+    if (g->mode != GRAPH_TRAIN) return NULL;
+    *is_gradient = true;
+    for (int i = g->op_count - 1; i >= 0; i--) {
+        *maker = g->ops[i];
+        run_backward(g, c, *maker);
+        for (int k = 0; k < (*maker)->in_count; k++) {
+            tensor *t = (*maker)->in[k];
+            if (t && not_finite(t->gradient, index)) return t;
+        }
+    }
+    return NULL;
+}
+
+double graph_flops(const graph *g) {
+    double flops = 0;
+    for (int i = 0; i < g->op_count; i++)
+        if (g->ops[i]->kind->flops) flops += g->ops[i]->kind->flops(g->ops[i]);
+    return flops;
+}

@@ -1,0 +1,170 @@
+#include "graph/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const init_choices[] = {"gpt2", "torch", NULL};
+
+static const option model_options[] = {
+    {.key = "width",
+     .type = OPTION_INT,
+     .offset = offsetof(model_settings, width),
+     .fallback = "128",
+     .min = 1,
+     .max = 1 << 20,
+     .doc = "width of the residual stream: what embedding makes"},
+    {.key = "depth",
+     .type = OPTION_INT,
+     .offset = offsetof(model_settings, depth),
+     .fallback = "4",
+     .min = 1,
+     .max = 10000,
+     .doc = "number of blocks, for ${model.depth} in a repeat"},
+    {.key = "dropout",
+     .type = OPTION_REAL,
+     .offset = offsetof(model_settings, dropout),
+     .fallback = "0.0",
+     .min = 0,
+     .max = 1,
+     .flags = OPTION_BELOW_MAX,
+     .doc = "dropout of every layer that does not set its own"},
+    {.key = "init",
+     .type = OPTION_CHOICE,
+     .offset = offsetof(model_settings, init),
+     .fallback = "gpt2",
+     .choices = init_choices,
+     .doc =
+         "gpt2: weights N(0, init_std), biases 0, weights that write into a residual divided by the square root of the number of residuals; torch: PyTorch's default for Linear"},
+    {.key = "init_std",
+     .type = OPTION_REAL,
+     .offset = offsetof(model_settings, init_std),
+     .fallback = "0.02",
+     .min = 0,
+     .max = 10,
+     .flags = OPTION_ABOVE_MIN,
+     .doc = "standard deviation of gpt2 initialisation"},
+    {.key = "layers",
+     .type = OPTION_COMPONENTS,
+     .offset = offsetof(model_settings, layers),
+     .registry = layer_registry,
+     .flags = OPTION_REQUIRED,
+     .doc = "the layers, from embedding to unembedding"},
+    {0},
+};
+
+const component model_section = {
+    .name = "model",
+    .kind = "section",
+    .summary = "the layers and what they share",
+    .details =
+        "Layers are applied one after the other. Containers (sequential, residual, repeat, parallel) hold lists of layers. The first layer is an embedding, the last an unembedding.",
+    .example =
+        "model:\n  width: 128\n  depth: 4\n  layers:\n    - embedding\n    - positions\n    - repeat:\n        times: ${model.depth}\n        layers:\n          - residual: [layernorm, {attention: {heads: 4}}]\n          - residual: [layernorm, {mlp: {activation: gelu}}]\n    - layernorm\n    - unembedding\n",
+    .options = model_options,
+    .settings_size = sizeof(model_settings),
+};
+
+// Number of residual additions in a list of layers, repeats multiplied out.
+static int count_residuals(const component_list *layers);
+
+static int residuals_of(const component_choice *choice) {
+    int inside = 0, times = 1;
+    for (const option *o = choice->about->options; o && o->key; o++) {
+        const void *member = (const char *)choice->settings + o->offset;
+        if (o->type == OPTION_COMPONENTS) inside += count_residuals(member);
+        if (o->type == OPTION_BRANCHES) {
+            const component_branches *branches = member;
+            for (int i = 0; i < branches->count; i++) inside += count_residuals(&branches->lists[i]);
+        }
+        if (o->type == OPTION_INT && strcmp(o->key, "times") == 0) times = (int)*(const int64_t *)member;
+    }
+    return inside * times + (strcmp(choice->about->name, "residual") == 0);
+}
+
+static int count_residuals(const component_list *layers) {
+    int count = 0;
+    for (int i = 0; i < layers->count; i++) count += residuals_of(&layers->items[i]);
+    return count;
+}
+
+void tokens_bind(tensor *t, const int32_t *ids) {
+    t->ids = ids;
+}
+
+// Appends the whole model to a graph; fills *out.
+static status append_model(model *m, graph *g, model_graph *out, error *err) {
+    const model_settings *s = m->settings;
+    const int tokens[] = {g->batch, g->time};
+    out->graph = g;
+    out->ids = graph_tensor(g, TENSOR_TOKENS, 2, tokens);
+    builder b = {
+        .graph = g,
+        .ids = out->ids,
+        .vocabulary = m->vocabulary,
+        .block_size = m->block_size,
+        .init_std = s->init_std,
+        .init_torch = s->init == 1,
+        .residual_count = count_residuals(&s->layers),
+        .err = err,
+    };
+    out->logits = builder_sequence(&b, &s->layers, NULL);
+    if (!out->logits) return err->code;
+    m->absolute_positions = b.absolute_positions;
+    if (out->logits->shape[2] != m->vocabulary) {
+        fail_at(err, ERR_CONFIG, s->layers.items[s->layers.count - 1].where,
+                "the last layer gives %d values for each token, but the vocabulary has %d",
+                out->logits->shape[2], m->vocabulary);
+        return error_hint(err, "end the list of layers with `unembedding`");
+    }
+    if (g->mode == GRAPH_DECODE) return OK;
+    g->path = "loss";
+    out->targets = graph_tensor(g, TENSOR_TOKENS, 2, tokens);
+    out->losses = op_cross_entropy(g, out->logits, out->targets, 0);
+    return OK;
+}
+
+status model_new(const model_settings *settings, int vocabulary, int block_size, model **out, error *err) {
+    model *m = memory_alloc(sizeof *m);
+    *m = (model){.settings = settings,
+                 .parameters = parameters_new(),
+                 .vocabulary = vocabulary,
+                 .block_size = block_size};
+    graph *g = graph_new(GRAPH_EVAL, 1, 1, m->parameters, NULL);
+    model_graph unused = {0};
+    status result = append_model(m, g, &unused, err);
+    graph_free(g);
+    if (result != OK) {
+        model_free(m);
+        return result;
+    }
+    *out = m;
+    return OK;
+}
+
+void model_free(model *m) {
+    if (!m) return;
+    parameters_free(m->parameters);
+    free(m);
+}
+
+status model_build(model *m, graph_mode mode, int batch, int time, state_set *states, bool allocate,
+                   model_graph *out, error *err) {
+    *out = (model_graph){0};
+    graph *g = graph_new(mode, batch, time, m->parameters, states);
+    status result = append_model(m, g, out, err);
+    tensor *const keep[] = {mode == GRAPH_TRAIN ? out->losses : out->logits, out->losses, NULL};
+    if (result == OK) result = graph_finish(g, keep, allocate, err);
+    if (result != OK) {
+        graph_free(g);
+        *out = (model_graph){0};
+    }
+    return result;
+}
+
+status model_flops_per_token(model *m, int time, double *flops, error *err) {
+    model_graph built;
+    TRY(model_build(m, GRAPH_EVAL, 1, time, NULL, false, &built, err));
+    *flops = graph_flops(built.graph) / time;
+    graph_free(built.graph);
+    return OK;
+}

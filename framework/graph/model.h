@@ -1,0 +1,50 @@
+// A model: the `model` section of an experiment made into parameters and graphs.
+#ifndef RUNEXP_GRAPH_MODEL_H
+#define RUNEXP_GRAPH_MODEL_H
+
+#include "graph/graph.h"
+#include "graph/layer.h"
+
+typedef struct model_settings {
+    int64_t width, depth;
+    double dropout;
+    int init; // 0 gpt2, 1 torch
+    double init_std;
+    component_list layers;
+} model_settings;
+
+extern const component model_section;
+
+typedef struct model {
+    const model_settings *settings;
+    parameter_set *parameters; // declared; values are placed by parameters_allocate
+    int vocabulary, block_size;
+    bool absolute_positions; // the context cannot grow beyond block_size without renumbering
+} model;
+
+// Declares the parameters. vocabulary: number of token ids. An impossible combination of layers is
+// ERR_CONFIG at its place in the experiment. Free with model_free.
+status model_new(const model_settings *settings, int vocabulary, int block_size, model **out, error *err);
+void model_free(model *m);
+
+// A graph of the model with what its users read and write. Free with graph_free(built.graph).
+typedef struct model_graph {
+    graph *graph;
+    tensor *ids;     // (batch, time): bind with tokens_bind
+    tensor *targets; // (batch, time), NULL when decoding
+    tensor *logits;  // (batch, time, vocabulary)
+    tensor *losses;  // (batch, time), NULL when decoding
+} model_graph;
+
+// Builds and finishes a graph. states: for GRAPH_DECODE, else NULL. With allocate the parameters must have
+// been allocated.
+status model_build(model *m, graph_mode mode, int batch, int time, state_set *states, bool allocate,
+                   model_graph *out, error *err);
+
+// Points a tensor of tokens at the caller's ids, which must stay alive during the run.
+void tokens_bind(tensor *t, const int32_t *ids);
+
+// Forward floating-point operations per token of a block of `time` tokens.
+status model_flops_per_token(model *m, int time, double *flops, error *err);
+
+#endif

@@ -1,0 +1,236 @@
+// Causal self-attention: preparation of q and k (per-head RMSNorm, rotary positions), attention over a
+// block, attention over a cache when decoding.
+//
+// Sources: arXiv 1706.03762 (attention), 2305.13245 (grouped queries), 2104.09864 (rotary positions, "half"
+// pairing), 2205.14135 (no T x T tensor).
+#include "graph/ops.h"
+
+#include <math.h>
+#include <string.h>
+
+// --- preparation of q and k
+// ----------------------------------------------------------------------------------------------
+
+enum { QKV, Q_GAMMA, K_GAMMA, PREPARE_INPUTS };
+enum { PREPARED, Q_STATISTICS, K_STATISTICS };
+
+static const real QK_NORM_EPSILON = (real)1e-5;
+
+typedef struct prepare_settings {
+    int rows, heads, kv_heads, head_size, width; // width of a qkv row
+    int rope_dim;
+    double rope_base;
+    real *cosine, *sine; // time x rope_dim/2
+    int tabulated_from;  // position of the tables' first row; -1: not filled yet
+} prepare_settings;
+
+// Fills the tables for positions first .. first+time-1, in double precision: angles grow without bound in a
+// long stream.
+static void tabulate(prepare_settings *s, int time, int first) {
+    if (s->tabulated_from == first) return;
+    int half = s->rope_dim / 2;
+    for (int t = 0; t < time; t++)
+        for (int i = 0; i < half; i++) {
+            double angle = (double)(first + t) * pow(s->rope_base, -2.0 * i / s->rope_dim);
+            s->cosine[t * half + i] = (real)cos(angle);
+            s->sine[t * half + i] = (real)sin(angle);
+        }
+    s->tabulated_from = first;
+}
+
+static void rotate_q_and_k(const prepare_settings *s, int time, int sign, real *qkv) {
+    if (s->rope_dim == 0) return;
+    real *k = qkv + s->heads * s->head_size;
+    kernels->rotate(s->rows, time, s->heads, s->head_size, s->rope_dim, sign, s->cosine, s->sine, qkv, qkv,
+                    s->width);
+    kernels->rotate(s->rows, time, s->kv_heads, s->head_size, s->rope_dim, sign, s->cosine, s->sine, k, k,
+                    s->width);
+}
+
+static void prepare_forward(const graph *g, const run_context *c, const op *o) {
+    prepare_settings *s = o->settings;
+    if (s->rope_dim) tabulate(s, g->time, g->mode == GRAPH_DECODE ? c->position : 0);
+    const real *x = o->in[QKV]->data;
+    real *y = o->out[PREPARED]->data;
+    kernels->scale(o->out[PREPARED]->count, 1, x, y, false);
+    if (o->in[Q_GAMMA]) {
+        int k = s->heads * s->head_size;
+        kernels->head_norm_forward(s->rows, s->heads, s->head_size, s->width, QK_NORM_EPSILON, x,
+                                   o->in[Q_GAMMA]->data, y, o->out[Q_STATISTICS]->data);
+        kernels->head_norm_forward(s->rows, s->kv_heads, s->head_size, s->width, QK_NORM_EPSILON, x + k,
+                                   o->in[K_GAMMA]->data, y + k, o->out[K_STATISTICS]->data);
+    }
+    rotate_q_and_k(s, g->time, 1, y);
+}
+
+static void prepare_backward(const graph *g, const run_context *c, const op *o) {
+    const prepare_settings *s = o->settings;
+    real *dx = o->in[QKV]->gradient->data; // this operator is the only reader of qkv: nothing to add to
+    kernels->scale(o->out[PREPARED]->count, 1, o->out[PREPARED]->gradient->data, dx, false);
+    rotate_q_and_k(s, g->time, -1, dx);
+    if (!o->in[Q_GAMMA]) return;
+    int k = s->heads * s->head_size;
+    const real *x = o->in[QKV]->data;
+    kernels->head_norm_backward(s->rows, s->heads, s->head_size, s->width, x, o->in[Q_GAMMA]->data,
+                                o->out[Q_STATISTICS]->data, dx, dx, o->in[Q_GAMMA]->gradient->data,
+                                op_adds(c, o, Q_GAMMA), g->workspace);
+    kernels->head_norm_backward(s->rows, s->kv_heads, s->head_size, s->width, x + k, o->in[K_GAMMA]->data,
+                                o->out[K_STATISTICS]->data, dx + k, dx + k, o->in[K_GAMMA]->gradient->data,
+                                op_adds(c, o, K_GAMMA), g->workspace);
+}
+
+static size_t prepare_workspace(const op *o, bool backward) {
+    const prepare_settings *s = o->settings;
+    return backward && o->in[Q_GAMMA] ? kernels->norm_workspace(s->rows * s->heads, s->head_size) : 0;
+}
+
+static const op_kind rotate_kind = {
+    .name = "rotate_qk", .forward = prepare_forward, .backward = prepare_backward, .passthrough = -1};
+
+static const op_kind prepare_kind = {
+    .name = "normalise_qk",
+    .forward = prepare_forward,
+    .backward = prepare_backward,
+    .saves = SAVES_INPUT(QKV) | SAVES_OUTPUT(Q_STATISTICS) | SAVES_OUTPUT(K_STATISTICS),
+    .passthrough = -1,
+    .workspace = prepare_workspace,
+};
+
+static tensor *prepare(graph *g, tensor *qkv, const attention_options *options) {
+    prepare_settings *s = arena_alloc(g->memory, sizeof *s);
+    s->heads = options->heads;
+    s->kv_heads = options->kv_heads;
+    s->head_size = options->head_size;
+    s->width = qkv->shape[2];
+    s->rows = g->batch * g->time;
+    s->rope_dim = options->rope_dim;
+    s->rope_base = options->rope_base;
+    s->tabulated_from = -1;
+    size_t table = (size_t)g->time * (size_t)(s->rope_dim / 2) * sizeof(real);
+    s->cosine = arena_alloc(g->memory, table);
+    s->sine = arena_alloc(g->memory, table);
+    tensor *y = graph_tensor(g, TENSOR_ACTIVATION, 3, qkv->shape);
+    bool normalised = options->q_gamma != NULL;
+    op *o = graph_append(g, normalised ? &prepare_kind : &rotate_kind,
+                         (tensor *[PREPARE_INPUTS]){qkv, options->q_gamma, options->k_gamma},
+                         PREPARE_INPUTS, y, s);
+    if (normalised) {
+        o->out[Q_STATISTICS] = graph_tensor(g, TENSOR_ACTIVATION, 2, (int[]){s->rows, s->heads});
+        o->out[K_STATISTICS] = graph_tensor(g, TENSOR_ACTIVATION, 2, (int[]){s->rows, s->kv_heads});
+        o->out_count = 3;
+    }
+    return y;
+}
+
+// --- attention over a block
+// ------------------------------------------------------------------------------------------------
+
+enum { KEYS = 1, VALUES, DECODE_INPUTS };
+enum { Y, LSE };
+
+typedef struct attention_settings {
+    attention_shape shape;
+    double dropout;
+    int capacity; // of the cache
+} attention_settings;
+
+static dropout_mask mask_of(const graph *g, const run_context *c, const op *o) {
+    const attention_settings *s = o->settings;
+    return (dropout_mask){g->mode == GRAPH_TRAIN ? (real)s->dropout : 0, op_dropout_stream(c, o)};
+}
+
+static void block_forward(const graph *g, const run_context *c, const op *o) {
+    const attention_settings *s = o->settings;
+    dropout_mask mask = mask_of(g, c, o);
+    kernels->attention_forward(&s->shape, &mask, o->in[QKV]->data, o->out[Y]->data, o->out[LSE]->data,
+                               g->workspace);
+}
+
+static void block_backward(const graph *g, const run_context *c, const op *o) {
+    const attention_settings *s = o->settings;
+    dropout_mask mask = mask_of(g, c, o);
+    kernels->attention_backward(&s->shape, &mask, o->in[QKV]->data, o->out[Y]->data, o->out[LSE]->data,
+                                o->out[Y]->gradient->data, o->in[QKV]->gradient->data, g->workspace);
+}
+
+// Scores and weighted values over the visible half of the square (or the window).
+static double block_flops(const op *o) {
+    const attention_shape *s = &((const attention_settings *)o->settings)->shape;
+    double span = s->window && s->window < s->time ? s->window : 0.5 * (s->time + 1);
+    return 4.0 * s->batch * s->heads * s->head_size * s->time * span;
+}
+
+static size_t block_workspace(const op *o, bool backward) {
+    (void)backward;
+    return kernels->attention_workspace(&((const attention_settings *)o->settings)->shape,
+                                        kernels_threads());
+}
+
+static const op_kind block_kind = {
+    .name = "attention",
+    .forward = block_forward,
+    .backward = block_backward,
+    .saves = SAVES_INPUT(QKV) | SAVES_OUTPUT(Y) | SAVES_OUTPUT(LSE),
+    .passthrough = -1,
+    .flops = block_flops,
+    .workspace = block_workspace,
+};
+
+// --- attention over a cache
+// --------------------------------------------------------------------------------------------------
+
+// A cache is a ring: token p stands in slot p mod capacity. The order of keys does not matter to a softmax.
+static void decode_forward(const graph *g, const run_context *c, const op *o) {
+    const attention_settings *s = o->settings;
+    const attention_shape *a = &s->shape;
+    size_t q_width = (size_t)(a->heads * a->head_size), kv_width = (size_t)(a->kv_heads * a->head_size);
+    size_t width = q_width + 2 * kv_width, ring = (size_t)s->capacity * kv_width;
+    for (int b = 0; b < a->batch; b++)
+        for (int t = 0; t < a->time; t++) {
+            size_t row = (size_t)(b * a->time + t);
+            int position = c->position + t;
+            const real *q = o->in[QKV]->data + row * width;
+            real *keys = o->in[KEYS]->data + (size_t)b * ring,
+                 *values = o->in[VALUES]->data + (size_t)b * ring;
+            size_t slot = (size_t)(position % s->capacity) * kv_width;
+            memcpy(keys + slot, q + q_width, kv_width * sizeof(real));
+            memcpy(values + slot, q + q_width + kv_width, kv_width * sizeof(real));
+            int valid = position + 1 < s->capacity ? position + 1 : s->capacity;
+            kernels->attention_decode(1, a->heads, a->kv_heads, a->head_size, s->capacity, valid, a->scale,
+                                      q, (int)width, keys, values, o->out[Y]->data + row * q_width,
+                                      g->workspace);
+        }
+}
+
+static const op_kind decode_kind = {
+    .name = "attention_decode", .forward = decode_forward, .passthrough = -1, .workspace = block_workspace};
+
+tensor *op_attention(graph *g, tensor *qkv, const attention_options *options) {
+    attention_settings *s = arena_alloc(g->memory, sizeof *s);
+    s->shape = (attention_shape){
+        .batch = g->batch,
+        .time = g->time,
+        .heads = options->heads,
+        .kv_heads = options->kv_heads,
+        .head_size = options->head_size,
+        .window = options->window,
+        .scale = (real)(1 / sqrt(options->head_size)),
+    };
+    s->dropout = options->dropout;
+    if (options->rope_dim || options->q_gamma) qkv = prepare(g, qkv, options);
+    tensor *y = graph_tensor(g, TENSOR_ACTIVATION, 3,
+                             (int[]){g->batch, g->time, options->heads * options->head_size});
+    if (g->mode == GRAPH_DECODE) {
+        s->capacity = options->window ? options->window : options->block_size;
+        int ring[] = {g->batch, s->capacity, options->kv_heads * options->head_size};
+        tensor *in[DECODE_INPUTS] = {qkv, graph_state(g, "keys", 3, ring),
+                                     graph_state(g, "values", 3, ring)};
+        graph_append(g, &decode_kind, in, DECODE_INPUTS, y, s);
+        return y;
+    }
+    op *o = graph_append(g, &block_kind, (tensor *[]){qkv}, 1, y, s);
+    o->out[LSE] = graph_tensor(g, TENSOR_ACTIVATION, 3, (int[]){g->batch, options->heads, g->time});
+    o->out_count = 2;
+    o->site = g->sites++;
+    return y;
+}

@@ -1,0 +1,230 @@
+// Operators that treat elements alike: sums, products, activations, gated units, dropout, concatenation.
+#include "graph/ops.h"
+#include "graph/ops_fuse.h"
+
+#include <string.h>
+
+static tensor *like(graph *g, const tensor *x) {
+    return graph_tensor(g, TENSOR_ACTIVATION, x->rank, x->shape);
+}
+
+// --- add
+// ---------------------------------------------------------------------------------------------------------------
+
+static void add_forward(const graph *g, const run_context *c, const op *o) {
+    (void)g, (void)c;
+    kernels->add(o->out[0]->count, o->in[0]->data, o->in[1]->data, o->out[0]->data);
+}
+
+static void add_backward(const graph *g, const run_context *c, const op *o) {
+    (void)g;
+    if (!o->in[1]->gradient || o->in[1]->gradient == o->out[0]->gradient) return;
+    kernels->scale(o->out[0]->count, 1, o->out[0]->gradient->data, o->in[1]->gradient->data,
+                   op_adds(c, o, 1));
+}
+
+static const op_kind add_kind = {
+    .name = "add", .forward = add_forward, .backward = add_backward, .passthrough = 0};
+
+tensor *op_add(graph *g, tensor *a, tensor *b) {
+    tensor *y = like(g, a);
+    graph_append(g, &add_kind, (tensor *[]){a, b}, 2, y, NULL);
+    return y;
+}
+
+tensor *op_residual(graph *g, tensor *x, tensor *branch) {
+    op *last = g->ops[g->op_count - 1];
+    if (last->out[0] == branch && branch != x &&
+        (linear_fuse_residual(last, x) || dropout_fuse_residual(last, x)))
+        return branch;
+    return op_add(g, x, branch);
+}
+
+// --- multiply
+// ------------------------------------------------------------------------------------------------------------
+
+static void multiply_forward(const graph *g, const run_context *c, const op *o) {
+    (void)g, (void)c;
+    kernels->multiply(o->out[0]->count, o->in[0]->data, o->in[1]->data, o->out[0]->data, false);
+}
+
+static void multiply_backward(const graph *g, const run_context *c, const op *o) {
+    (void)g;
+    const real *dy = o->out[0]->gradient->data;
+    for (int i = 0; i < 2; i++)
+        if (o->in[i]->gradient)
+            kernels->multiply(o->out[0]->count, dy, o->in[1 - i]->data, o->in[i]->gradient->data,
+                              op_adds(c, o, i));
+}
+
+static const op_kind multiply_kind = {
+    .name = "multiply",
+    .forward = multiply_forward,
+    .backward = multiply_backward,
+    .saves = SAVES_INPUT(0) | SAVES_INPUT(1),
+    .passthrough = -1,
+};
+
+tensor *op_multiply(graph *g, tensor *a, tensor *b) {
+    tensor *y = like(g, a);
+    graph_append(g, &multiply_kind, (tensor *[]){a, b}, 2, y, NULL);
+    return y;
+}
+
+// --- activation
+// ------------------------------------------------------------------------------------------------------------
+
+typedef struct activation_settings {
+    activation act;
+    int rows, width; // gated: of the output
+} activation_settings;
+
+static void activation_forward(const graph *g, const run_context *c, const op *o) {
+    (void)g, (void)c;
+    const activation_settings *s = o->settings;
+    kernels->activation_forward(s->act, o->out[0]->count, o->in[0]->data, o->out[0]->data);
+}
+
+static void activation_backward(const graph *g, const run_context *c, const op *o) {
+    (void)g;
+    const activation_settings *s = o->settings;
+    kernels->activation_backward(s->act, o->out[0]->count, o->in[0]->data, o->out[0]->gradient->data,
+                                 o->in[0]->gradient->data, op_adds(c, o, 0));
+}
+
+static const op_kind activation_kind = {
+    .name = "activation",
+    .forward = activation_forward,
+    .backward = activation_backward,
+    .saves = SAVES_INPUT(0),
+    .passthrough = -1,
+};
+
+tensor *op_activation(graph *g, tensor *x, activation act) {
+    activation_settings *s = arena_alloc(g->memory, sizeof *s);
+    s->act = act;
+    tensor *y = like(g, x);
+    graph_append(g, &activation_kind, (tensor *[]){x}, 1, y, s);
+    return y;
+}
+
+// --- gated unit
+// --------------------------------------------------------------------------------------------------------------
+
+static void gated_forward(const graph *g, const run_context *c, const op *o) {
+    (void)g, (void)c;
+    const activation_settings *s = o->settings;
+    kernels->gated_forward(s->act, s->rows, s->width, o->in[0]->data, o->out[0]->data);
+}
+
+static void gated_backward(const graph *g, const run_context *c, const op *o) {
+    (void)g, (void)c;
+    const activation_settings *s = o->settings;
+    kernels->gated_backward(s->act, s->rows, s->width, o->in[0]->data, o->out[0]->gradient->data,
+                            o->in[0]->gradient->data);
+}
+
+static const op_kind gated_kind = {
+    .name = "gated",
+    .forward = gated_forward,
+    .backward = gated_backward,
+    .saves = SAVES_INPUT(0),
+    .passthrough = -1,
+};
+
+tensor *op_gated(graph *g, tensor *x, activation act) {
+    activation_settings *s = arena_alloc(g->memory, sizeof *s);
+    int shape[TENSOR_MAX_RANK];
+    memcpy(shape, x->shape, sizeof shape);
+    s->act = act;
+    s->width = shape[x->rank - 1] /= 2;
+    s->rows = (int)(x->count / 2 / (size_t)s->width);
+    tensor *y = graph_tensor(g, TENSOR_ACTIVATION, x->rank, shape);
+    graph_append(g, &gated_kind, (tensor *[]){x}, 1, y, s);
+    return y;
+}
+
+// --- dropout
+// -----------------------------------------------------------------------------------------------------------------
+
+typedef struct dropout_settings {
+    double p;
+} dropout_settings;
+
+static dropout_mask mask_of(const run_context *c, const op *o) {
+    const dropout_settings *s = o->settings;
+    return (dropout_mask){(real)s->p, op_dropout_stream(c, o)};
+}
+
+static void dropout_forward(const graph *g, const run_context *c, const op *o) {
+    (void)g;
+    dropout_mask mask = mask_of(c, o);
+    kernels->dropout(o->out[0]->count, &mask, o->in[0]->data, o->in[1] ? o->in[1]->data : NULL,
+                     o->out[0]->data, false);
+}
+
+static void dropout_backward(const graph *g, const run_context *c, const op *o) {
+    (void)g;
+    dropout_mask mask = mask_of(c, o);
+    kernels->dropout(o->out[0]->count, &mask, o->out[0]->gradient->data, NULL, o->in[0]->gradient->data,
+                     op_adds(c, o, 0));
+}
+
+static const op_kind dropout_kind = {
+    .name = "dropout", .forward = dropout_forward, .backward = dropout_backward, .passthrough = 1};
+
+tensor *op_dropout(graph *g, tensor *x, double p) {
+    if (p == 0 || g->mode != GRAPH_TRAIN) return x;
+    dropout_settings *s = arena_alloc(g->memory, sizeof *s);
+    s->p = p;
+    tensor *y = like(g, x);
+    graph_append(g, &dropout_kind, (tensor *[]){x, NULL}, 2, y, s)->site = g->sites++;
+    return y;
+}
+
+bool dropout_fuse_residual(op *o, tensor *residual) {
+    if (o->kind != &dropout_kind || o->in[1]) return false;
+    o->in[1] = residual;
+    return true;
+}
+
+// --- concatenation
+// -----------------------------------------------------------------------------------------------------------
+
+static void concat_forward(const graph *g, const run_context *c, const op *o) {
+    (void)g, (void)c;
+    const tensor *y = o->out[0];
+    size_t width = (size_t)y->shape[y->rank - 1], rows = y->count / width, at = 0;
+    for (int i = 0; i < o->in_count; i++) {
+        size_t part = o->in[i]->count / rows;
+        for (size_t r = 0; r < rows; r++)
+            memcpy(y->data + r * width + at, o->in[i]->data + r * part, part * sizeof(real));
+        at += part;
+    }
+}
+
+static void concat_backward(const graph *g, const run_context *c, const op *o) {
+    (void)g;
+    const tensor *y = o->out[0];
+    size_t width = (size_t)y->shape[y->rank - 1], rows = y->count / width, at = 0;
+    for (int i = 0; i < o->in_count; i++) {
+        size_t part = o->in[i]->count / rows;
+        if (o->in[i]->gradient)
+            for (size_t r = 0; r < rows; r++)
+                kernels->scale(part, 1, y->gradient->data + r * width + at,
+                               o->in[i]->gradient->data + r * part, op_adds(c, o, i));
+        at += part;
+    }
+}
+
+static const op_kind concat_kind = {
+    .name = "concat", .forward = concat_forward, .backward = concat_backward, .passthrough = -1};
+
+tensor *op_concat(graph *g, tensor *const *parts, int count) {
+    int shape[TENSOR_MAX_RANK];
+    memcpy(shape, parts[0]->shape, sizeof shape);
+    for (int i = 1; i < count; i++) shape[parts[0]->rank - 1] += parts[i]->shape[parts[i]->rank - 1];
+    tensor *y = graph_tensor(g, TENSOR_ACTIVATION, parts[0]->rank, shape);
+    graph_append(g, &concat_kind, parts, count, y, NULL);
+    return y;
+}

@@ -1,0 +1,91 @@
+// op_linear: y = act(x W^T + b) (+ residual), one matrix product with its epilogue.
+#include "graph/ops.h"
+#include "graph/ops_fuse.h"
+
+enum { X, WEIGHT, BIAS, RESIDUAL, INPUTS };
+enum { Y, PRE };
+
+typedef struct linear_settings {
+    activation act;
+    int rows, in, out;
+} linear_settings;
+
+static void forward(const graph *g, const run_context *c, const op *o) {
+    (void)c;
+    const linear_settings *s = o->settings;
+    const gemm_epilogue epilogue = {
+        .bias = o->in[BIAS] ? o->in[BIAS]->data : NULL,
+        .act = s->act,
+        .pre = o->out_count > PRE ? o->out[PRE]->data : NULL,
+        .residual = o->in[RESIDUAL] ? o->in[RESIDUAL]->data : NULL,
+    };
+    kernels->gemm(false, true, s->rows, s->out, s->in, o->in[X]->data, s->in, o->in[WEIGHT]->data, s->in,
+                  o->out[Y]->data, s->out, &epilogue, g->workspace);
+}
+
+static void backward(const graph *g, const run_context *c, const op *o) {
+    const linear_settings *s = o->settings;
+    real *dy = o->out[Y]->gradient->data;
+    if (s->act != ACTIVATION_NONE)
+        kernels->activation_backward(s->act, o->out[Y]->count, o->out[PRE]->data, dy, dy, false);
+    if (o->in[BIAS])
+        kernels->column_sum(s->rows, s->out, dy, s->out, o->in[BIAS]->gradient->data, op_adds(c, o, BIAS));
+    const gemm_epilogue to_weight = {.accumulate = op_adds(c, o, WEIGHT)};
+    kernels->gemm(true, false, s->out, s->in, s->rows, dy, s->out, o->in[X]->data, s->in,
+                  o->in[WEIGHT]->gradient->data, s->in, &to_weight, g->workspace);
+    if (!o->in[X]->gradient) return;
+    const gemm_epilogue to_input = {.accumulate = op_adds(c, o, X)};
+    kernels->gemm(false, false, s->rows, s->in, s->out, dy, s->out, o->in[WEIGHT]->data, s->in,
+                  o->in[X]->gradient->data, s->in, &to_input, g->workspace);
+}
+
+static double flops(const op *o) {
+    const linear_settings *s = o->settings;
+    return 2.0 * s->rows * s->in * s->out;
+}
+
+static size_t workspace(const op *o, bool for_backward) {
+    const linear_settings *s = o->settings;
+    int threads = kernels_threads();
+    size_t bytes = kernels->gemm_workspace(s->rows, s->out, s->in, threads);
+    if (!for_backward) return bytes;
+    size_t weight = kernels->gemm_workspace(s->out, s->in, s->rows, threads);
+    size_t input = kernels->gemm_workspace(s->rows, s->in, s->out, threads);
+    if (weight > bytes) bytes = weight;
+    return input > bytes ? input : bytes;
+}
+
+static const op_kind linear_kind = {
+    .name = "linear",
+    .forward = forward,
+    .backward = backward,
+    .saves = SAVES_INPUT(X) | SAVES_OUTPUT(PRE),
+    .passthrough = RESIDUAL,
+    .flops = flops,
+    .workspace = workspace,
+};
+
+tensor *op_linear(graph *g, tensor *x, tensor *weight, tensor *bias, activation act) {
+    linear_settings *s = arena_alloc(g->memory, sizeof *s);
+    s->act = act;
+    s->out = weight->shape[0];
+    s->in = weight->shape[1];
+    s->rows = (int)(x->count / (size_t)s->in);
+    int shape[TENSOR_MAX_RANK];
+    for (int i = 0; i < x->rank; i++) shape[i] = x->shape[i];
+    shape[x->rank - 1] = s->out;
+    tensor *y = graph_tensor(g, TENSOR_ACTIVATION, x->rank, shape);
+    op *o = graph_append(g, &linear_kind, (tensor *[INPUTS]){x, weight, bias, NULL}, INPUTS, y, s);
+    if (act != ACTIVATION_NONE && g->mode == GRAPH_TRAIN) {
+        o->out[PRE] = graph_tensor(g, TENSOR_ACTIVATION, x->rank, shape);
+        o->out_count = 2;
+    }
+    return y;
+}
+
+bool linear_fuse_residual(op *o, tensor *residual) {
+    const linear_settings *s = o->settings;
+    if (o->kind != &linear_kind || s->act != ACTIVATION_NONE || o->in[RESIDUAL]) return false;
+    o->in[RESIDUAL] = residual;
+    return true;
+}

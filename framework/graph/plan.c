@@ -1,0 +1,172 @@
+// graph_finish: which gradients there are, how long every tensor lives, and where its bytes are.
+#include "graph/graph.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PLACE_ALIGNMENT = 64 };
+
+// --- gradients
+// ------------------------------------------------------------------------------------------------------
+
+static tensor *new_gradient(graph *g, tensor *of) {
+    tensor *gradient = graph_tensor(g, of->kind, of->rank, of->shape);
+    gradient->name = of->name;
+    gradient->born = -1;
+    of->gradient = gradient;
+    return gradient;
+}
+
+static void plan_gradients(graph *g) {
+    for (int k = g->op_count - 1; k >= 0; k--) {
+        op *o = g->ops[k];
+        if (o->kind->is_loss) {
+            new_gradient(g, o->in[0])->shares = o->in[0];
+            continue;
+        }
+        if (!o->out[0]->gradient) continue;
+        for (int i = 0; i < o->in_count; i++) {
+            tensor *in = o->in[i];
+            if (!in || !in->differentiable) continue;
+            if (in->gradient) {
+                if (i == o->kind->passthrough)
+                    o->add_passthrough = true;
+                else
+                    o->adds |= 1u << i;
+            } else if (i == o->kind->passthrough && in->kind == TENSOR_ACTIVATION) {
+                in->gradient = o->out[0]->gradient;
+            } else {
+                new_gradient(g, in);
+            }
+        }
+    }
+}
+
+// --- lifetimes
+// --------------------------------------------------------------------------------------------------------
+
+// The tensor that owns the bytes.
+static tensor *owner(tensor *t) {
+    while (t->shares) t = t->shares;
+    return t;
+}
+
+static void alive_at(tensor *t, int time) {
+    if (!t || t->kind != TENSOR_ACTIVATION) return;
+    t = owner(t);
+    if (t->born < 0 || time < t->born) t->born = time;
+    if (time + 1 > t->dies) t->dies = time + 1;
+}
+
+static void plan_lifetimes(graph *g, tensor *const *keep) {
+    int n = g->op_count;
+    for (int i = 0; i < g->tensor_count; i++) g->tensors[i]->born = -1;
+    for (int k = 0; k < n; k++) {
+        op *o = g->ops[k];
+        for (int i = 0; i < o->in_count; i++) alive_at(o->in[i], k);
+        for (int i = 0; i < o->out_count; i++) alive_at(o->out[i], k);
+        if (g->mode != GRAPH_TRAIN) continue;
+        int backward = 2 * n - 1 - k;
+        if (!o->out[0]->gradient && !o->kind->is_loss) continue;
+        for (int i = 0; i < o->in_count; i++) {
+            if (o->in[i]) alive_at(o->in[i]->gradient, backward);
+            if (o->kind->saves & SAVES_INPUT(i)) alive_at(o->in[i], backward);
+        }
+        for (int i = 0; i < o->out_count; i++) {
+            alive_at(o->out[i]->gradient, backward);
+            if (o->kind->saves & SAVES_OUTPUT(i)) alive_at(o->out[i], backward);
+        }
+    }
+    for (; keep && *keep; keep++) alive_at(*keep, 2 * n);
+}
+
+// --- places
+// -------------------------------------------------------------------------------------------------------------
+
+static size_t bytes_of(const tensor *t) {
+    return (t->count * sizeof(real) + PLACE_ALIGNMENT - 1) / PLACE_ALIGNMENT * PLACE_ALIGNMENT;
+}
+
+static int larger_first(const void *a, const void *b) {
+    const tensor *const *x = a, *const *y = b;
+    size_t p = bytes_of(*x), q = bytes_of(*y);
+    if (p != q) return p < q ? 1 : -1;
+    return (*x)->born - (*y)->born;
+}
+
+static int lower_first(const void *a, const void *b) {
+    const tensor *const *x = a, *const *y = b;
+    return (*x)->offset < (*y)->offset ? -1 : (*x)->offset > (*y)->offset;
+}
+
+// Large tensors first, each at the lowest place free during its whole life.
+static void plan_places(graph *g) {
+    tensor **order = memory_alloc((size_t)(g->tensor_count + 1) * sizeof *order);
+    tensor **living = memory_alloc((size_t)(g->tensor_count + 1) * sizeof *living);
+    int count = 0;
+    for (int i = 0; i < g->tensor_count; i++) {
+        tensor *t = g->tensors[i];
+        if (t->kind == TENSOR_ACTIVATION && !t->shares && t->born >= 0) order[count++] = t;
+    }
+    qsort(order, (size_t)count, sizeof *order, larger_first);
+    g->plan_bytes = 0;
+    for (int i = 0; i < count; i++) {
+        tensor *t = order[i];
+        int neighbours = 0;
+        for (int k = 0; k < i; k++)
+            if (order[k]->born < t->dies && t->born < order[k]->dies) living[neighbours++] = order[k];
+        qsort(living, (size_t)neighbours, sizeof *living, lower_first);
+        size_t spot = 0;
+        for (int k = 0; k < neighbours; k++) {
+            if (living[k]->offset >= spot + bytes_of(t)) break;
+            size_t end = living[k]->offset + bytes_of(living[k]);
+            if (end > spot) spot = end;
+        }
+        t->offset = spot;
+        if (spot + bytes_of(t) > g->plan_bytes) g->plan_bytes = spot + bytes_of(t);
+    }
+    free(living);
+    free(order);
+}
+
+static void plan_workspace(graph *g) {
+    g->workspace_bytes = 0;
+    for (int k = 0; k < g->op_count; k++) {
+        const op *o = g->ops[k];
+        if (!o->kind->workspace) continue;
+        for (int backward = 0; backward <= (g->mode == GRAPH_TRAIN); backward++) {
+            size_t bytes = o->kind->workspace(o, backward);
+            if (bytes > g->workspace_bytes) g->workspace_bytes = bytes;
+        }
+    }
+}
+
+// --- binding
+// --------------------------------------------------------------------------------------------------------------
+
+static void bind_parameters(graph *g) {
+    for (int i = 0; i < g->tensor_count; i++) {
+        tensor *t = g->tensors[i];
+        if (!t->parameter) continue;
+        t->data = g->parameters->values + t->parameter->offset;
+        if (t->gradient) t->gradient->data = g->parameters->gradients + t->parameter->offset;
+    }
+}
+
+status graph_finish(graph *g, tensor *const *keep, bool allocate, error *err) {
+    if (g->mode == GRAPH_TRAIN) plan_gradients(g);
+    plan_lifetimes(g, keep);
+    plan_places(g);
+    plan_workspace(g);
+    if (!allocate) return OK;
+    void *block;
+    TRY(memory_planned_alloc(&block, g->plan_bytes + g->workspace_bytes, "activations", err));
+    g->plan_memory = block;
+    g->workspace = (char *)block + g->plan_bytes;
+    for (int i = 0; i < g->tensor_count; i++) {
+        tensor *t = g->tensors[i];
+        if (t->kind == TENSOR_ACTIVATION) t->data = (real *)((char *)block + owner(t)->offset);
+    }
+    bind_parameters(g);
+    return OK;
+}

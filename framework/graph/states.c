@@ -1,0 +1,58 @@
+// Carried state of decoding graphs, by name: the first graph to ask for a state makes it, later ones share
+// it.
+#include "graph/graph.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct state {
+    const char *name;
+    real *data;
+    size_t count;
+    struct state *next;
+} state;
+
+struct state_set {
+    state *first;
+};
+
+state_set *states_new(void) {
+    return memory_alloc(sizeof(state_set));
+}
+
+void states_free(state_set *s) {
+    if (!s) return;
+    for (state *each = s->first; each;) {
+        state *next = each->next;
+        free((char *)each->name);
+        free(each->data);
+        free(each);
+        each = next;
+    }
+    free(s);
+}
+
+void states_reset(state_set *s) {
+    for (state *each = s->first; each; each = each->next) memset(each->data, 0, each->count * sizeof(real));
+}
+
+size_t states_bytes(const state_set *s) {
+    size_t bytes = 0;
+    for (const state *each = s->first; each; each = each->next) bytes += each->count * sizeof(real);
+    return bytes;
+}
+
+tensor *graph_state(graph *g, const char *name, int rank, const int *shape) {
+    tensor *t = graph_tensor(g, TENSOR_STATE, rank, shape);
+    const char *full = arena_format(g->memory, "%s/%s", g->path, name);
+    state *found = g->states->first;
+    while (found && strcmp(found->name, full) != 0) found = found->next;
+    if (!found) {
+        found = memory_alloc(sizeof *found);
+        *found = (state){memory_copy_text(full), memory_alloc(t->count * sizeof(real)), t->count,
+                         g->states->first};
+        g->states->first = found;
+    }
+    t->data = found->data;
+    return t;
+}

@@ -1,0 +1,153 @@
+// Multi-head causal self-attention.
+#include "models/layers.h"
+
+typedef struct attention_settings {
+    int64_t heads, kv_heads, head_size, window, rope_dim;
+    bool bias, rope, qk_norm;
+    double dropout, output_dropout, rope_base;
+} attention_settings;
+
+static const option attention_layer_options[] = {
+    {.key = "heads",
+     .type = OPTION_INT,
+     .offset = offsetof(attention_settings, heads),
+     .fallback = "4",
+     .min = 1,
+     .max = 1024,
+     .doc = "number of query heads"},
+    {.key = "kv_heads",
+     .type = OPTION_INT,
+     .offset = offsetof(attention_settings, kv_heads),
+     .fallback = "0",
+     .min = 0,
+     .max = 1024,
+     .doc =
+         "number of key and value heads, a divisor of heads (arXiv 2305.13245); 0: as many as heads, 1: multi-query"},
+    {.key = "head_size",
+     .type = OPTION_INT,
+     .offset = offsetof(attention_settings, head_size),
+     .fallback = "0",
+     .min = 0,
+     .max = 4096,
+     .doc = "width of a head; 0: width / heads"},
+    {.key = "bias",
+     .type = OPTION_BOOL,
+     .offset = offsetof(attention_settings, bias),
+     .fallback = "true",
+     .doc = "biases in the projections"},
+    {.key = "window",
+     .type = OPTION_INT,
+     .offset = offsetof(attention_settings, window),
+     .fallback = "0",
+     .min = 0,
+     .max = 1 << 30,
+     .unit = "tokens",
+     .doc = "how far back a token sees, itself included; 0: all of the block"},
+    {.key = "rope",
+     .type = OPTION_BOOL,
+     .offset = offsetof(attention_settings, rope),
+     .fallback = "false",
+     .doc =
+         "rotary positions (arXiv 2104.09864), pairing each element with the one half a rope_dim further"},
+    {.key = "rope_dim",
+     .type = OPTION_INT,
+     .offset = offsetof(attention_settings, rope_dim),
+     .fallback = "0",
+     .min = 0,
+     .max = 4096,
+     .doc = "how many elements of a head are rotated, even; 0: all"},
+    {.key = "rope_base",
+     .type = OPTION_REAL,
+     .offset = offsetof(attention_settings, rope_base),
+     .fallback = "10000.0",
+     .min = 1,
+     .max = 1e12,
+     .flags = OPTION_ABOVE_MIN,
+     .doc = "base of the rotation frequencies"},
+    {.key = "qk_norm",
+     .type = OPTION_BOOL,
+     .offset = offsetof(attention_settings, qk_norm),
+     .fallback = "false",
+     .doc = "RMSNorm of queries and keys over each head, before rotation"},
+    {.key = "dropout",
+     .type = OPTION_REAL,
+     .offset = offsetof(attention_settings, dropout),
+     .fallback = "${model.dropout}",
+     .min = 0,
+     .max = 1,
+     .flags = OPTION_BELOW_MAX,
+     .doc = "dropout of the attention probabilities"},
+    {.key = "output_dropout",
+     .type = OPTION_REAL,
+     .offset = offsetof(attention_settings, output_dropout),
+     .fallback = "${model.dropout}",
+     .min = 0,
+     .max = 1,
+     .flags = OPTION_BELOW_MAX,
+     .doc = "dropout of the output"},
+    {0},
+};
+
+static tensor *build_attention(builder *b, const component_choice *choice, tensor *x) {
+    const attention_settings *s = choice->settings;
+    if (!x)
+        return builder_fail(b, choice, NULL, "begin the list with `embedding`",
+                            "there are no vectors to attend to yet");
+    int width = x->shape[2], heads = (int)s->heads, kv_heads = s->kv_heads ? (int)s->kv_heads : heads;
+    if (heads % kv_heads != 0)
+        return builder_fail(b, choice, "kv_heads", "choose a divisor of heads",
+                            "%d query heads cannot share %d key heads evenly", heads, kv_heads);
+    if (s->head_size == 0 && width % heads != 0)
+        return builder_fail(b, choice, "heads", "choose a divisor of the width, or set head_size",
+                            "%d heads do not divide the width %d", heads, width);
+    int head_size = s->head_size ? (int)s->head_size : width / heads;
+    int rope_dim = !s->rope ? 0 : s->rope_dim ? (int)s->rope_dim : head_size;
+    if (rope_dim % 2 != 0 || rope_dim > head_size)
+        return builder_fail(b, choice, s->rope_dim ? "rope_dim" : "rope",
+                            "choose an even number no larger than the head",
+                            "cannot rotate %d elements of a head of %d", rope_dim, head_size);
+    attention_options options = {
+        .heads = heads,
+        .kv_heads = kv_heads,
+        .head_size = head_size,
+        .window = (int)s->window,
+        .dropout = s->dropout,
+        .rope_dim = rope_dim,
+        .rope_base = s->rope_base,
+        .block_size = b->block_size,
+    };
+    tensor *in_weight, *in_bias, *out_weight, *out_bias;
+    int parts = kv_heads == heads ? 3 : 1;
+    if (!builder_linear(b, "in_proj_", (heads + 2 * kv_heads) * head_size, width, s->bias, false, parts,
+                        &in_weight, &in_bias) ||
+        !builder_linear(b, "out_proj.", width, heads * head_size, s->bias, true, 1, &out_weight, &out_bias))
+        return NULL;
+    if (s->qk_norm) {
+        const parameter_declaration gain = {
+            .rank = 1, .shape = {head_size}, .init = INIT_CONSTANT, .init_value = 1};
+        options.q_gamma = builder_parameter(b, "q_norm.weight", &gain);
+        options.k_gamma = builder_parameter(b, "k_norm.weight", &gain);
+        if (!options.q_gamma || !options.k_gamma) return NULL;
+    }
+    tensor *qkv = op_linear(b->graph, x, in_weight, in_bias, ACTIVATION_NONE);
+    tensor *y =
+        op_linear(b->graph, op_attention(b->graph, qkv, &options), out_weight, out_bias, ACTIVATION_NONE);
+    return op_dropout(b->graph, y, s->output_dropout);
+}
+
+const layer_type layer_attention = {
+    .about =
+        {
+            .name = "attention",
+            .kind = "layer",
+            .summary = "multi-head causal self-attention",
+            .paper = "Vaswani et al., Attention is all you need, arXiv 1706.03762",
+            .details =
+                "Parameters as in torch.nn.MultiheadAttention: in_proj_weight (q, k and v stacked), in_proj_bias, out_proj.weight, out_proj.bias; with qk_norm also q_norm.weight and k_norm.weight. Generation keeps keys and values in a cache of `window` tokens, or block_size without a window.",
+            .example =
+                "- residual: [rmsnorm, {attention: {heads: 8, kv_heads: 2, rope: true, bias: false}}]\n",
+            .options = attention_layer_options,
+            .settings_size = sizeof(attention_settings),
+        },
+    .build = build_attention,
+};

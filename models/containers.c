@@ -1,0 +1,205 @@
+// Containers: layers that hold lists of layers.
+#include "models/layers.h"
+
+#include <stdio.h>
+#include <string.h>
+
+// --- sequential
+// -----------------------------------------------------------------------------------------------------
+
+typedef struct sequential_settings {
+    component_list layers;
+} sequential_settings;
+
+static const option sequential_options[] = {
+    {.key = "layers",
+     .type = OPTION_COMPONENTS,
+     .offset = offsetof(sequential_settings, layers),
+     .registry = layer_registry,
+     .flags = OPTION_REQUIRED,
+     .doc = "applied one after the other"},
+    {0},
+};
+
+static tensor *build_sequential(builder *b, const component_choice *choice, tensor *x) {
+    const sequential_settings *s = choice->settings;
+    return builder_sequence(b, &s->layers, x);
+}
+
+const layer_type layer_sequential = {
+    .about =
+        {
+            .name = "sequential",
+            .kind = "layer",
+            .summary = "layers one after the other, as one layer",
+            .example = "- sequential: [layernorm, {linear: {out: 64}}]\n",
+            .options = sequential_options,
+            .settings_size = sizeof(sequential_settings),
+        },
+    .build = build_sequential,
+};
+
+// --- residual
+// -------------------------------------------------------------------------------------------------------
+
+static const option residual_options[] = {
+    {.key = "layers",
+     .type = OPTION_COMPONENTS,
+     .offset = offsetof(sequential_settings, layers),
+     .registry = layer_registry,
+     .flags = OPTION_REQUIRED,
+     .doc = "the branch f of x + f(x)"},
+    {0},
+};
+
+static tensor *build_residual(builder *b, const component_choice *choice, tensor *x) {
+    const sequential_settings *s = choice->settings;
+    if (!x)
+        return builder_fail(b, choice, NULL, "begin the list with `embedding`",
+                            "there is nothing to add to yet");
+    b->residual_depth++;
+    tensor *branch = builder_sequence(b, &s->layers, x);
+    b->residual_depth--;
+    if (!branch) return NULL;
+    if (branch->shape[2] != x->shape[2])
+        return builder_fail(b, choice, NULL, "let the last layer of the branch give the width it was given",
+                            "the branch gives width %d, but is added to width %d", branch->shape[2],
+                            x->shape[2]);
+    return op_residual(b->graph, x, branch);
+}
+
+const layer_type layer_residual = {
+    .about =
+        {
+            .name = "residual",
+            .kind = "layer",
+            .summary = "x + f(x), where f is the list of layers",
+            .paper = "He et al., Deep residual learning, arXiv 1512.03385",
+            .details =
+                "With a norm first in the list this is a pre-norm block; for a post-norm block put the norm after the residual.",
+            .example = "- residual: [layernorm, {attention: {heads: 4}}]\n",
+            .options = residual_options,
+            .settings_size = sizeof(sequential_settings),
+        },
+    .build = build_residual,
+};
+
+// --- repeat
+// ---------------------------------------------------------------------------------------------------------
+
+typedef struct repeat_settings {
+    int64_t times;
+    component_list layers;
+} repeat_settings;
+
+static const option repeat_options[] = {
+    {.key = "times",
+     .type = OPTION_INT,
+     .offset = offsetof(repeat_settings, times),
+     .fallback = "${model.depth}",
+     .min = 0,
+     .max = 10000,
+     .doc = "how often, each time with weights of its own"},
+    {.key = "layers",
+     .type = OPTION_COMPONENTS,
+     .offset = offsetof(repeat_settings, layers),
+     .registry = layer_registry,
+     .flags = OPTION_REQUIRED,
+     .doc = "what is repeated"},
+    {0},
+};
+
+static tensor *build_repeat(builder *b, const component_choice *choice, tensor *x) {
+    const repeat_settings *s = choice->settings;
+    size_t length = strlen(b->path);
+    for (int64_t i = 0; i < s->times; i++) {
+        snprintf(b->path + length, sizeof b->path - length, "/%lld", (long long)i);
+        x = builder_sequence(b, &s->layers, x);
+        b->path[length] = '\0';
+        if (!x) return NULL;
+    }
+    return x;
+}
+
+const layer_type layer_repeat = {
+    .about =
+        {
+            .name = "repeat",
+            .kind = "layer",
+            .summary = "a list of layers several times over, each time with its own weights",
+            .example =
+                "- repeat:\n    times: ${model.depth}\n    layers:\n      - residual: [layernorm, attention]\n      - residual: [layernorm, mlp]\n",
+            .options = repeat_options,
+            .settings_size = sizeof(repeat_settings),
+        },
+    .build = build_repeat,
+};
+
+// --- parallel
+// -------------------------------------------------------------------------------------------------------
+
+enum { COMBINE_SUM, COMBINE_PRODUCT, COMBINE_CONCAT };
+static const char *const combine_choices[] = {"sum", "product", "concat", NULL};
+
+typedef struct parallel_settings {
+    int combine;
+    component_branches branches;
+} parallel_settings;
+
+static const option parallel_options[] = {
+    {.key = "combine",
+     .type = OPTION_CHOICE,
+     .offset = offsetof(parallel_settings, combine),
+     .fallback = "sum",
+     .choices = combine_choices,
+     .doc = "how the outputs of the branches become one; concat joins them along the width"},
+    {.key = "branches",
+     .type = OPTION_BRANCHES,
+     .offset = offsetof(parallel_settings, branches),
+     .registry = layer_registry,
+     .flags = OPTION_REQUIRED,
+     .min_count = 1,
+     .max_count = OP_MAX_INPUTS,
+     .doc = "lists of layers, each given the same input; an empty list passes it on"},
+    {0},
+};
+
+static tensor *build_parallel(builder *b, const component_choice *choice, tensor *x) {
+    const parallel_settings *s = choice->settings;
+    tensor *outputs[OP_MAX_INPUTS];
+    if (!x)
+        return builder_fail(b, choice, NULL, "begin the list with `embedding`",
+                            "there is no input to share yet");
+    size_t length = strlen(b->path);
+    for (int i = 0; i < s->branches.count; i++) {
+        snprintf(b->path + length, sizeof b->path - length, "/%d", i);
+        outputs[i] = builder_sequence(b, &s->branches.lists[i], x);
+        b->path[length] = '\0';
+        if (!outputs[i]) return NULL;
+        if (s->combine != COMBINE_CONCAT && outputs[i]->shape[2] != outputs[0]->shape[2])
+            return builder_fail(b, choice, "branches",
+                                "give all branches the same width, or combine them by concat",
+                                "branch %d gives width %d, but the first gives %d", i + 1,
+                                outputs[i]->shape[2], outputs[0]->shape[2]);
+    }
+    if (s->combine == COMBINE_CONCAT) return op_concat(b->graph, outputs, s->branches.count);
+    tensor *y = outputs[0];
+    for (int i = 1; i < s->branches.count; i++)
+        y = s->combine == COMBINE_SUM ? op_add(b->graph, y, outputs[i])
+                                      : op_multiply(b->graph, y, outputs[i]);
+    return y;
+}
+
+const layer_type layer_parallel = {
+    .about =
+        {
+            .name = "parallel",
+            .kind = "layer",
+            .summary = "branches over the same input, combined by sum, product or concat",
+            .example =
+                "- parallel:\n    combine: product\n    branches:\n      - [{linear: {out: 64}}, {activation: {type: silu}}]\n      - [{linear: {out: 64}}]\n",
+            .options = parallel_options,
+            .settings_size = sizeof(parallel_settings),
+        },
+    .build = build_parallel,
+};

@@ -1,0 +1,176 @@
+// Layers that treat each position by itself: linear, mlp, activation.
+#include "models/layers.h"
+
+// Names of enum activation from ACTIVATION_GELU on.
+static const char *const activation_choices[] = {"gelu", "gelu_tanh", "relu",    "relu2",
+                                                 "silu", "tanh",      "sigmoid", NULL};
+
+static activation activation_of(int choice) {
+    return (activation)(choice + ACTIVATION_GELU);
+}
+
+static tensor *needs_input(builder *b, const component_choice *choice) {
+    return builder_fail(b, choice, NULL, "begin the list with `embedding`",
+                        "there are no vectors to work on yet");
+}
+
+// --- linear
+// ---------------------------------------------------------------------------------------------------------
+
+typedef struct linear_settings {
+    int64_t out;
+    bool bias;
+} linear_settings;
+
+static const option linear_options[] = {
+    {.key = "out",
+     .type = OPTION_INT,
+     .offset = offsetof(linear_settings, out),
+     .fallback = "${model.width}",
+     .min = 1,
+     .max = 1 << 20,
+     .doc = "width of the output"},
+    {.key = "bias",
+     .type = OPTION_BOOL,
+     .offset = offsetof(linear_settings, bias),
+     .fallback = "true",
+     .doc = "add a learned vector"},
+    {0},
+};
+
+static tensor *build_linear(builder *b, const component_choice *choice, tensor *x) {
+    const linear_settings *s = choice->settings;
+    if (!x) return needs_input(b, choice);
+    tensor *weight, *bias;
+    if (!builder_linear(b, "", (int)s->out, x->shape[2], s->bias, false, 1, &weight, &bias)) return NULL;
+    return op_linear(b->graph, x, weight, bias, ACTIVATION_NONE);
+}
+
+const layer_type layer_linear = {
+    .about =
+        {
+            .name = "linear",
+            .kind = "layer",
+            .summary = "x W^T + b at each position",
+            .details = "Parameters as in torch.nn.Linear: weight (out, in), bias (out).",
+            .example = "- linear: {out: 64, bias: false}\n",
+            .options = linear_options,
+            .settings_size = sizeof(linear_settings),
+        },
+    .build = build_linear,
+};
+
+// --- mlp
+// ------------------------------------------------------------------------------------------------------------
+
+static const char *const mlp_choices[] = {"gelu",    "gelu_tanh", "relu",  "relu2", "silu", "tanh",
+                                          "sigmoid", "swiglu",    "geglu", "glu",   NULL};
+enum { MLP_SWIGLU = 7 };
+static const activation gate_of[] = {ACTIVATION_SILU, ACTIVATION_GELU, ACTIVATION_SIGMOID};
+
+typedef struct mlp_settings {
+    int64_t hidden;
+    int activation;
+    bool bias;
+    double dropout;
+} mlp_settings;
+
+static const option mlp_options[] = {
+    {.key = "hidden",
+     .type = OPTION_INT,
+     .offset = offsetof(mlp_settings, hidden),
+     .fallback = "0",
+     .min = 0,
+     .max = 1 << 20,
+     .doc =
+         "hidden width; 0: 4 x width, for the gated kinds 8/3 x width rounded up to a multiple of 64 (as many parameters)"},
+    {.key = "activation",
+     .type = OPTION_CHOICE,
+     .offset = offsetof(mlp_settings, activation),
+     .fallback = "gelu",
+     .choices = mlp_choices,
+     .doc =
+         "gelu is exact, gelu_tanh its approximation; swiglu, geglu and glu gate one half of the hidden layer by the other"},
+    {.key = "bias",
+     .type = OPTION_BOOL,
+     .offset = offsetof(mlp_settings, bias),
+     .fallback = "true",
+     .doc = "biases in both linear maps"},
+    {.key = "dropout",
+     .type = OPTION_REAL,
+     .offset = offsetof(mlp_settings, dropout),
+     .fallback = "${model.dropout}",
+     .min = 0,
+     .max = 1,
+     .flags = OPTION_BELOW_MAX,
+     .doc = "dropout of the output"},
+    {0},
+};
+
+static tensor *build_mlp(builder *b, const component_choice *choice, tensor *x) {
+    const mlp_settings *s = choice->settings;
+    if (!x) return needs_input(b, choice);
+    int width = x->shape[2];
+    bool gated = s->activation >= MLP_SWIGLU;
+    int hidden = s->hidden ? (int)s->hidden : gated ? (8 * width / 3 + 63) / 64 * 64 : 4 * width;
+    tensor *w1, *b1, *w2, *b2;
+    if (!builder_linear(b, "fc1.", gated ? 2 * hidden : hidden, width, s->bias, false, gated ? 2 : 1, &w1,
+                        &b1))
+        return NULL;
+    if (!builder_linear(b, "fc2.", width, hidden, s->bias, true, 1, &w2, &b2)) return NULL;
+    tensor *h = op_linear(b->graph, x, w1, b1, gated ? ACTIVATION_NONE : activation_of(s->activation));
+    if (gated) h = op_gated(b->graph, h, gate_of[s->activation - MLP_SWIGLU]);
+    return op_dropout(b->graph, op_linear(b->graph, h, w2, b2, ACTIVATION_NONE), s->dropout);
+}
+
+const layer_type layer_mlp = {
+    .about =
+        {
+            .name = "mlp",
+            .kind = "layer",
+            .summary = "two linear maps with an activation between them, at each position",
+            .paper =
+                "gated kinds: Shazeer, arXiv 2002.05202; relu2: arXiv 2109.08668; gelu: arXiv 1606.08415",
+            .details =
+                "Parameters: fc1.weight (hidden, width), fc1.bias, fc2.weight (width, hidden), fc2.bias. In the gated kinds fc1 is (2 hidden, width), the gate above the value: fc2(act(gate) * value).",
+            .example = "- residual: [layernorm, {mlp: {hidden: 512, activation: swiglu}}]\n",
+            .options = mlp_options,
+            .settings_size = sizeof(mlp_settings),
+        },
+    .build = build_mlp,
+};
+
+// --- activation
+// -----------------------------------------------------------------------------------------------------
+
+typedef struct activation_settings {
+    int type;
+} activation_settings;
+
+static const option activation_options[] = {
+    {.key = "type",
+     .type = OPTION_CHOICE,
+     .offset = offsetof(activation_settings, type),
+     .fallback = "gelu",
+     .choices = activation_choices,
+     .doc = "the function"},
+    {0},
+};
+
+static tensor *build_activation(builder *b, const component_choice *choice, tensor *x) {
+    const activation_settings *s = choice->settings;
+    return x ? op_activation(b->graph, x, activation_of(s->type)) : needs_input(b, choice);
+}
+
+const layer_type layer_activation = {
+    .about =
+        {
+            .name = "activation",
+            .kind = "layer",
+            .summary = "a function of each element",
+            .example = "- activation: {type: silu}\n",
+            .options = activation_options,
+            .settings_size = sizeof(activation_settings),
+        },
+    .build = build_activation,
+};

@@ -1,0 +1,192 @@
+// From tokens to vectors and back: embedding, positions, unembedding.
+#include "models/layers.h"
+
+#include <math.h>
+
+// --- embedding
+// ------------------------------------------------------------------------------------------------------
+
+typedef struct embedding_settings {
+    int64_t width;
+    double scale, init_std;
+} embedding_settings;
+
+static const option embedding_options[] = {
+    {.key = "width",
+     .type = OPTION_INT,
+     .offset = offsetof(embedding_settings, width),
+     .fallback = "${model.width}",
+     .min = 1,
+     .max = 1 << 20,
+     .doc = "length of a token's vector"},
+    {.key = "scale",
+     .type = OPTION_REAL,
+     .offset = offsetof(embedding_settings, scale),
+     .fallback = "1.0",
+     .min = 0,
+     .max = 1e6,
+     .flags = OPTION_ABOVE_MIN,
+     .doc = "factor on the vectors; the Transformer paper takes the square root of the width"},
+    {.key = "init_std",
+     .type = OPTION_REAL,
+     .offset = offsetof(embedding_settings, init_std),
+     .fallback = "${model.init_std}",
+     .min = 0,
+     .max = 10,
+     .flags = OPTION_ABOVE_MIN,
+     .doc = "standard deviation of the vectors at the start (PyTorch's default is 1)"},
+    {0},
+};
+
+static tensor *build_embedding(builder *b, const component_choice *choice, tensor *x) {
+    const embedding_settings *s = choice->settings;
+    if (x)
+        return builder_fail(b, choice, NULL, "move it to the beginning of model.layers",
+                            "must be the first layer: it reads tokens, not vectors");
+    const parameter_declaration table = {.rank = 2,
+                                         .shape = {b->vocabulary, (int)s->width},
+                                         .init = INIT_NORMAL,
+                                         .init_value = s->init_std,
+                                         .decay = true};
+    b->token_table = builder_parameter(b, "weight", &table);
+    if (!b->token_table) return NULL;
+    return op_embedding(b->graph, b->ids, b->token_table, s->scale);
+}
+
+const layer_type layer_embedding = {
+    .about =
+        {
+            .name = "embedding",
+            .kind = "layer",
+            .summary = "a learned vector for each token",
+            .details = "Parameter: weight (vocabulary, width).",
+            .example = "- embedding\n",
+            .options = embedding_options,
+            .settings_size = sizeof(embedding_settings),
+        },
+    .build = build_embedding,
+};
+
+// --- positions
+// ------------------------------------------------------------------------------------------------------
+
+enum { POSITIONS_LEARNED, POSITIONS_SINUSOIDAL };
+static const char *const positions_choices[] = {"learned", "sinusoidal", NULL};
+
+typedef struct positions_settings {
+    int type;
+    double init_std;
+} positions_settings;
+
+static const option positions_options[] = {
+    {.key = "type",
+     .type = OPTION_CHOICE,
+     .offset = offsetof(positions_settings, type),
+     .fallback = "learned",
+     .choices = positions_choices,
+     .doc =
+         "learned: a vector for each position of a block; sinusoidal: fixed sines and cosines (give the embedding init_std 1 or scale sqrt(width) with these)"},
+    {.key = "init_std",
+     .type = OPTION_REAL,
+     .offset = offsetof(positions_settings, init_std),
+     .fallback = "${model.init_std}",
+     .min = 0,
+     .max = 10,
+     .flags = OPTION_ABOVE_MIN,
+     .doc = "standard deviation of learned vectors at the start"},
+    {0},
+};
+
+static tensor *build_positions(builder *b, const component_choice *choice, tensor *x) {
+    const positions_settings *s = choice->settings;
+    if (!x)
+        return builder_fail(b, choice, NULL, "put it after `embedding`",
+                            "there is nothing to add positions to yet");
+    b->absolute_positions = true;
+    if (s->type == POSITIONS_SINUSOIDAL) return op_sinusoidal_positions(b->graph, x, b->block_size);
+    const parameter_declaration table = {.rank = 2,
+                                         .shape = {b->block_size, x->shape[2]},
+                                         .init = INIT_NORMAL,
+                                         .init_value = s->init_std,
+                                         .decay = true};
+    tensor *weight = builder_parameter(b, "weight", &table);
+    return weight ? op_learned_positions(b->graph, x, weight) : NULL;
+}
+
+const layer_type layer_positions = {
+    .about =
+        {
+            .name = "positions",
+            .kind = "layer",
+            .summary = "adds the position of a token within its block to its vector",
+            .paper = "Vaswani et al., Attention is all you need, arXiv 1706.03762, section 3.5",
+            .details =
+                "Rotary positions are a setting of attention (rope), not a layer. Parameter of the learned kind: weight (block_size, width).",
+            .example = "- positions: {type: sinusoidal}\n",
+            .options = positions_options,
+            .settings_size = sizeof(positions_settings),
+        },
+    .build = build_positions,
+};
+
+// --- unembedding
+// ----------------------------------------------------------------------------------------------------
+
+typedef struct unembedding_settings {
+    bool tied, bias;
+} unembedding_settings;
+
+static const option unembedding_options[] = {
+    {.key = "tied",
+     .type = OPTION_BOOL,
+     .offset = offsetof(unembedding_settings, tied),
+     .fallback = "true",
+     .doc = "use the weights of `embedding` (arXiv 1608.05859)"},
+    {.key = "bias",
+     .type = OPTION_BOOL,
+     .offset = offsetof(unembedding_settings, bias),
+     .fallback = "false",
+     .doc = "add a learned number to each logit"},
+    {0},
+};
+
+static tensor *build_unembedding(builder *b, const component_choice *choice, tensor *x) {
+    const unembedding_settings *s = choice->settings;
+    if (!x)
+        return builder_fail(b, choice, NULL, "begin the list with `embedding`",
+                            "there are no vectors to read yet");
+    int width = x->shape[2];
+    tensor *weight = b->token_table, *bias = NULL;
+    if (s->tied && (!weight || weight->shape[1] != width))
+        return builder_fail(b, choice, "tied",
+                            "set tied: false, or let the last layer give the embedding's width",
+                            "cannot share the embedding's weights: it has width %d, the last layer %d",
+                            weight ? weight->shape[1] : 0, width);
+    const parameter_declaration own = {
+        .rank = 2,
+        .shape = {b->vocabulary, width},
+        .init = b->init_torch ? INIT_UNIFORM : INIT_NORMAL,
+        .init_value = b->init_torch ? 1 / sqrt(width) : b->init_std,
+        .decay = true,
+    };
+    if (!s->tied && !(weight = builder_parameter(b, "weight", &own))) return NULL;
+    const parameter_declaration zero = {.rank = 1, .shape = {b->vocabulary}, .init = INIT_CONSTANT};
+    if (s->bias && !(bias = builder_parameter(b, "bias", &zero))) return NULL;
+    return op_linear(b->graph, x, weight, bias, ACTIVATION_NONE);
+}
+
+const layer_type layer_unembedding = {
+    .about =
+        {
+            .name = "unembedding",
+            .kind = "layer",
+            .summary = "from vectors to one logit for each token of the vocabulary",
+            .paper = "weight tying: Press and Wolf, arXiv 1608.05859",
+            .details =
+                "Parameters: weight (vocabulary, width) unless tied; bias (vocabulary) when asked for.",
+            .example = "- unembedding: {tied: false}\n",
+            .options = unembedding_options,
+            .settings_size = sizeof(unembedding_settings),
+        },
+    .build = build_unembedding,
+};

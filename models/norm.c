@@ -1,0 +1,139 @@
+// Normalisation and dropout.
+#include "models/layers.h"
+
+typedef struct norm_settings {
+    double epsilon;
+    bool bias; // layernorm only
+} norm_settings;
+
+static tensor *needs_input(builder *b, const component_choice *choice) {
+    return builder_fail(b, choice, NULL, "begin the list with `embedding`",
+                        "there are no vectors to work on yet");
+}
+
+static tensor *gain(builder *b, int width) {
+    return builder_parameter(
+        b, "weight",
+        &(parameter_declaration){.rank = 1, .shape = {width}, .init = INIT_CONSTANT, .init_value = 1});
+}
+
+// --- layernorm
+// ------------------------------------------------------------------------------------------------------
+
+static const option layernorm_options[] = {
+    {.key = "epsilon",
+     .type = OPTION_REAL,
+     .offset = offsetof(norm_settings, epsilon),
+     .fallback = "1.0e-5",
+     .min = 0,
+     .max = 1,
+     .flags = OPTION_ABOVE_MIN,
+     .doc = "added to the variance"},
+    {.key = "bias",
+     .type = OPTION_BOOL,
+     .offset = offsetof(norm_settings, bias),
+     .fallback = "true",
+     .doc = "add a learned vector"},
+    {0},
+};
+
+static tensor *build_layernorm(builder *b, const component_choice *choice, tensor *x) {
+    const norm_settings *s = choice->settings;
+    if (!x) return needs_input(b, choice);
+    int width = x->shape[2];
+    tensor *gamma = gain(b, width), *beta = NULL;
+    const parameter_declaration zero = {.rank = 1, .shape = {width}, .init = INIT_CONSTANT};
+    if (!gamma || (s->bias && !(beta = builder_parameter(b, "bias", &zero)))) return NULL;
+    return op_layernorm(b->graph, x, gamma, beta, s->epsilon);
+}
+
+const layer_type layer_layernorm = {
+    .about =
+        {
+            .name = "layernorm",
+            .kind = "layer",
+            .summary =
+                "each vector shifted to mean 0 and scaled to variance 1, then by a learned gain and bias",
+            .paper = "Ba et al., Layer normalization, arXiv 1607.06450",
+            .details = "Parameters as in torch.nn.LayerNorm: weight (width), bias (width).",
+            .example = "- layernorm: {bias: false}\n",
+            .options = layernorm_options,
+            .settings_size = sizeof(norm_settings),
+        },
+    .build = build_layernorm,
+};
+
+// --- rmsnorm
+// --------------------------------------------------------------------------------------------------------
+
+static const option rmsnorm_options[] = {
+    {.key = "epsilon",
+     .type = OPTION_REAL,
+     .offset = offsetof(norm_settings, epsilon),
+     .fallback = "1.0e-5",
+     .min = 0,
+     .max = 1,
+     .flags = OPTION_ABOVE_MIN,
+     .doc = "added to the mean square"},
+    {0},
+};
+
+static tensor *build_rmsnorm(builder *b, const component_choice *choice, tensor *x) {
+    const norm_settings *s = choice->settings;
+    if (!x) return needs_input(b, choice);
+    tensor *gamma = gain(b, x->shape[2]);
+    return gamma ? op_rmsnorm(b->graph, x, gamma, s->epsilon) : NULL;
+}
+
+const layer_type layer_rmsnorm = {
+    .about =
+        {
+            .name = "rmsnorm",
+            .kind = "layer",
+            .summary = "each vector divided by its root mean square, then scaled by a learned gain",
+            .paper = "Zhang and Sennrich, arXiv 1910.07467",
+            .details = "Parameter: weight (width).",
+            .example = "- rmsnorm\n",
+            .options = rmsnorm_options,
+            .settings_size = sizeof(norm_settings),
+        },
+    .build = build_rmsnorm,
+};
+
+// --- dropout
+// --------------------------------------------------------------------------------------------------------
+
+typedef struct dropout_settings {
+    double p;
+} dropout_settings;
+
+static const option dropout_options[] = {
+    {.key = "p",
+     .type = OPTION_REAL,
+     .offset = offsetof(dropout_settings, p),
+     .fallback = "${model.dropout}",
+     .min = 0,
+     .max = 1,
+     .flags = OPTION_BELOW_MAX,
+     .doc = "probability of dropping an element"},
+    {0},
+};
+
+static tensor *build_dropout(builder *b, const component_choice *choice, tensor *x) {
+    const dropout_settings *s = choice->settings;
+    return x ? op_dropout(b->graph, x, s->p) : needs_input(b, choice);
+}
+
+const layer_type layer_dropout = {
+    .about =
+        {
+            .name = "dropout",
+            .kind = "layer",
+            .summary = "while training, drops elements at random and scales up the rest",
+            .paper = "Srivastava et al., JMLR 15 (2014)",
+            .example = "- dropout: {p: 0.1}\n",
+            .options = dropout_options,
+            .settings_size = sizeof(dropout_settings),
+        },
+    .build = build_dropout,
+};

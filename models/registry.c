@@ -1,0 +1,26 @@
+// Every layer that an experiment can name. To add one: write it in a file of this folder, declare it in
+// models/layers.h, list it here, test it.
+#include "models/layers.h"
+
+const component *const layer_registry[] = {
+    // containers
+    &layer_sequential.about,
+    &layer_residual.about,
+    &layer_repeat.about,
+    &layer_parallel.about,
+    // from tokens, to logits
+    &layer_embedding.about,
+    &layer_positions.about,
+    &layer_unembedding.about,
+    // mixing over time
+    &layer_attention.about,
+    // dense
+    &layer_linear.about,
+    &layer_mlp.about,
+    &layer_activation.about,
+    // normalisation and regularisation
+    &layer_layernorm.about,
+    &layer_rmsnorm.about,
+    &layer_dropout.about,
+    NULL,
+};
