@@ -1,10 +1,16 @@
 // Optimizers: what turns gradients into the next weights.
+//
+// An optimizer is one file (train/optimizer_<name>.c) with its settings, its update and its declaration,
+// and one line in optimizer_registry. Updates run over the parameters one by one through the kernels;
+// weight decay touches only parameters declared with `decay`, and each parameter's lr_multiplier scales its
+// rate.
 #ifndef RUNEXP_TRAIN_OPTIMIZER_H
 #define RUNEXP_TRAIN_OPTIMIZER_H
 
 #include "base/error.h"
 #include "config/component.h"
 #include "graph/parameters.h"
+#include "kernels/kernels.h"
 
 // Every optimizer's settings struct begins with these.
 typedef struct optimizer_common {
@@ -19,8 +25,8 @@ typedef struct optimizer_call {
     real *moments[2];
     double lr;             // after the schedule
     double gradient_scale; // clip factor: multiplies every gradient
-    int64_t step;          // 1 for the first update
-    void *workspace;
+    int64_t step;          // 1 for the first update; updates that were skipped do not count
+    void *workspace;       // of optimizer_type.workspace bytes, 64-byte aligned
 } optimizer_call;
 
 typedef struct optimizer_type {
@@ -31,21 +37,40 @@ typedef struct optimizer_type {
     size_t (*workspace)(const void *settings, const parameter_set *parameters); // bytes; NULL: none
 } optimizer_type;
 
-extern const component *const optimizer_registry[]; // sgd, rmsprop, adam, adamw, lion, muon
+extern const optimizer_type optimizer_sgd, optimizer_rmsprop, optimizer_adam, optimizer_adamw,
+    optimizer_lion, optimizer_muon;
 
-// State arrays are zeroed. Free with optimizer_free.
+extern const component *const optimizer_registry[]; // all of them, NULL-terminated
+
+// State arrays are zeroed. choice (its settings) and parameters must outlive the optimizer; parameters must
+// have values and gradients. The workspace is planned for the kernel table and the number of threads in
+// force now. ERR_MEMORY, or ERR_INTERNAL for a parameter declared with parts that do not divide its rows;
+// *out is then NULL. Free with optimizer_free (NULL is allowed).
 status optimizer_new(const component_choice *choice, parameter_set *parameters, optimizer **out,
                      error *err);
 void optimizer_free(optimizer *o);
+
+// Applies one update in place: lr is the rate after the schedule, gradient_scale the clip factor, step
+// counts applied updates from 1. Gradients must be finite (see gradient_norm). Allocates nothing.
 void optimizer_step(optimizer *o, double lr, double gradient_scale, int64_t step);
+
 double optimizer_lr(const component_choice *choice); // the base rate
 
 int optimizer_moments(const optimizer *o);
 const char *optimizer_moment_name(const optimizer *o, int i);
 real *optimizer_moment(const optimizer *o, int i); // laid out like parameter_set.values
-size_t optimizer_bytes(const optimizer *o);
+size_t optimizer_bytes(const optimizer *o);        // moments and workspace
 
 // sqrt of the sum of squares of all gradients, in double, fixed order. NaN or infinite when a gradient is.
 double gradient_norm(const parameter_set *parameters);
+
+// The factor by which clipping to a global norm multiplies the gradients: min(1, limit / (norm + 1e-6)), as
+// PyTorch's clip_grad_norm_; 1 when limit is 0 (no clipping).
+double gradient_clip_factor(double norm, double limit);
+
+// For the optimizers: what every update of parameter p starts from (lr, weight_decay, gradient_scale,
+// first_step; the rest zero). lr is the rate of parameters whose multiplier is 1.
+optimizer_update optimizer_update_of(const parameter *p, const optimizer_call *call, double lr,
+                                     double weight_decay);
 
 #endif
