@@ -166,7 +166,7 @@ static const option parallel_options[] = {
 
 static tensor *build_parallel(builder *b, const component_choice *choice, tensor *x) {
     const parallel_settings *s = choice->settings;
-    tensor *outputs[OP_MAX_INPUTS];
+    tensor *outputs[OP_MAX_INPUTS] = {NULL};
     if (!x)
         return builder_fail(b, choice, NULL, "begin the list with `embedding`",
                             "there is no input to share yet");

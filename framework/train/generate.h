@@ -1,0 +1,37 @@
+// Generation: text from a model, one token at a time, with carried state (KV cache and the like).
+#ifndef RUNEXP_TRAIN_GENERATE_H
+#define RUNEXP_TRAIN_GENERATE_H
+
+#include "data/tokenizer.h"
+#include "graph/model.h"
+#include "train/sampling.h"
+
+typedef struct generator generator;
+
+// Builds the decoding graphs. The parameters must have been allocated; their values at the time of each run
+// count. ERR_CONFIG when the overflow mode does not suit the model. Free with generator_free.
+status generator_new(model *m, const sampling_settings *settings, generator **out, error *err);
+void generator_free(generator *g);
+size_t generator_bytes(const generator *g);
+
+typedef struct generated {
+    size_t prompt_tokens, tokens;
+    double prompt_seconds, seconds;
+} generated;
+
+// Continues the prompt (at least one token) by up to max_tokens tokens. emit, which may be NULL, is called
+// with each piece of text as soon as it is complete UTF-8 (never an empty one). stream numbers independent
+// continuations of the same prompt. stop, which may be NULL, ends the generation when it becomes non-zero.
+void generate(generator *g, const tokenizer *t, const int32_t *prompt, size_t prompt_count,
+              size_t max_tokens, uint32_t stream, void (*emit)(void *to, const char *bytes, size_t count),
+              void *to, const volatile int *stop, generated *out);
+
+// The logits that follow the context, by decoding it from the beginning: what tests compare with the
+// training graph. The result (vocabulary values) stays valid until the next call.
+const real *generator_logits(generator *g, const int32_t *context, size_t count);
+
+// Encodes a prompt for a model; characters outside the vocabulary are reported as a warning naming them. An
+// empty prompt becomes a newline (or token 0 where there is none).
+status generate_encode_prompt(const tokenizer *t, const char *prompt, arena *a, encoding *out, error *err);
+
+#endif

@@ -1,0 +1,61 @@
+// The plan of a training run in words.
+#include "base/log.h"
+#include "train/trainer_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *shape_of(const tensor *t, char *buffer, size_t size) {
+    buffer[0] = '\0';
+    for (int i = 0; i < t->rank; i++) {
+        size_t used = strlen(buffer);
+        snprintf(buffer + used, size - used, i ? " x %d" : "%d", t->shape[i]);
+    }
+    return buffer;
+}
+
+static size_t parameters_of(const op *o) {
+    size_t count = 0;
+    for (int i = 0; i < o->in_count; i++)
+        if (o->in[i] && o->in[i]->parameter) count += o->in[i]->parameter->count;
+    return count;
+}
+
+static void describe_operators(const graph *g) {
+    int widest = 5;
+    for (int i = 0; i < g->op_count; i++)
+        if ((int)strlen(g->ops[i]->path) > widest) widest = (int)strlen(g->ops[i]->path);
+    log_line("%-*s  %-20s  %-18s  %10s  %12s", widest, "layer", "operator", "output", "parameters",
+             "FLOP/token");
+    for (int i = 0; i < g->op_count; i++) {
+        const op *o = g->ops[i];
+        char shape[64], parameters[32] = "", flops[32] = "";
+        if (parameters_of(o)) snprintf(parameters, sizeof parameters, "%zu", parameters_of(o));
+        if (o->kind->flops) text_count(o->kind->flops(o) / (g->batch * g->time), flops, sizeof flops);
+        log_line("%-*s  %-20s  %-18s  %10s  %12s", widest, o->path, o->kind->name,
+                 shape_of(o->out[0], shape, sizeof shape), parameters, flops);
+    }
+}
+
+void trainer_describe(const trainer *t, bool details) {
+    const graph *g = t->built.graph;
+    const parameter_set *p = t->model->parameters;
+    char parameters[32], flops[32], bytes[6][32];
+    double forward = graph_flops(g) / (g->batch * g->time);
+    size_t average = t->average ? p->block_bytes : 0;
+    size_t sizes[6] = {0,
+                       2 * p->block_bytes + average,
+                       optimizer_bytes(t->optimizer),
+                       g->plan_bytes + g->workspace_bytes,
+                       evaluator_bytes(t->evaluator),
+                       0};
+    for (int i = 1; i < 5; i++) sizes[0] += sizes[i];
+    for (int i = 0; i < 5; i++) text_bytes((double)sizes[i], bytes[i], sizeof bytes[i]);
+    if (details) describe_operators(g);
+    log_line("data: %s", t->request.dataset->description);
+    log_line("model: %s parameters, %s FLOP per token forward; %d tokens per update",
+             text_count((double)p->learned, parameters, sizeof parameters),
+             text_count(forward, flops, sizeof flops), t->rows * t->model->block_size);
+    log_line("memory: %s planned (weights and gradients %s, optimizer %s, activations %s, evaluation %s)",
+             bytes[0], bytes[1], bytes[2], bytes[3], bytes[4]);
+}

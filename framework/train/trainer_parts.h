@@ -1,0 +1,31 @@
+// The inside of a trainer, shared by trainer.c (the loop) and trainer_describe.c (the plan).
+#ifndef RUNEXP_TRAIN_TRAINER_PARTS_H
+#define RUNEXP_TRAIN_TRAINER_PARTS_H
+
+#include "graph/model.h"
+#include "train/evaluate.h"
+#include "train/generate.h"
+#include "train/optimizer.h"
+#include "train/trainer.h"
+
+struct trainer {
+    trainer_request request;
+    model *model;
+    model_graph built; // of training, batch_size x block_size
+    optimizer *optimizer;
+    evaluator *evaluator;
+    generator *generator; // made when the first sample is written
+    real *average;        // averaged weights, or NULL
+    metrics *metrics;
+    run_state state;
+    int rows;               // sequences of a step, all passes
+    int32_t *ids, *targets; // rows x block_size
+    int64_t steps_per_epoch;
+    text tokenizer_text, config_text;
+    // for progress lines
+    double started, last_line, seconds_at_start;
+    int64_t step_at_start, tokens_at_start;
+    int64_t evaluated; // step of the last evaluation, -1 before the first
+};
+
+#endif
