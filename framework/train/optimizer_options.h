@@ -7,11 +7,11 @@
 // clang-format off
 #define ROW_RATE(key_, settings, member, fallback_, doc_) \
     {.key = key_, .type = OPTION_REAL, .offset = offsetof(settings, member), .fallback = fallback_, \
-     .min = 0, .max = 100, .flags = OPTION_ABOVE_MIN, .doc = doc_}
+     .flags = OPTION_ABOVE_MIN, .doc = doc_}
 
 #define ROW_DECAY(settings, fallback_, doc_) \
     {.key = "weight_decay", .type = OPTION_REAL, .offset = offsetof(settings, common.weight_decay), \
-     .fallback = fallback_, .min = 0, .max = 100, .doc = doc_}
+     .fallback = fallback_, .min = 0, .max = -1, .doc = doc_}
 
 // A factor in [0, 1): how much of something running is kept.
 #define ROW_KEPT(key_, settings, member, fallback_, doc_) \

@@ -32,13 +32,18 @@ extern const component sampling_section;
 
 typedef struct sampler sampler; // scratch for one vocabulary
 
+// settings are copied. vocabulary >= 1. Free with sampler_free (NULL is allowed).
 sampler *sampler_new(const sampling_settings *settings, int vocabulary);
 void sampler_free(sampler *s);
 
 // The next token. logits (vocabulary) are not changed; context: the tokens so far, for the repetition
 // penalty. The same (seed, stream, number, logits, context) give the same token. number: how many tokens
-// this stream has produced before. Order: repetition penalty, temperature, top-k, softmax in double, top-p,
-// min-p, draw.
+// this stream has produced before. Allocates nothing.
+//
+// In this order: repetition penalty; the largest logit if the mode is argmax or the temperature 0;
+// temperature; the mode's filter (top_k, top_p or min_p); softmax over what is left, in double; draw. Equal
+// logits rank by smaller id. Logits that are NaN or infinite are never chosen; when none is finite the
+// answer is token 0.
 int32_t sampler_pick(sampler *s, const real *logits, const int32_t *context, size_t context_count,
                      uint32_t stream, uint32_t number);
 

@@ -45,14 +45,14 @@ void schedule_observe(const component_choice *choice, double lr, double val_loss
 #define ROW_WARMUP(settings, fallback_)                                                                    \
     {                                                                                                      \
         .key = "warmup_steps", .type = OPTION_INT, .offset = offsetof(settings, common.warmup_steps),      \
-        .fallback = fallback_, .min = 0, .max = 1e9, .unit = "steps",                                      \
+        .fallback = fallback_, .min = 0, .max = -1, .unit = "steps",                                       \
         .doc = "the rate rises in a straight line to lr over this many steps before anything else"         \
     }
 
 #define ROW_MIN_LR(settings, doc_)                                                                         \
     {                                                                                                      \
         .key = "min_lr", .type = OPTION_REAL, .offset = offsetof(settings, min_lr), .fallback = "0.0",     \
-        .min = 0, .max = 100, .doc = doc_                                                                  \
+        .min = 0, .max = -1, .doc = doc_                                                                   \
     }
 
 double schedule_fraction(const schedule_common *common, const schedule_progress *p, int64_t end);

@@ -17,7 +17,7 @@ static const option cosine_options[] = {
      .offset = offsetof(cosine_settings, decay_steps),
      .fallback = "0",
      .min = 0,
-     .max = 1e9,
+     .max = -1,
      .unit = "steps",
      .doc = "the step, warm-up included, from which on the rate is min_lr; 0: the end of training"},
     {0},

@@ -35,7 +35,7 @@ static const option exponential_options[] = {
      .offset = offsetof(exponential_settings, after),
      .fallback = "1",
      .min = 1,
-     .max = 1e9,
+     .max = -1,
      .unit = "epochs or steps",
      .doc = "the first reduction comes when this many epochs (or steps) are done (char-rnn: 10 epochs)"},
     {0},
