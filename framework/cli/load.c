@@ -1,0 +1,112 @@
+#include "cli/load.h"
+
+#include "base/file.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Stands for the vocabulary when layers are checked before any text is read.
+enum { VOCABULARY_OF_CHECKS = 256, LONGEST_NAME = 200 };
+
+int print_problems(problems *p) {
+    problems_sort(p);
+    for (int i = 0; i < p->count; i++) log_error(&p->items[i].what);
+    return p->count;
+}
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+// "<name>,<key>=<value>,..." with the overrides in alphabetical order; what a file name cannot carry becomes "_", and a name too long for the
+// file system ends in a hash.
+static const char *name_with_overrides(const char *name, const config *c, arena *a) {
+    const char **sorted = arena_alloc(a, (size_t)(c->overrides.count + 1) * sizeof *sorted);
+    int count = 0;
+    for (int i = 0; i < c->overrides.count; i++)
+        if (strncmp(c->overrides.values[i], "name=", 5) != 0) sorted[count++] = c->overrides.values[i];
+    qsort(sorted, (size_t)count, sizeof *sorted, by_text);
+    text t = {0};
+    text_add(&t, "%s", name);
+    for (int i = 0; i < count; i++) text_add(&t, ",%s", sorted[i]);
+    for (size_t i = strlen(name); i < t.length; i++)
+        if (strchr("/ \t\n\"'", t.bytes[i])) t.bytes[i] = '_';
+    if (t.length > LONGEST_NAME) {
+        uint32_t hash = 2166136261u; // FNV-1a
+        for (size_t i = 0; i < t.length; i++) hash = (hash ^ (unsigned char)t.bytes[i]) * 16777619u;
+        t.length = LONGEST_NAME;
+        t.bytes[t.length] = '\0';
+        text_add(&t, "-%08x", hash);
+    }
+    const char *copy = arena_copy_text(a, t.bytes);
+    text_free(&t);
+    return copy;
+}
+
+static const char *file_stem(const char *path, arena *a) {
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    return arena_copy_bytes(a, base, strcspn(base, "."));
+}
+
+static void give_name(config *c, const char *path, arena *a) {
+    experiment *e = experiment_of(c);
+    const char *name = e->name && e->name[0] ? e->name : file_stem(path, a);
+    e->name = name_with_overrides(name, c, a);
+    node *old = node_get(c->root, "name");
+    node *value = node_scalar(a, e->name, old ? old->where : c->root->where, (origin){"name of the run", 0});
+    node_put(a, c->root, "name", value->where, value);
+}
+
+// Builds the model without placing it: widths, heads and the order of layers are seen to fit.
+static void check_layers(const experiment *e, problems *p) {
+    model *m;
+    error err;
+    if (model_new(&e->model, VOCABULARY_OF_CHECKS, (int)e->dataset.block_size, &m, &err) == OK) {
+        model_free(m);
+        return;
+    }
+    problem_add(p, (place){err.file[0] ? err.file : NULL, err.line, err.column, err.source[0] ? err.source : NULL},
+                err.hint[0] ? err.hint : NULL, "%s", err.message);
+}
+
+static void check_name(const experiment *e, const config *c, problems *p) {
+    if (!strchr(e->name, '/') && e->name[0] != '.') return;
+    node *n = node_get(c->root, "name");
+    problem_add(p, n->where, "the name becomes a folder of runs/", "name must not contain \"/\" or begin with a dot, as \"%s\" does", e->name);
+}
+
+status load_experiment(const char *path, const char *const *overrides, int override_count, arena *a, config *out, error *err) {
+    problems p = {0};
+    status result = config_load(&experiment_component, path, overrides, override_count, a, out, &p, err);
+    if (result == OK) {
+        check_layers(experiment_of(out), &p);
+        give_name(out, path, a);
+        check_name(experiment_of(out), out, &p);
+    }
+    if (print_problems(&p)) {
+        err->message[0] = '\0';
+        result = err->code = ERR_CONFIG;
+    }
+    problems_free(&p);
+    for (int i = 0; result == OK && i < out->notes.count; i++) log_line("note: %s", out->notes.values[i]);
+    return result;
+}
+
+status find_run(const char *argument, arena *a, const char **folder, error *err) {
+    size_t length = strlen(argument);
+    while (length > 1 && argument[length - 1] == '/') length--;
+    const char *trimmed = arena_copy_bytes(a, argument, length);
+    *folder = trimmed;
+    if (file_is_folder(trimmed)) return OK;
+    *folder = path_join(a, "runs", trimmed);
+    if (trimmed[0] != '/' && file_is_folder(*folder)) return OK;
+    fail(err, ERR_USAGE, "there is no run \"%s\": neither %s nor %s is a folder", argument, trimmed, *folder);
+    return error_hint(err, "runexp list shows the runs");
+}
+
+const char *run_name(const char *folder, arena *a) {
+    const char *slash = strrchr(folder, '/');
+    return arena_copy_text(a, slash ? slash + 1 : folder);
+}

@@ -1,0 +1,138 @@
+// The table of commands, and what every command needs: surroundings, signals, exit status.
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/commands.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const command *const commands[] = {
+    &command_train, &command_sample, &command_eval,     &command_plot, &command_compare, &command_check,
+    &command_show,  &command_list,   &command_describe, &command_data, &command_schema,  NULL,
+};
+
+static volatile int stop_requested;
+
+static void on_signal(int number) {
+    (void)number;
+    stop_requested = 1;
+}
+
+// The first SIGINT or SIGTERM asks the run to stop with a checkpoint; the second ends the program at once.
+static void install_signals(void) {
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND | SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void out_of_memory(size_t bytes) {
+    fprintf(stderr, "error: out of memory (%zu more bytes needed)\n", bytes);
+    _exit(1);
+}
+
+// The first of the places where the catalogue may stand: the working directory's experiments/, beside the program's sources, where
+// `make install` puts it.
+static const char *find_catalogue(arena *a) {
+    char program[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    const char *candidates[3] = {"experiments/datasets.yaml", NULL, NULL};
+    if (length > 0) {
+        program[length] = '\0';
+        const char *folder = path_folder(a, program);
+        candidates[1] = path_absolute(a, path_join(a, folder, "../../experiments/datasets.yaml"));
+        candidates[2] = path_absolute(a, path_join(a, folder, "../share/runexp/experiments/datasets.yaml"));
+    }
+    for (int i = 0; i < 3; i++)
+        if (candidates[i] && file_exists(candidates[i])) return candidates[i];
+    return candidates[0];
+}
+
+// RUNEXP_DATA is a list of folders separated by colons; the cache follows the XDG convention.
+static data_places find_places(arena *a) {
+    const char *list = getenv("RUNEXP_DATA"), *cache_home = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (!list) list = "";
+    const char **folders = arena_alloc(a, (strlen(list) + 2) * sizeof *folders);
+    int count = 0;
+    while (*list) {
+        size_t length = strcspn(list, ":");
+        if (length) folders[count++] = arena_copy_bytes(a, list, length);
+        list += length + (list[length] == ':');
+    }
+    const char *cache = cache_home && cache_home[0] ? path_join(a, cache_home, "runexp")
+                        : home && home[0]           ? path_join(a, home, ".cache/runexp")
+                                                    : ".runexp-cache";
+    return (data_places){.catalogue = find_catalogue(a), .folders = folders, .cache = cache};
+}
+
+static const command *find_command(const char *name) {
+    for (int i = 0; commands[i]; i++)
+        if (strcmp(commands[i]->about.name, name) == 0) return commands[i];
+    return NULL;
+}
+
+// The command of a command line, and how many words name it. An experiment file, or an option, means `train`.
+static status choose_command(int count, const char *const *words, const command **out, int *used, error *err) {
+    const char *first = words[0];
+    *used = 1;
+    *out = find_command(first);
+    if (*out) return OK;
+    *used = 0;
+    *out = &command_train;
+    size_t length = strlen(first);
+    bool is_yaml = (length > 5 && strcmp(first + length - 5, ".yaml") == 0) || (length > 4 && strcmp(first + length - 4, ".yml") == 0);
+    if (first[0] == '-' || is_yaml || file_exists(first)) return OK;
+    const char *names[32];
+    int n = 0;
+    for (; commands[n]; n++) names[n] = commands[n]->about.name;
+    names[n] = NULL;
+    const char *near = nearest_name(first, names);
+    fail(err, ERR_USAGE, "\"%s\" is neither a command nor an experiment file", first);
+    (void)count;
+    if (near) return error_hint(err, "did you mean `runexp %s`? runexp --help lists the commands", near);
+    return error_hint(err, "runexp --help lists the commands");
+}
+
+static status run(int count, const char *const *words, arena *a, error *err) {
+    const command *chosen;
+    int used;
+    bool help;
+    command_call call = {.memory = a, .stop = &stop_requested};
+    TRY(choose_command(count, words, &chosen, &used, err));
+    TRY(arguments_parse(chosen, words + used, count - used, &call, &help, err));
+    if (help) {
+        help_command(chosen);
+        return OK;
+    }
+    call.places = find_places(a);
+    return chosen->run(&call, err);
+}
+
+int main(int argc, char **argv) {
+    memory_on_failure(out_of_memory);
+    install_signals();
+    const char *const *words = (const char *const *)(argv + 1);
+    if (argc < 2 || strcmp(words[0], "--help") == 0 || strcmp(words[0], "-h") == 0 || strcmp(words[0], "help") == 0) {
+        help_program();
+        return argc < 2 ? status_exit_code(ERR_USAGE) : 0;
+    }
+    if (strcmp(words[0], "--version") == 0) {
+        printf("runexp %s\n", RUNEXP_VERSION);
+        return 0;
+    }
+    arena *a = arena_new();
+    error err = {0};
+    status result = run(argc - 1, words, a, &err);
+    if (result != OK && err.message[0]) log_error(&err);
+    log_close_file();
+    arena_free(a);
+    if (fflush(stdout) != 0 && result == OK) return 1;
+    return status_exit_code(result);
+}
