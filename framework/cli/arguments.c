@@ -4,13 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
-// --- parsing ------------------------------------------------------------------------------------------------------------
+// --- parsing
+// ------------------------------------------------------------------------------------------------------------
 
 // Whether a word without its dashes names an option: "dry-run" and "dry_run" are the same.
 static bool same_name(const char *word, size_t length, const char *key) {
     if (strlen(key) != length) return false;
     for (size_t i = 0; i < length; i++)
-        if (word[i] != key[i] && !(word[i] == '-' && key[i] == '_') && !(word[i] == '_' && key[i] == '-')) return false;
+        if (word[i] != key[i] && !(word[i] == '-' && key[i] == '_') && !(word[i] == '_' && key[i] == '-'))
+            return false;
     return true;
 }
 
@@ -33,7 +35,9 @@ static status unknown_option(const command *c, const char *word, size_t length, 
     names[count] = NULL;
     const char *near = nearest_name(arena_copy_bytes(a, word, length), names);
     fail(err, ERR_USAGE, "unknown option --%.*s", (int)length, word);
-    if (near) return error_hint(err, "did you mean --%s? runexp %s --help lists the options", near, c->about.name);
+    if (near)
+        return error_hint(err, "did you mean --%s? runexp %s --help lists the options", near,
+                          c->about.name);
     return error_hint(err, "runexp %s --help lists the options", c->about.name);
 }
 
@@ -42,17 +46,21 @@ static status store(const option *o, const char *value, void *settings, arena *a
     switch (o->type) {
     case OPTION_INT: {
         int64_t number;
-        if (!text_to_int(value, &number)) return fail(err, ERR_USAGE, "--%s takes a whole number, not \"%s\"", o->key, value);
+        if (!text_to_int(value, &number))
+            return fail(err, ERR_USAGE, "--%s takes a whole number, not \"%s\"", o->key, value);
         if ((o->min != 0 || o->max != 0) && ((double)number < o->min || (double)number > o->max))
-            return fail(err, ERR_USAGE, "--%s must be from %.0f to %.0f, not %s", o->key, o->min, o->max, value);
+            return fail(err, ERR_USAGE, "--%s must be from %.0f to %.0f, not %s", o->key, o->min, o->max,
+                        value);
         *(int64_t *)member = number;
         return OK;
     }
     case OPTION_REAL: {
         double number;
-        if (!text_to_real(value, &number)) return fail(err, ERR_USAGE, "--%s takes a number, not \"%s\"", o->key, value);
+        if (!text_to_real(value, &number))
+            return fail(err, ERR_USAGE, "--%s takes a number, not \"%s\"", o->key, value);
         if ((o->min != 0 || o->max != 0) && (number < o->min || number > o->max))
-            return fail(err, ERR_USAGE, "--%s must be from %g to %g, not %s", o->key, o->min, o->max, value);
+            return fail(err, ERR_USAGE, "--%s must be from %g to %g, not %s", o->key, o->min, o->max,
+                        value);
         *(double *)member = number;
         return OK;
     }
@@ -70,7 +78,9 @@ static status store(const option *o, const char *value, void *settings, arena *a
         text_free(&known);
         return err->code;
     }
-    default: *(const char **)member = arena_copy_text(a, value); return OK;
+    default:
+        *(const char **)member = arena_copy_text(a, value);
+        return OK;
     }
 }
 
@@ -86,11 +96,16 @@ static char *quoted(const char *value, arena *a) {
     text t = {0};
     text_add(&t, "\"");
     for (const char *c = value; *c; c++) {
-        if (*c == '"' || *c == '\\') text_add(&t, "\\%c", *c);
-        else if (*c == '\n') text_add(&t, "\\n");
-        else if (*c == '\t') text_add(&t, "\\t");
-        else if ((unsigned char)*c < 0x20) text_add(&t, "\\x%02x", *c);
-        else text_add_bytes(&t, c, 1);
+        if (*c == '"' || *c == '\\')
+            text_add(&t, "\\%c", *c);
+        else if (*c == '\n')
+            text_add(&t, "\\n");
+        else if (*c == '\t')
+            text_add(&t, "\\t");
+        else if ((unsigned char)*c < 0x20)
+            text_add(&t, "\\x%02x", *c);
+        else
+            text_add_bytes(&t, c, 1);
     }
     text_add(&t, "\"");
     char *copy = arena_copy_text(a, t.bytes);
@@ -104,7 +119,8 @@ static status take_defaults(const command *c, void *settings, arena *a, error *e
     return OK;
 }
 
-status arguments_parse(const command *c, const char *const *words, int count, command_call *call, bool *help, error *err) {
+status arguments_parse(const command *c, const char *const *words, int count, command_call *call,
+                       bool *help, error *err) {
     arena *a = call->memory;
     void *settings = arena_alloc(a, c->about.settings_size ? c->about.settings_size : 1);
     const char **arguments = arena_alloc(a, (size_t)(count + 1) * sizeof *arguments);
@@ -128,44 +144,60 @@ status arguments_parse(const command *c, const char *const *words, int count, co
         }
         if (word[1] != '-') {
             fail(err, ERR_USAGE, "unknown option %s", word);
-            return error_hint(err, "options are written in full, as in --threads 2; runexp %s --help lists them", c->about.name);
+            return error_hint(err,
+                              "options are written in full, as in --threads 2; runexp %s --help lists them",
+                              c->about.name);
         }
         const char *name = word + 2, *equals = strchr(name, '='), *value = equals ? equals + 1 : NULL;
         size_t length = equals ? (size_t)(equals - name) : strlen(name);
-        const option *own = find(&c->about, name, length), *setting = own ? NULL : find(c->section, name, length);
+        const option *own = find(&c->about, name, length),
+                     *setting = own ? NULL : find(c->section, name, length);
         if (!own && !setting) return unknown_option(c, name, length, a, err);
         if (own && own->type == OPTION_BOOL) {
             if (value) return fail(err, ERR_USAGE, "--%s takes no value", own->key);
             *(bool *)((char *)settings + own->offset) = true;
             continue;
         }
-        if (!value && i + 1 == count) return fail(err, ERR_USAGE, "--%.*s needs a value", (int)length, name);
+        if (!value && i + 1 == count)
+            return fail(err, ERR_USAGE, "--%.*s needs a value", (int)length, name);
         if (!value) value = words[++i];
         if (own) {
             TRY(store(own, value, settings, a, err));
         } else {
             bool is_text = setting->type == OPTION_STRING;
-            add_string(&call->overrides, arena_format(a, "%s.%s=%s", c->section_key, setting->key, is_text ? quoted(value, a) : value), a);
+            add_string(&call->overrides,
+                       arena_format(a, "%s.%s=%s", c->section_key, setting->key,
+                                    is_text ? quoted(value, a) : value),
+                       a);
         }
     }
     if (call->count < c->min_arguments || (c->max_arguments >= 0 && call->count > c->max_arguments)) {
-        if (call->count < c->min_arguments) fail(err, ERR_USAGE, "runexp %s needs %s", c->about.name, c->usage);
-        else fail(err, ERR_USAGE, "runexp %s does not take \"%s\"", c->about.name, call->arguments[c->max_arguments]);
+        if (call->count < c->min_arguments)
+            fail(err, ERR_USAGE, "runexp %s needs %s", c->about.name, c->usage);
+        else
+            fail(err, ERR_USAGE, "runexp %s does not take \"%s\"", c->about.name,
+                 call->arguments[c->max_arguments]);
         return error_hint(err, "usage: runexp %s %s", c->about.name, c->usage);
     }
     return OK;
 }
 
-// --- help ---------------------------------------------------------------------------------------------------------------
+// --- help
+// ---------------------------------------------------------------------------------------------------------------
 
 static const char *value_name(const option *o) {
     switch (o->type) {
-    case OPTION_INT: return " N";
-    case OPTION_REAL: return " X";
+    case OPTION_INT:
+        return " N";
+    case OPTION_REAL:
+        return " X";
     case OPTION_STRING:
-    case OPTION_PATH: return " TEXT";
-    case OPTION_CHOICE: return " NAME";
-    default: return "";
+    case OPTION_PATH:
+        return " TEXT";
+    case OPTION_CHOICE:
+        return " NAME";
+    default:
+        return "";
     }
 }
 
@@ -181,14 +213,17 @@ static void help_option(const option *o, bool is_setting) {
         for (int i = 0; o->choices[i]; i++) printf(i ? " | %s" : "%s", o->choices[i]);
         printf(")");
     }
-    if (is_setting) printf(" [the experiment's]");
-    else if (o->fallback && o->type != OPTION_BOOL) printf(" [%s]", o->fallback);
+    if (is_setting)
+        printf(" [the experiment's]");
+    else if (o->fallback && o->type != OPTION_BOOL)
+        printf(" [%s]", o->fallback);
     printf("\n");
 }
 
 void help_command(const command *c) {
     bool has_options = (c->about.options && c->about.options[0].key) || c->section;
-    printf("runexp %s %s%s\n\n%s.\n", c->about.name, c->usage, has_options ? " [options]" : "", c->about.summary);
+    printf("runexp %s %s%s\n\n%s.\n", c->about.name, c->usage, has_options ? " [options]" : "",
+           c->about.summary);
     if (c->about.details) printf("\n%s\n", c->about.details);
     if (has_options) printf("\nOptions:\n");
     for (const option *o = c->about.options; o && o->key; o++) help_option(o, false);
@@ -200,6 +235,8 @@ void help_program(void) {
     printf("runexp: trains and compares sequence models described in YAML files\n\n"
            "  runexp EXPERIMENT.yaml [key.path=value ...]     train (the default command)\n"
            "  runexp COMMAND --help                           what a command takes\n\nCommands:\n");
-    for (int i = 0; commands[i]; i++) printf("  %-10s %s\n", commands[i]->about.name, commands[i]->about.summary);
-    printf("\nExit status: 0 done, 1 failed, 2 bad usage or experiment, 3 diverged, 130 interrupted (checkpoint written).\n");
+    for (int i = 0; commands[i]; i++)
+        printf("  %-10s %s\n", commands[i]->about.name, commands[i]->about.summary);
+    printf(
+        "\nExit status: 0 done, 1 failed, 2 bad usage or experiment, 3 diverged, 130 interrupted (checkpoint written).\n");
 }

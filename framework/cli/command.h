@@ -1,5 +1,5 @@
-// Commands: one struct each, in a file of its own; main.c is a table of them. A command's options are declared in a table
-// like any component's settings: parsing, --help and error messages come from it.
+// Commands: one struct each, in a file of its own; main.c is a table of them. A command's options are
+// declared in a table like any component's settings: parsing, --help and error messages come from it.
 #ifndef RUNEXP_CLI_COMMAND_H
 #define RUNEXP_CLI_COMMAND_H
 
@@ -11,19 +11,20 @@
 typedef struct command_call {
     const char *const *arguments; // what is not an option
     int count;
-    const void *options;          // the command's settings struct
-    string_list overrides;        // options that stand for settings of an experiment ("sampling.k=5")
+    const void *options;   // the command's settings struct
+    string_list overrides; // options that stand for settings of an experiment ("sampling.k=5")
     data_places places;
-    const volatile int *stop;     // set by SIGINT and SIGTERM
-    arena *memory;                // freed after the command
+    const volatile int *stop; // set by SIGINT and SIGTERM
+    arena *memory;            // freed after the command
 } command_call;
 
 typedef struct command {
-    component about;      // name, summary, details, example; options: OPTION_BOOL (a flag), INT, REAL, STRING, CHOICE
-    const char *usage;    // the arguments, as in "RUN..."
+    component
+        about; // name, summary, details, example; options: OPTION_BOOL (a flag), INT, REAL, STRING, CHOICE
+    const char *usage;                // the arguments, as in "RUN..."
     int min_arguments, max_arguments; // max -1: any number
-    // Settings of an experiment that are options here as well: each setting of `section` as --key (with - for _), passed
-    // on as the override "<section_key>.<key>=<value>". May be NULL.
+    // Settings of an experiment that are options here as well: each setting of `section` as --key (with -
+    // for _), passed on as the override "<section_key>.<key>=<value>". May be NULL.
     const component *section;
     const char *section_key;
     status (*run)(const command_call *call, error *err);
@@ -32,9 +33,10 @@ typedef struct command {
 // The commands, NULL-terminated: cli/main.c.
 extern const command *const commands[];
 
-// Reads options and arguments. *help is set when --help was among them (nothing else is then checked). ERR_USAGE names the nearest
-// option. call->memory must be set; the result lives there.
-status arguments_parse(const command *c, const char *const *words, int count, command_call *call, bool *help, error *err);
+// Reads options and arguments. *help is set when --help was among them (nothing else is then checked).
+// ERR_USAGE names the nearest option. call->memory must be set; the result lives there.
+status arguments_parse(const command *c, const char *const *words, int count, command_call *call,
+                       bool *help, error *err);
 
 // Prints the help of a command; of the program.
 void help_command(const command *c);

@@ -20,8 +20,8 @@ static int by_text(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-// "<name>,<key>=<value>,..." with the overrides in alphabetical order; what a file name cannot carry becomes "_", and a name too long for the
-// file system ends in a hash.
+// "<name>,<key>=<value>,..." with the overrides in alphabetical order; what a file name cannot carry
+// becomes "_", and a name too long for the file system ends in a hash.
 static const char *name_with_overrides(const char *name, const config *c, arena *a) {
     const char **sorted = arena_alloc(a, (size_t)(c->overrides.count + 1) * sizeof *sorted);
     int count = 0;
@@ -55,7 +55,8 @@ static void give_name(config *c, const char *path, arena *a) {
     const char *name = e->name && e->name[0] ? e->name : file_stem(path, a);
     e->name = name_with_overrides(name, c, a);
     node *old = node_get(c->root, "name");
-    node *value = node_scalar(a, e->name, old ? old->where : c->root->where, (origin){"name of the run", 0});
+    node *value =
+        node_scalar(a, e->name, old ? old->where : c->root->where, (origin){"name of the run", 0});
     node_put(a, c->root, "name", value->where, value);
 }
 
@@ -67,17 +68,20 @@ static void check_layers(const experiment *e, problems *p) {
         model_free(m);
         return;
     }
-    problem_add(p, (place){err.file[0] ? err.file : NULL, err.line, err.column, err.source[0] ? err.source : NULL},
-                err.hint[0] ? err.hint : NULL, "%s", err.message);
+    problem_add(
+        p, (place){err.file[0] ? err.file : NULL, err.line, err.column, err.source[0] ? err.source : NULL},
+        err.hint[0] ? err.hint : NULL, "%s", err.message);
 }
 
 static void check_name(const experiment *e, const config *c, problems *p) {
     if (!strchr(e->name, '/') && e->name[0] != '.') return;
     node *n = node_get(c->root, "name");
-    problem_add(p, n->where, "the name becomes a folder of runs/", "name must not contain \"/\" or begin with a dot, as \"%s\" does", e->name);
+    problem_add(p, n->where, "the name becomes a folder of runs/",
+                "name must not contain \"/\" or begin with a dot, as \"%s\" does", e->name);
 }
 
-status load_experiment(const char *path, const char *const *overrides, int override_count, arena *a, config *out, error *err) {
+status load_experiment(const char *path, const char *const *overrides, int override_count, arena *a,
+                       config *out, error *err) {
     problems p = {0};
     status result = config_load(&experiment_component, path, overrides, override_count, a, out, &p, err);
     if (result == OK) {
@@ -102,8 +106,24 @@ status find_run(const char *argument, arena *a, const char **folder, error *err)
     if (file_is_folder(trimmed)) return OK;
     *folder = path_join(a, "runs", trimmed);
     if (trimmed[0] != '/' && file_is_folder(*folder)) return OK;
-    fail(err, ERR_USAGE, "there is no run \"%s\": neither %s nor %s is a folder", argument, trimmed, *folder);
+    fail(err, ERR_USAGE, "there is no run \"%s\": neither %s nor %s is a folder", argument, trimmed,
+         *folder);
     return error_hint(err, "runexp list shows the runs");
+}
+
+status find_checkpoint(const char *run, const char *which, arena *a, const char **path, error *err) {
+    const char *folder;
+    *path = run;
+    if (file_exists(run) && !file_is_folder(run)) return OK;
+    TRY(find_run(run, a, &folder, err));
+    bool is_auto = strcmp(which, "auto") == 0,
+         is_name = is_auto || strcmp(which, "best") == 0 || strcmp(which, "last") == 0;
+    *path = is_name ? path_join(a, folder, strcmp(which, "last") == 0 ? "last.h5" : "best.h5") : which;
+    if (is_auto && !file_exists(*path)) *path = path_join(a, folder, "last.h5");
+    if (file_exists(*path)) return OK;
+    fail(err, ERR_DATA, "there is no checkpoint %s", *path);
+    return error_hint(err, is_name ? "train the run until its first checkpoint"
+                                   : "--checkpoint takes best, last, or the path of a file");
 }
 
 const char *run_name(const char *folder, arena *a) {

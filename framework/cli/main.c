@@ -38,8 +38,8 @@ static void out_of_memory(size_t bytes) {
     _exit(1);
 }
 
-// The first of the places where the catalogue may stand: the working directory's experiments/, beside the program's sources, where
-// `make install` puts it.
+// The first of the places where the catalogue may stand: the working directory's experiments/, beside the
+// program's sources, where `make install` puts it.
 static const char *find_catalogue(arena *a) {
     char program[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
@@ -57,7 +57,8 @@ static const char *find_catalogue(arena *a) {
 
 // RUNEXP_DATA is a list of folders separated by colons; the cache follows the XDG convention.
 static data_places find_places(arena *a) {
-    const char *list = getenv("RUNEXP_DATA"), *cache_home = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    const char *list = getenv("RUNEXP_DATA"), *cache_home = getenv("XDG_CACHE_HOME"),
+               *home = getenv("HOME");
     if (!list) list = "";
     const char **folders = arena_alloc(a, (strlen(list) + 2) * sizeof *folders);
     int count = 0;
@@ -78,8 +79,10 @@ static const command *find_command(const char *name) {
     return NULL;
 }
 
-// The command of a command line, and how many words name it. An experiment file, or an option, means `train`.
-static status choose_command(int count, const char *const *words, const command **out, int *used, error *err) {
+// The command of a command line, and how many words name it. An experiment file, or an option, means
+// `train`.
+static status choose_command(int count, const char *const *words, const command **out, int *used,
+                             error *err) {
     const char *first = words[0];
     *used = 1;
     *out = find_command(first);
@@ -87,7 +90,8 @@ static status choose_command(int count, const char *const *words, const command 
     *used = 0;
     *out = &command_train;
     size_t length = strlen(first);
-    bool is_yaml = (length > 5 && strcmp(first + length - 5, ".yaml") == 0) || (length > 4 && strcmp(first + length - 4, ".yml") == 0);
+    bool is_yaml = (length > 5 && strcmp(first + length - 5, ".yaml") == 0) ||
+                   (length > 4 && strcmp(first + length - 4, ".yml") == 0);
     if (first[0] == '-' || is_yaml || file_exists(first)) return OK;
     const char *names[32];
     int n = 0;
@@ -119,7 +123,8 @@ int main(int argc, char **argv) {
     memory_on_failure(out_of_memory);
     install_signals();
     const char *const *words = (const char *const *)(argv + 1);
-    if (argc < 2 || strcmp(words[0], "--help") == 0 || strcmp(words[0], "-h") == 0 || strcmp(words[0], "help") == 0) {
+    if (argc < 2 || strcmp(words[0], "--help") == 0 || strcmp(words[0], "-h") == 0 ||
+        strcmp(words[0], "help") == 0) {
         help_program();
         return argc < 2 ? status_exit_code(ERR_USAGE) : 0;
     }

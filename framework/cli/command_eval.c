@@ -1,0 +1,146 @@
+// runexp eval RUN: loss of a whole split, or of any text.
+#include "base/log.h"
+#include "base/machine.h"
+#include "cli/commands.h"
+#include "cli/load.h"
+#include "kernels/kernels.h"
+#include "train/evaluate.h"
+#include "train/trained.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct eval_options {
+    const char *checkpoint, *data, *kernels;
+    int split;
+    int64_t threads, stride, batch_size;
+} eval_options;
+
+#define OFFSET(member) offsetof(eval_options, member)
+static const option options[] = {
+    {.key = "split",
+     .type = OPTION_CHOICE,
+     .offset = OFFSET(split),
+     .fallback = "val",
+     .choices = split_names,
+     .doc = "which part of the run's data"},
+    {.key = "data",
+     .type = OPTION_STRING,
+     .offset = OFFSET(data),
+     .doc = "a text file to evaluate instead, whole"},
+    {.key = "checkpoint",
+     .type = OPTION_STRING,
+     .offset = OFFSET(checkpoint),
+     .fallback = "auto",
+     .doc = "best, last, or a checkpoint file; auto: the best there is"},
+    {.key = "stride",
+     .type = OPTION_INT,
+     .offset = OFFSET(stride),
+     .fallback = "0",
+     .min = 0,
+     .max = 1 << 30,
+     .doc = "tokens between windows; 0: the experiment's"},
+    {.key = "batch-size",
+     .type = OPTION_INT,
+     .offset = OFFSET(batch_size),
+     .fallback = "0",
+     .min = 0,
+     .max = 1 << 20,
+     .doc = "windows at once (the result does not depend on it); 0: the experiment's"},
+    {.key = "threads",
+     .type = OPTION_INT,
+     .offset = OFFSET(threads),
+     .fallback = "0",
+     .min = 0,
+     .max = 1024,
+     .doc = "threads; 0: the physical cores this process may use"},
+    {.key = "kernels",
+     .type = OPTION_STRING,
+     .offset = OFFSET(kernels),
+     .fallback = "auto",
+     .doc = "instruction set: auto, avx512, avx2, sse4, plain"},
+    {0},
+};
+#undef OFFSET
+
+// The dataset to evaluate: the run's own, or one file that is all `val`.
+static status open_data(const trained *model, const eval_options *o, const command_call *call,
+                        dataset **out, split *part, error *err) {
+    dataset_settings settings = model->experiment->dataset;
+    *part = (split)o->split;
+    static double whole[] = {0, 1, 0};
+    if (o->data) {
+        const char **files = arena_alloc(call->memory, sizeof *files);
+        files[0] = o->data;
+        settings.source = (string_list){files, 1};
+        settings.val_source = settings.test_source = (string_list){NULL, 0};
+        settings.split = (real_list){whole, 3};
+        *part = SPLIT_VAL;
+    }
+    TRY(dataset_open(&settings, &call->places, model->tokenizer, call->memory, out, err));
+    if ((*out)->splits[*part].count > 1) return OK;
+    fail(err, ERR_DATA, "there is no text in the %s split", split_names[*part]);
+    return error_hint(err, "choose another --split, or give a file with --data");
+}
+
+static status evaluate_and_print(const trained *model, const eval_options *o, const dataset *data,
+                                 split part, error *err) {
+    const experiment *e = model->experiment;
+    int64_t stride = o->stride ? o->stride : e->evaluation.stride, block_size = e->dataset.block_size;
+    if (stride == 0 || stride > block_size) stride = block_size;
+    evaluator *evaluator;
+    evaluation result;
+    TRY(evaluator_new(model->model, (int)(o->batch_size ? o->batch_size : e->training.batch_size),
+                      (int)stride, &evaluator, err));
+    evaluate_split(evaluator, &data->splits[part], model->tokenizer, &result);
+    evaluator_free(evaluator);
+    printf("checkpoint      %s (step %lld)\n", model->path, (long long)model->state.step);
+    printf("text            %s\n", o->data ? o->data : split_names[part]);
+    printf("tokens          %zu\n", result.tokens);
+    printf("loss            %.6f nats per token\n", result.loss);
+    printf("perplexity      %.4f per token\n", result.perplexity);
+    printf("bits per char   %.4f\n", result.bits_per_char);
+    if (result.unknown_rate > 0)
+        printf("unknown         %.3f %% of the tokens are outside the vocabulary\n",
+               100 * result.unknown_rate);
+    return OK;
+}
+
+static status run(const command_call *call, error *err) {
+    const eval_options *o = call->options;
+    trained model;
+    problems p = {0};
+    const char *checkpoint;
+    TRY(kernels_select(o->kernels, err));
+    kernels_set_threads(o->threads ? (int)o->threads : machine_cores());
+    TRY(find_checkpoint(call->arguments[0], o->checkpoint, call->memory, &checkpoint, err));
+    status result = trained_open(checkpoint, NULL, 0, call->memory, &model, &p, err);
+    print_problems(&p);
+    problems_free(&p);
+    TRY(result);
+    dataset *data;
+    split part;
+    result = open_data(&model, o, call, &data, &part, err);
+    if (result == OK) result = evaluate_and_print(&model, o, data, part, err);
+    trained_free(&model);
+    return result;
+}
+
+const command command_eval = {
+    .about =
+        {
+            .name = "eval",
+            .kind = "command",
+            .summary = "Evaluates a run on a whole split, or on any text",
+            .details =
+                "Every token is scored exactly once. RUN is a run's folder, or its name under runs/.",
+            .example =
+                "  runexp eval gpt_nano --split val\n  runexp eval gpt_nano --data other.txt --stride 32\n",
+            .options = options,
+            .settings_size = sizeof(eval_options),
+        },
+    .usage = "RUN",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .run = run,
+};

@@ -1,0 +1,124 @@
+// runexp sample RUN: generates text.
+#include "base/file.h"
+#include "base/log.h"
+#include "base/machine.h"
+#include "cli/commands.h"
+#include "cli/load.h"
+#include "kernels/kernels.h"
+#include "train/generate.h"
+#include "train/trained.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct sample_options {
+    const char *checkpoint, *tokens, *kernels;
+    int64_t threads, count;
+    bool quiet;
+} sample_options;
+
+#define OFFSET(member) offsetof(sample_options, member)
+static const option options[] = {
+    {.key = "tokens",
+     .type = OPTION_STRING,
+     .offset = OFFSET(tokens),
+     .doc = "how many tokens to generate (short for --max-tokens)"},
+    {.key = "count",
+     .type = OPTION_INT,
+     .offset = OFFSET(count),
+     .fallback = "1",
+     .min = 1,
+     .max = 100000,
+     .doc = "how many continuations of the prompt"},
+    {.key = "checkpoint",
+     .type = OPTION_STRING,
+     .offset = OFFSET(checkpoint),
+     .fallback = "auto",
+     .doc = "best, last, or a checkpoint file; auto: the best there is"},
+    {.key = "threads",
+     .type = OPTION_INT,
+     .offset = OFFSET(threads),
+     .fallback = "0",
+     .min = 0,
+     .max = 1024,
+     .doc = "threads; 0: the physical cores this process may use"},
+    {.key = "kernels",
+     .type = OPTION_STRING,
+     .offset = OFFSET(kernels),
+     .fallback = "auto",
+     .doc = "instruction set: auto, avx512, avx2, sse4, plain"},
+    {.key = "quiet", .type = OPTION_BOOL, .offset = OFFSET(quiet), .doc = "no closing line about speed"},
+    {0},
+};
+#undef OFFSET
+
+static void print_piece(void *to, const char *bytes, size_t count) {
+    fwrite(bytes, 1, count, to);
+    fflush(to);
+}
+
+static status sample(const trained *model, const sample_options *o, const command_call *call, error *err) {
+    const sampling_settings *s = &model->experiment->sampling;
+    generator *g;
+    encoding prompt;
+    TRY(generator_new(model->model, s, &g, err));
+    status result = generate_encode_prompt(model->tokenizer, s->prompt, call->memory, &prompt, err);
+    for (int64_t i = 0; result == OK && i < o->count && !*call->stop; i++) {
+        generated made;
+        if (o->count > 1) printf("%s--- %lld\n", i ? "\n" : "", (long long)i + 1);
+        printf("%s", s->prompt ? s->prompt : "");
+        generate(g, model->tokenizer, prompt.ids, prompt.count, (size_t)s->max_tokens, (uint32_t)i,
+                 print_piece, stdout, call->stop, &made);
+        printf("\n");
+        fflush(stdout);
+        if (!o->quiet && log_is_terminal())
+            fprintf(stderr, "%zu tokens, %.0f tokens/s (prompt: %zu tokens, %.1f ms)\n", made.tokens,
+                    made.seconds > 0 ? (double)made.tokens / made.seconds : 0, made.prompt_tokens,
+                    1e3 * made.prompt_seconds);
+    }
+    generator_free(g);
+    return result;
+}
+
+static status run(const command_call *call, error *err) {
+    const sample_options *o = call->options;
+    arena *a = call->memory;
+    trained model;
+    problems p = {0};
+    const char *checkpoint;
+    TRY(kernels_select(o->kernels, err));
+    kernels_set_threads(o->threads ? (int)o->threads : machine_cores());
+    TRY(find_checkpoint(call->arguments[0], o->checkpoint, a, &checkpoint, err));
+    const char **overrides = arena_alloc(a, (size_t)(call->overrides.count + 1) * sizeof *overrides);
+    int count = call->overrides.count;
+    if (count) memcpy(overrides, call->overrides.values, (size_t)count * sizeof *overrides);
+    if (o->tokens) overrides[count++] = arena_format(a, "sampling.max_tokens=%s", o->tokens);
+    status result = trained_open(checkpoint, overrides, count, a, &model, &p, err);
+    if (print_problems(&p)) err->message[0] = '\0';
+    problems_free(&p);
+    TRY(result);
+    result = sample(&model, o, call, err);
+    trained_free(&model);
+    return result;
+}
+
+const command command_sample = {
+    .about =
+        {
+            .name = "sample",
+            .kind = "command",
+            .summary = "Generates text from a run",
+            .details =
+                "RUN is a run's folder, or its name under runs/. Everything not given here is as the experiment's `sampling` section says.",
+            .example =
+                "  runexp sample quickstart --prompt \"A man\" --mode top_k --k 5 --temperature 0.8 --tokens 500\n",
+            .options = options,
+            .settings_size = sizeof(sample_options),
+        },
+    .usage = "RUN",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .section = &sampling_section,
+    .section_key = "sampling",
+    .run = run,
+};

@@ -1,0 +1,157 @@
+// runexp EXPERIMENT.yaml: trains.
+#include "base/file.h"
+#include "base/log.h"
+#include "base/machine.h"
+#include "cli/commands.h"
+#include "cli/load.h"
+#include "cli/pictures.h"
+#include "kernels/kernels.h"
+#include "train/trainer.h"
+
+typedef struct train_options {
+    int64_t threads;
+    const char *kernels, *runs, *plots;
+    bool dry_run, fresh, quiet, no_plots;
+} train_options;
+
+#define OFFSET(member) offsetof(train_options, member)
+static const option options[] = {
+    {.key = "threads",
+     .type = OPTION_INT,
+     .offset = OFFSET(threads),
+     .fallback = "0",
+     .min = 0,
+     .max = 1024,
+     .doc = "threads; 0: the physical cores this process may use"},
+    {.key = "kernels",
+     .type = OPTION_STRING,
+     .offset = OFFSET(kernels),
+     .fallback = "auto",
+     .doc = "instruction set: auto, avx512, avx2, sse4, plain"},
+    {.key = "dry-run",
+     .type = OPTION_BOOL,
+     .offset = OFFSET(dry_run),
+     .doc = "print layers, shapes, parameters, FLOP per token and memory; train nothing"},
+    {.key = "fresh",
+     .type = OPTION_BOOL,
+     .offset = OFFSET(fresh),
+     .doc = "replace an earlier run of this name"},
+    {.key = "quiet", .type = OPTION_BOOL, .offset = OFFSET(quiet), .doc = "only warnings and errors"},
+    {.key = "no-plots", .type = OPTION_BOOL, .offset = OFFSET(no_plots), .doc = "draw nothing at the end"},
+    {.key = "runs",
+     .type = OPTION_STRING,
+     .offset = OFFSET(runs),
+     .fallback = "runs",
+     .doc = "folder of the runs"},
+    {.key = "plots",
+     .type = OPTION_STRING,
+     .offset = OFFSET(plots),
+     .fallback = "plots",
+     .doc = "folder of the plots"},
+    {0},
+};
+#undef OFFSET
+
+static run_facts facts_of(const experiment *e, arena *a) {
+    char *host = arena_alloc(a, 256), *cpu = arena_alloc(a, 256), *now = arena_alloc(a, 64);
+    return (run_facts){
+        .name = e->name,
+        .version = RUNEXP_VERSION,
+        .git_commit = RUNEXP_COMMIT,
+        .hostname = machine_host(host, 256),
+        .cpu = machine_cpu(cpu, 256),
+        .instruction_set = kernels->name,
+        .started = machine_time(now, 64),
+        .seed = e->seed,
+        .threads = kernels_threads(),
+    };
+}
+
+// Decides what to do in the run's folder. *finished: nothing is left to do.
+static status enter_folder(const run_folder *folder, const config *c, bool fresh, bool *resume,
+                           bool *finished, error *err) {
+    run_progress progress = RUN_NEW;
+    if (!fresh) TRY(run_folder_inspect(folder, &experiment_component, c, &progress, err));
+    *resume = progress == RUN_UNFINISHED;
+    *finished = progress == RUN_FINISHED;
+    if (*finished) return OK;
+    if (fresh) TRY(run_folder_clear(folder, err));
+    return *resume ? OK : run_folder_prepare(folder, &experiment_component, c, err);
+}
+
+static status train(const command_call *call, const config *c, const run_folder *folder, error *err) {
+    const train_options *o = call->options;
+    const experiment *e = experiment_of(c);
+    dataset *data;
+    TRY(dataset_open(&e->dataset, &call->places, NULL, call->memory, &data, err));
+    const trainer_request request = {
+        .experiment = e,
+        .config = c,
+        .dataset = data,
+        .folder = *folder,
+        .facts = facts_of(e, call->memory),
+        .stop = call->stop,
+    };
+    trainer *t;
+    TRY(trainer_new(&request, &t, err));
+    log_line("runexp %s, %d thread%s, %s kernels", RUNEXP_VERSION, kernels_threads(),
+             kernels_threads() == 1 ? "" : "s", kernels->name);
+    trainer_describe(t, o->dry_run);
+    bool resume = false, finished = false;
+    status result = OK;
+    if (!o->dry_run) {
+        // Only now, with everything read and placed, is an existing folder touched.
+        result = enter_folder(folder, c, o->fresh, &resume, &finished, err);
+        error no_log;
+        if (result == OK && log_open_file(folder->log, &no_log) != OK) log_warning("%s", no_log.message);
+        if (result == OK) result = trainer_run(t, resume, err);
+    }
+    trainer_free(t);
+    return result;
+}
+
+static status run(const command_call *call, error *err) {
+    const train_options *o = call->options;
+    config c;
+    log_set_quiet(o->quiet);
+    TRY(kernels_select(o->kernels, err));
+    kernels_set_threads(o->threads ? (int)o->threads : machine_cores());
+    TRY(load_experiment(call->arguments[0], call->arguments + 1, call->count - 1, call->memory, &c, err));
+    const experiment *e = experiment_of(&c);
+    const run_folder folder = run_folder_at(call->memory, path_join(call->memory, o->runs, e->name));
+    log_line("%s%s%s", e->name, e->description[0] ? ": " : "", e->description);
+    run_progress progress = RUN_NEW;
+    if (!o->fresh && !o->dry_run)
+        TRY(run_folder_inspect(&folder, &experiment_component, &c, &progress, err));
+    if (progress == RUN_FINISHED) {
+        log_line("this run is finished: results in %s (add --fresh to train it anew)", folder.path);
+        return OK;
+    }
+    status result = train(call, &c, &folder, err);
+    if (!o->dry_run && !o->no_plots && file_exists(folder.path))
+        draw_run(folder.path, o->plots, call->memory);
+    return result;
+}
+
+const command command_train = {
+    .about =
+        {
+            .name = "train",
+            .kind = "command",
+            .summary = "Trains the model of an experiment file",
+            .details =
+                "Leaves a folder runs/<name> (with overrides, runs/<name>,<key>=<value>,...) with config.yaml, metrics.h5, metrics.tsv, last.h5,\n"
+                "best.h5, log.txt and samples.txt, and its plots in plots/<name>. A run that exists unfinished is resumed; a finished one is\n"
+                "left as it is. `runexp EXPERIMENT.yaml` is short for `runexp train EXPERIMENT.yaml`.",
+            .example =
+                "  runexp experiments/quickstart.yaml\n"
+                "  runexp experiments/gpt_nano.yaml optimizer.lr=3e-3 training.max_steps=500\n"
+                "  for lr in 1e-4 3e-4 1e-3; do runexp experiments/gpt_nano.yaml optimizer.lr=$lr; done\n",
+            .options = options,
+            .settings_size = sizeof(train_options),
+        },
+    .usage = "EXPERIMENT.yaml [key.path=value ...]",
+    .min_arguments = 1,
+    .max_arguments = -1,
+    .run = run,
+};
