@@ -14,15 +14,15 @@ static status run(const command_call *call, error *err) {
         if (strchr(call->arguments[i], '=')) overrides[override_count++] = call->arguments[i];
     for (int i = 0; i < call->count; i++) {
         config c;
-        error problem;
+        error wrong_file;
         if (strchr(call->arguments[i], '=') || strstr(call->arguments[i], "datasets.yaml")) continue;
         checked++;
-        if (load_experiment(call->arguments[i], overrides, override_count, call->memory, &c, &problem) ==
+        if (load_experiment(call->arguments[i], overrides, override_count, call->memory, &c, &wrong_file) ==
             OK) {
             printf("%s: ok\n", call->arguments[i]);
             continue;
         }
-        if (problem.message[0]) log_error(&problem);
+        if (wrong_file.message[0]) log_error(&wrong_file);
         wrong++;
     }
     if (checked == 0) return fail(err, ERR_USAGE, "runexp check needs at least one experiment file");

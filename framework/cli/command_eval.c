@@ -64,9 +64,9 @@ static const option options[] = {
 #undef OFFSET
 
 // The dataset to evaluate: the run's own, or one file that is all `val`.
-static status open_data(const trained *model, const eval_options *o, const command_call *call,
-                        dataset **out, split *part, error *err) {
-    dataset_settings settings = model->experiment->dataset;
+static status open_data(const trained *from, const eval_options *o, const command_call *call, dataset **out,
+                        split *part, error *err) {
+    dataset_settings settings = from->experiment->dataset;
     *part = (split)o->split;
     static double whole[] = {0, 1, 0};
     if (o->data) {
@@ -77,24 +77,24 @@ static status open_data(const trained *model, const eval_options *o, const comma
         settings.split = (real_list){whole, 3};
         *part = SPLIT_VAL;
     }
-    TRY(dataset_open(&settings, &call->places, model->tokenizer, call->memory, out, err));
+    TRY(dataset_open(&settings, &call->places, from->tokenizer, call->memory, out, err));
     if ((*out)->splits[*part].count > 1) return OK;
     fail(err, ERR_DATA, "there is no text in the %s split", split_names[*part]);
     return error_hint(err, "choose another --split, or give a file with --data");
 }
 
-static status evaluate_and_print(const trained *model, const eval_options *o, const dataset *data,
+static status evaluate_and_print(const trained *from, const eval_options *o, const dataset *data,
                                  split part, error *err) {
-    const experiment *e = model->experiment;
+    const experiment *e = from->experiment;
     int64_t stride = o->stride ? o->stride : e->evaluation.stride, block_size = e->dataset.block_size;
     if (stride == 0 || stride > block_size) stride = block_size;
-    evaluator *evaluator;
+    evaluator *scorer;
     evaluation result;
-    TRY(evaluator_new(model->model, (int)(o->batch_size ? o->batch_size : e->training.batch_size),
-                      (int)stride, &evaluator, err));
-    evaluate_split(evaluator, &data->splits[part], model->tokenizer, &result);
-    evaluator_free(evaluator);
-    printf("checkpoint      %s (step %lld)\n", model->path, (long long)model->state.step);
+    TRY(evaluator_new(from->model, (int)(o->batch_size ? o->batch_size : e->training.batch_size),
+                      (int)stride, &scorer, err));
+    evaluate_split(scorer, &data->splits[part], from->tokenizer, &result);
+    evaluator_free(scorer);
+    printf("checkpoint      %s (step %lld)\n", from->path, (long long)from->state.step);
     printf("text            %s\n", o->data ? o->data : split_names[part]);
     printf("tokens          %zu\n", result.tokens);
     printf("loss            %.6f nats per token\n", result.loss);
@@ -108,21 +108,21 @@ static status evaluate_and_print(const trained *model, const eval_options *o, co
 
 static status run(const command_call *call, error *err) {
     const eval_options *o = call->options;
-    trained model;
+    trained from;
     problems p = {0};
     const char *checkpoint;
     TRY(kernels_select(o->kernels, err));
     kernels_set_threads(o->threads ? (int)o->threads : machine_cores());
     TRY(find_checkpoint(call->arguments[0], o->checkpoint, call->memory, &checkpoint, err));
-    status result = trained_open(checkpoint, NULL, 0, call->memory, &model, &p, err);
+    status result = trained_open(checkpoint, NULL, 0, call->memory, &from, &p, err);
     print_problems(&p);
     problems_free(&p);
     TRY(result);
     dataset *data;
     split part;
-    result = open_data(&model, o, call, &data, &part, err);
-    if (result == OK) result = evaluate_and_print(&model, o, data, part, err);
-    trained_free(&model);
+    result = open_data(&from, o, call, &data, &part, err);
+    if (result == OK) result = evaluate_and_print(&from, o, data, part, err);
+    trained_free(&from);
     return result;
 }
 

@@ -57,17 +57,17 @@ static void print_piece(void *to, const char *bytes, size_t count) {
     fflush(to);
 }
 
-static status sample(const trained *model, const sample_options *o, const command_call *call, error *err) {
-    const sampling_settings *s = &model->experiment->sampling;
+static status sample(const trained *from, const sample_options *o, const command_call *call, error *err) {
+    const sampling_settings *s = &from->experiment->sampling;
     generator *g;
     encoding prompt;
-    TRY(generator_new(model->model, s, &g, err));
-    status result = generate_encode_prompt(model->tokenizer, s->prompt, call->memory, &prompt, err);
+    TRY(generator_new(from->model, s, &g, err));
+    status result = generate_encode_prompt(from->tokenizer, s->prompt, call->memory, &prompt, err);
     for (int64_t i = 0; result == OK && i < o->count && !*call->stop; i++) {
         generated made;
         if (o->count > 1) printf("%s--- %lld\n", i ? "\n" : "", (long long)i + 1);
         printf("%s", s->prompt ? s->prompt : "");
-        generate(g, model->tokenizer, prompt.ids, prompt.count, (size_t)s->max_tokens, (uint32_t)i,
+        generate(g, from->tokenizer, prompt.ids, prompt.count, (size_t)s->max_tokens, (uint32_t)i,
                  print_piece, stdout, call->stop, &made);
         printf("\n");
         fflush(stdout);
@@ -83,7 +83,7 @@ static status sample(const trained *model, const sample_options *o, const comman
 static status run(const command_call *call, error *err) {
     const sample_options *o = call->options;
     arena *a = call->memory;
-    trained model;
+    trained from;
     problems p = {0};
     const char *checkpoint;
     TRY(kernels_select(o->kernels, err));
@@ -93,12 +93,12 @@ static status run(const command_call *call, error *err) {
     int count = call->overrides.count;
     if (count) memcpy(overrides, call->overrides.values, (size_t)count * sizeof *overrides);
     if (o->tokens) overrides[count++] = arena_format(a, "sampling.max_tokens=%s", o->tokens);
-    status result = trained_open(checkpoint, overrides, count, a, &model, &p, err);
+    status result = trained_open(checkpoint, overrides, count, a, &from, &p, err);
     if (print_problems(&p)) err->message[0] = '\0';
     problems_free(&p);
     TRY(result);
-    result = sample(&model, o, call, err);
-    trained_free(&model);
+    result = sample(&from, o, call, err);
+    trained_free(&from);
     return result;
 }
 
