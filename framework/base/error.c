@@ -83,7 +83,7 @@ char *error_text(const error *err, char *buffer, unsigned long size) {
     if (err->file[0]) {
         append(buffer, size, "%s:", err->file);
         if (err->line) append(buffer, size, "%d:", err->line);
-        if (err->column) append(buffer, size, "%d:", err->column);
+        if (err->line && err->column) append(buffer, size, "%d:", err->column);
         append(buffer, size, " ");
     }
     append(buffer, size, "error: %s\n", err->message);

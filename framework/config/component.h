@@ -30,10 +30,21 @@ typedef enum option_type {
     OPTION_COMPONENT, // component_choice           {type: NAME, ...its settings} or NAME, out of `registry`
     OPTION_COMPONENTS, // component_list             a list of NAME or {NAME: settings}, out of `registry`
     OPTION_BRANCHES,   // component_branches         a list of such lists
-    OPTION_VARIABLES   // nothing                    free names for ${...}; each must be used
+    OPTION_VARIABLES // nothing                    free names for ${...}; each must be used. Root table only
 } option_type;
 
-enum { OPTION_ABOVE_MIN = 1, OPTION_BELOW_MAX = 2, OPTION_REQUIRED = 4, OPTION_NO_DEFAULT = 8 };
+// OPTION_REQUIRED: absent is a problem. OPTION_NO_DEFAULT (and any option without fallback that is not
+// required): absent leaves the member NULL or zero, and a file may say so with null, which also undoes what
+// it extends. Everywhere else null is refused.
+// OPTION_MAYBE_PATH: an OPTION_STRING or OPTION_STRINGS text with a '/' in it is a path and made absolute
+// like an OPTION_PATH; others (names out of a catalogue) stay as they are.
+enum {
+    OPTION_ABOVE_MIN = 1,
+    OPTION_BELOW_MAX = 2,
+    OPTION_REQUIRED = 4,
+    OPTION_NO_DEFAULT = 8,
+    OPTION_MAYBE_PATH = 16
+};
 
 typedef struct component component;
 
@@ -43,7 +54,7 @@ typedef struct option {
     size_t offset; // offsetof(settings struct, member)
     const char
         *fallback;   // the default as a user would write it ("6.0e-4", "[0.9, 0.95]", "${model.dropout}")
-    double min, max; // both 0: no range
+    double min, max; // both 0: no range (with OPTION_ABOVE_MIN: above 0); max below min: no upper end
     int flags;
     const char *const *choices;       // OPTION_CHOICE: NULL-terminated
     const component *const *registry; // OPTION_COMPONENT(S), OPTION_BRANCHES: NULL-terminated

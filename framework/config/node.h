@@ -38,6 +38,11 @@ struct node {
     node **items;       // NODE_LIST
     entry *entries;     // NODE_MAP, in the order written
     int count;          // of items or entries
+    int capacity;       // of the array behind them
+    const struct option
+        *option;   // the table row whose value this is; NULL before resolving and inside lists
+    bool expanded; // NODE_SCALAR: its references have been replaced
+    bool broken;   // a problem with it has been reported: nothing more is said about it
 };
 
 node *node_scalar(arena *a, const char *text, place where, origin from);
@@ -47,8 +52,19 @@ void node_append(arena *a, node *list, node *item); // NODE_LIST
 void node_put(arena *a, node *map, const char *key, place key_place,
               node *value);                       // NODE_MAP: adds or replaces
 node *node_get(const node *map, const char *key); // NULL when absent or not a map
+node *node_copy(arena *a, const node *n);         // the whole tree below n, not yet resolved
 
-// The node at a dotted path ("training.batch_size", "model.layers.1.residual.0"), or NULL.
+// Whether a scalar means "nothing": empty, ~ or null without quotes.
+bool node_is_null(const node *n);
+
+// Sets the rank of a node and of all below it.
+void node_set_rank(node *n, int rank);
+
+// The node at a dotted path ("training.batch_size", "model.layers.1.residual.0"), or NULL. A number that
+// meets a mapping with a single entry, a list, counts in that list: containers may be written either way.
 node *node_find(node *root, const char *dotted_path);
+
+// Reads a path part that is a list index: digits only, at most 6 of them. Returns -1 when it is not one.
+int node_index(const char *part);
 
 #endif

@@ -1,0 +1,200 @@
+#include "config/config.h"
+#include "config/option.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    PAGE_WIDTH = 100,
+    COLUMNS = 4, // setting, type, default, meaning
+    GAP = 2,
+    INDENT = 2,
+    NARROWEST_MEANING = 36
+};
+
+static const int widest[COLUMNS] = {22, 26, 16, PAGE_WIDTH};
+
+// The cells of one row of the table of settings.
+typedef struct row {
+    text cells[COLUMNS];
+} row;
+
+typedef struct table {
+    row *rows;
+    int count, capacity;
+} table;
+
+static row *add_row(table *t) {
+    if (t->count == t->capacity) {
+        t->capacity = t->capacity ? 2 * t->capacity : 16;
+        t->rows = memory_resize(t->rows, (size_t)t->capacity * sizeof *t->rows);
+    }
+    t->rows[t->count] = (row){0};
+    return &t->rows[t->count++];
+}
+
+static void free_table(table *t) {
+    for (int i = 0; i < t->count; i++)
+        for (int k = 0; k < COLUMNS; k++) text_free(&t->rows[i].cells[k]);
+    free(t->rows);
+}
+
+// ---- Wrapping
+
+// How much of s goes into a line of this width: up to a blank or newline when there is one, *next is where
+// to go on. A word longer than the line is cut.
+static size_t line_that_fits(const char *s, int width, const char **next) {
+    size_t fits = 0, i = 0;
+    int used = 0;
+    while (s[i] && s[i] != '\n') {
+        if (s[i] == ' ') fits = i;
+        if (used == width) break;
+        do i++;
+        while (((unsigned char)s[i] & 0xC0) == 0x80);
+        used++;
+    }
+    if (!s[i] || s[i] == '\n')
+        fits = i;
+    else if (fits == 0)
+        fits = i;
+    *next = s + fits;
+    while (**next == ' ') (*next)++;
+    if (**next == '\n') (*next)++;
+    return fits;
+}
+
+// A paragraph, or several: wrapped, every line indented. Lines that begin with blanks are kept as they are.
+static void add_wrapped(const char *s, int indent, text *out) {
+    while (*s) {
+        const char *next;
+        size_t length;
+        if (*s == ' ') {
+            length = strcspn(s, "\n");
+            next = s + length + (s[length] == '\n');
+        } else
+            length = line_that_fits(s, PAGE_WIDTH - indent, &next);
+        if (length) text_add(out, "%*s%.*s", indent, "", (int)length, s);
+        text_add(out, "\n");
+        s = next;
+    }
+}
+
+// ---- The table of settings
+
+static void add_options(table *t, const component *c, const char *prefix) {
+    for (const option *o = c->options; o && o->key; o++) {
+        row *r = add_row(t);
+        text_add(&r->cells[0], "%s%s", prefix, o->key);
+        if (o->type != OPTION_CHOICE && o->type != OPTION_COMPONENT) option_type_name(o, &r->cells[1]);
+        bool is_number = o->type == OPTION_INT || o->type == OPTION_REAL;
+        text limits = {0};
+        option_limits(o, &limits);
+        if (limits.length)
+            text_add(&r->cells[1], "%s%s", !r->cells[1].length ? "" : is_number ? " " : ", ", limits.bytes);
+        text_free(&limits);
+        if (o->unit) text_add(&r->cells[1], " (%s)", o->unit);
+        if (o->flags & OPTION_REQUIRED)
+            text_add(&r->cells[2], "required");
+        else if (o->fallback)
+            for (const char *s = o->fallback[0] ? o->fallback : "\"\""; *s; s++)
+                text_add(&r->cells[2], *s == '\n' ? "\\n" : "%c", *s);
+        else if (option_may_be_absent(o))
+            text_add(&r->cells[2], "not set");
+        text_add(&r->cells[3], "%s",
+                 o->doc                              ? o->doc
+                 : o->section && o->section->summary ? o->section->summary
+                                                     : "");
+        if (o->type != OPTION_SECTION) continue;
+        text below = {0};
+        text_add(&below, "%s%s.", prefix, o->key);
+        add_options(t, o->section, below.bytes);
+        text_free(&below);
+    }
+}
+
+static void add_line_of_cells(const char *rest[COLUMNS], const int width[COLUMNS], text *out) {
+    text line = {0};
+    text_add(&line, "%*s", INDENT, "");
+    int column = 0;
+    for (int k = 0; k < COLUMNS; k++) {
+        const char *next;
+        size_t length = line_that_fits(rest[k], width[k], &next);
+        text_add_bytes(&line, rest[k], length);
+        column += width[k] + GAP;
+        rest[k] = next;
+        int missing = INDENT + column - utf8_width(line.bytes);
+        text_add(&line, "%*s", missing, "");
+    }
+    while (line.length && line.bytes[line.length - 1] == ' ') line.bytes[--line.length] = '\0';
+    text_add(out, "%s\n", line.bytes);
+    text_free(&line);
+}
+
+static void add_table(const table *t, text *out) {
+    static const char *const titles[COLUMNS] = {"setting", "type", "default", "meaning"};
+    int width[COLUMNS], used = INDENT;
+    for (int k = 0; k < COLUMNS - 1; k++) {
+        width[k] = (int)strlen(titles[k]);
+        for (int i = 0; i < t->count; i++) {
+            int cell = t->rows[i].cells[k].bytes ? utf8_width(t->rows[i].cells[k].bytes) : 0;
+            if (cell > width[k]) width[k] = cell;
+        }
+        // Keys are never cut: one looks for them.
+        if (k > 0 && width[k] > widest[k]) width[k] = widest[k];
+        used += width[k] + GAP;
+    }
+    width[COLUMNS - 1] = PAGE_WIDTH - used > NARROWEST_MEANING ? PAGE_WIDTH - used : NARROWEST_MEANING;
+    const char *rest[COLUMNS];
+    for (int k = 0; k < COLUMNS; k++) rest[k] = titles[k];
+    add_line_of_cells(rest, width, out);
+    for (int i = 0; i < t->count; i++) {
+        for (int k = 0; k < COLUMNS; k++)
+            rest[k] = t->rows[i].cells[k].bytes ? t->rows[i].cells[k].bytes : "";
+        while (*rest[0] || *rest[1] || *rest[2] || *rest[3]) add_line_of_cells(rest, width, out);
+    }
+}
+
+// ---- The page
+
+static void add_indented(const char *s, int indent, text *out) {
+    while (*s) {
+        size_t length = strcspn(s, "\n");
+        if (length) text_add(out, "%*s%.*s", indent, "", (int)length, s);
+        text_add(out, "\n");
+        s += length + (s[length] == '\n');
+    }
+}
+
+void component_describe(const component *c, text *out) {
+    text_add(out, "%s (%s)\n", c->name, c->kind);
+    text head = {0};
+    if (c->summary) text_add(&head, "%s", c->summary);
+    if (c->paper) text_add(&head, "%s[%s]", head.length ? "  " : "", c->paper);
+    if (head.length) add_wrapped(head.bytes, INDENT, out);
+    text_free(&head);
+    if (c->details) {
+        text_add(out, "\n");
+        add_wrapped(c->details, INDENT, out);
+    }
+    table t = {0};
+    add_options(&t, c, "");
+    if (t.count) {
+        text_add(out, "\nSettings\n");
+        add_table(&t, out);
+    } else
+        text_add(out, "\nIt has no settings.\n");
+    free_table(&t);
+    const option *list = option_of_list(c);
+    if (list && strcmp(c->kind, "section") != 0) {
+        text note = {0};
+        text_add(&note, "The list may stand directly under the name: {%s: [...]} means {%s: {%s: [...]}}.",
+                 c->name, c->name, list->key);
+        text_add(out, "\n");
+        add_wrapped(note.bytes, INDENT, out);
+        text_free(&note);
+    }
+    if (c->example) {
+        text_add(out, "\nExample\n");
+        add_indented(c->example, INDENT, out);
+    }
+}

@@ -1,0 +1,110 @@
+#include "config/extends.h"
+
+#include "base/file.h"
+#include "config/merge.h"
+#include "config/yaml.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { DEEPEST = 16, MOST_FILES = 64 };
+
+typedef struct reading {
+    arena *a;
+    const component *table;
+    problems *p;
+    const char *chain[DEEPEST]; // absolute paths of the files being read, outermost first
+    int depth, files, rank;
+    bool failed;
+} reading;
+
+static node *read_layer(reading *r, const char *name, const char *folder, const char *yaml, size_t length);
+
+// Reads one extended file; at is where its name is written. NULL after a problem.
+static node *read_extended(reading *r, const node *at) {
+    if (at->kind != NODE_SCALAR || node_is_null(at) || at->scalar[0] == '\0') {
+        problem_add(r->p, at->where, "write extends: base/file.yaml, or a list of such paths",
+                    "extends must be a path or a list of paths");
+        return NULL;
+    }
+    if (strstr(at->scalar, "${")) {
+        problem_add(r->p, at->where, "write the path itself", "extends cannot contain references");
+        return NULL;
+    }
+    char *path = path_join(r->a, at->folder, at->scalar), *absolute = path_absolute(r->a, path);
+    for (int i = 0; i < r->depth; i++)
+        if (strcmp(r->chain[i], absolute) == 0) {
+            problem_add(r->p, at->where, NULL, "%s extends itself%s", path,
+                        i + 1 < r->depth ? " by way of the files between" : "");
+            return NULL;
+        }
+    if (r->depth == DEEPEST || r->files == MOST_FILES) {
+        problem_add(r->p, at->where, NULL, "extends goes %s",
+                    r->depth == DEEPEST ? "deeper than 16 files" : "over more than 64 files");
+        return NULL;
+    }
+    char *bytes;
+    size_t length;
+    error err;
+    if (file_read(path, r->a, &bytes, &length, &err) != OK) {
+        problem_add(r->p, at->where, "paths after extends are relative to the file they stand in", "%s",
+                    err.message);
+        return NULL;
+    }
+    r->files++;
+    r->chain[r->depth++] = absolute;
+    node *n = read_layer(r, path, path_folder(r->a, path), bytes, length);
+    r->depth--;
+    return n;
+}
+
+// Takes `extends` out of a layer; returns its value or NULL.
+static node *take_extends(node *map) {
+    for (int i = 0; i < map->count; i++) {
+        if (strcmp(map->entries[i].key, "extends") != 0) continue;
+        node *value = map->entries[i].value;
+        memmove(map->entries + i, map->entries + i + 1,
+                (size_t)(map->count - i - 1) * sizeof *map->entries);
+        map->count--;
+        return value;
+    }
+    return NULL;
+}
+
+static node *read_layer(reading *r, const char *name, const char *folder, const char *yaml, size_t length) {
+    yaml_input input = {.text = yaml, .length = length, .name = name, .folder = folder};
+    node *layer = yaml_read(r->a, &input, r->p);
+    if (layer && layer->kind == NODE_SCALAR && layer->scalar[0] == '\0' && !layer->quoted && !layer->broken)
+        layer = node_map(r->a, layer->where, layer->from);
+    if (layer && layer->kind != NODE_MAP) {
+        if (!layer->broken)
+            problem_add(r->p, layer->where, "an experiment is a mapping: `key: value` lines",
+                        "%s is not an experiment but a %s", name,
+                        layer->kind == NODE_LIST ? "list" : "text");
+        layer = NULL;
+    }
+    if (!layer) {
+        r->failed = true;
+        return NULL;
+    }
+    node *merged = NULL, *extends = take_extends(layer);
+    bool is_list = extends && extends->kind == NODE_LIST;
+    for (int i = 0; extends && i < (is_list ? extends->count : 1); i++) {
+        node *under = read_extended(r, is_list ? extends->items[i] : extends);
+        if (!under)
+            r->failed = true;
+        else
+            merged = merged ? merge(r->a, r->table, merged, under) : under;
+    }
+    node_set_rank(layer, ++r->rank);
+    return merged ? merge(r->a, r->table, merged, layer) : layer;
+}
+
+node *extends_read(arena *a, const component *table, const char *name, const char *folder, const char *yaml,
+                   size_t length, int *rank, problems *p) {
+    reading r = {.a = a, .table = table, .p = p};
+    r.chain[r.depth++] = path_absolute(a, name);
+    node *root = read_layer(&r, name, folder, yaml, length);
+    *rank = r.rank;
+    return r.failed ? NULL : root;
+}

@@ -1,0 +1,330 @@
+// ${a.b}: the value of another setting, whole or inside a text. $${ stands for ${ itself.
+#include "config/resolver.h"
+
+#include "base/text.h"
+#include "config/option.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { DEEPEST = 64, LONGEST_NAME = 200 };
+
+// ---- Where a reference points
+
+// A step on the way from the root to a setting.
+typedef struct spot {
+    enum { SETTINGS, COMPONENTS, BRANCHES, ENTRY, VARIABLES, VALUE } kind;
+    node *value;
+    const option *option;   // of the value, or of the list it stands in
+    const component *about; // SETTINGS: whose settings; ENTRY: of the component
+} spot;
+
+static spot spot_of_option(const option *o, node *value) {
+    spot s = {.kind = VALUE, .value = value, .option = o};
+    if (o->type == OPTION_SECTION && value->kind == NODE_MAP) {
+        s.kind = SETTINGS;
+        s.about = o->section;
+    }
+    if (o->type == OPTION_COMPONENT && value->kind == NODE_MAP) {
+        s.about = shape_type(o, value);
+        if (s.about) s.kind = SETTINGS;
+    }
+    if (o->type == OPTION_COMPONENTS) s.kind = COMPONENTS;
+    if (o->type == OPTION_BRANCHES) s.kind = BRANCHES;
+    if (o->type == OPTION_VARIABLES) s.kind = VARIABLES;
+    return s;
+}
+
+static void mark_used(resolver *r, node *variable) {
+    for (int i = 0; i < r->used->count; i++)
+        if (r->used->items[i] == variable) return;
+    node_append(r->a, r->used, variable);
+}
+
+// Goes one part down. Returns false, *s unchanged, when there is nothing of that name.
+static bool step(resolver *r, spot *s, const char *part) {
+    int index = node_index(part);
+    node *child = NULL;
+    switch (s->kind) {
+    case SETTINGS: {
+        const option *o = option_find(s->about, part);
+        if (!o && index >= 0 && (o = option_of_list(s->about)) != NULL) {
+            spot list = spot_of_option(o, shape_option(r, o, s->value));
+            if (!step(r, &list, part)) return false;
+            *s = list;
+            return true;
+        }
+        if (o)
+            *s = spot_of_option(o, shape_option(r, o, s->value));
+        else if (s->option && s->option->type == OPTION_COMPONENT && strcmp(part, "type") == 0)
+            *s = (spot){.kind = VALUE, .value = node_get(s->value, "type")};
+        else
+            return false;
+        return s->value != NULL;
+    }
+    case COMPONENTS: {
+        if (s->value->kind != NODE_LIST || index < 0 || index >= s->value->count) return false;
+        const component *about;
+        node *settings = shape_item(r, s->value->items[index], s->option->registry, &about);
+        if (!settings || settings->kind != NODE_MAP || !about) return false;
+        *s = (spot){.kind = ENTRY, .value = settings, .about = about};
+        return true;
+    }
+    case BRANCHES:
+        if (s->value->kind != NODE_LIST || index < 0 || index >= s->value->count) return false;
+        child = s->value->items[index];
+        references_expand(r, child);
+        *s = (spot){.kind = COMPONENTS, .value = child, .option = s->option};
+        return true;
+    case ENTRY:
+        if (strcmp(part, s->about->name) != 0) return false;
+        s->kind = SETTINGS;
+        return true;
+    case VARIABLES:
+        child = node_get(s->value, part);
+        if (child) mark_used(r, child);
+        break;
+    case VALUE:
+        references_expand(r, s->value);
+        if (s->value->kind == NODE_LIST && index >= 0 && index < s->value->count)
+            child = s->value->items[index];
+        break;
+    }
+    if (!child) return false;
+    *s = (spot){.kind = VALUE, .value = child};
+    return true;
+}
+
+static const char *nearest_in(const spot *s, const char *part) {
+    if (s->kind == SETTINGS) return option_nearest(s->about, part);
+    if (s->kind == ENTRY) return s->about->name;
+    if (s->kind != VARIABLES || s->value->kind != NODE_MAP) return NULL;
+    const char *names[65];
+    int count = 0;
+    for (; count < s->value->count && count < 64; count++) names[count] = s->value->entries[count].key;
+    names[count] = NULL;
+    return nearest_name(part, names);
+}
+
+// The node that a dotted name means, or NULL after a problem.
+static node *locate(resolver *r, const char *name, place where) {
+    spot s = {.kind = SETTINGS, .value = r->root, .about = r->table};
+    char part[LONGEST_NAME + 1], hint[2 * LONGEST_NAME + 32] = "";
+    const char *start = name;
+    for (;;) {
+        size_t length = strcspn(start, ".");
+        memcpy(part, start, length);
+        part[length] = '\0';
+        if (!step(r, &s, part)) break;
+        if (start[length] == '\0') return s.value;
+        start += length + 1;
+    }
+    if (s.value && s.value->broken) return NULL;
+    int parents = start > name ? (int)(start - name) - 1 : 0;
+    const char *nearest = nearest_in(&s, part);
+    if (nearest) snprintf(hint, sizeof hint, "did you mean ${%.*s%s}?", (int)(start - name), name, nearest);
+    problem_add(r->p, where,
+                nearest ? hint : "name a setting by its path from the top of the file, or one of vars",
+                "${%s} refers to nothing: there is no `%s`%s%.*s", name, part, parents ? " in " : "",
+                parents, name);
+    return NULL;
+}
+
+// ---- Replacing
+
+// The place of a reference inside a scalar, when it can be seen in the line.
+static place place_of_reference(const node *n, const char *reference, size_t length) {
+    place where = n->where;
+    if (!where.source || where.column < 1) return where;
+    int column = 1;
+    for (const char *s = where.source; *s; s++) {
+        if (column >= where.column && strncmp(s, reference, length) == 0) {
+            where.column = column;
+            return where;
+        }
+        if (((unsigned char)s[1] & 0xC0) != 0x80) column++;
+    }
+    return where;
+}
+
+static bool take(resolver *r, long amount, const node *n) {
+    if (r->budget < 0) return false;
+    r->budget -= amount;
+    if (r->budget >= 0) return true;
+    problem_add(r->p, n->where, "references to lists of references multiply",
+                "references produce too much text");
+    return false;
+}
+
+static long size_of(const node *n) {
+    long size = 64;
+    for (int i = 0; i < n->count; i++)
+        size += size_of(n->kind == NODE_LIST ? n->items[i] : n->entries[i].value);
+    return size;
+}
+
+bool references_expand_below(resolver *r, node *n) {
+    if (n->kind == NODE_SCALAR) return references_expand(r, n);
+    bool fine = !n->broken;
+    for (int i = 0; i < n->count; i++)
+        if (!references_expand_below(r, n->kind == NODE_LIST ? n->items[i] : n->entries[i].value))
+            fine = false;
+    return fine;
+}
+
+static void report_cycle(resolver *r, const node *n) {
+    text chain = {0};
+    const expansion *first = r->expanding;
+    while (first->scalar != n) first = first->outer;
+    // The expansions lie innermost first; the chain reads from the outermost.
+    for (int depth = first->depth; depth <= r->expanding->depth; depth++) {
+        const expansion *e = r->expanding;
+        while (e->depth != depth) e = e->outer;
+        if (chain.length < 600) text_add(&chain, "%s${%s}", depth == first->depth ? "" : " -> ", e->name);
+    }
+    problem_add(r->p, n->where, NULL, "this value refers to itself: %s", chain.bytes);
+    text_free(&chain);
+}
+
+// The target of the reference `name` in scalar n, its own references replaced; NULL after a problem.
+static node *target_of(resolver *r, node *n, const char *name, place where) {
+    expansion now = {.scalar = n,
+                     .name = name,
+                     .outer = r->expanding,
+                     .depth = r->expanding ? r->expanding->depth + 1 : 1};
+    if (now.depth > DEEPEST) {
+        problem_add(r->p, where, NULL, "references to references go deeper than %d", DEEPEST);
+        return NULL;
+    }
+    r->expanding = &now;
+    node *target = locate(r, name, where);
+    if (target && target->kind == NODE_MAP) {
+        problem_add(r->p, where, "refer to a single value or a list", "${%s} is a whole mapping", name);
+        target = NULL;
+    }
+    if (target && !references_expand_below(r, target)) target = NULL;
+    r->expanding = now.outer;
+    return target;
+}
+
+static void set_origin(resolver *r, node *n, const char *reference, size_t length, int target_rank) {
+    if (n->from.rank == 0)
+        n->from.text = arena_format(r->a, "default (%.*s)", (int)length, reference);
+    else {
+        n->from.text = arena_format(r->a, "%.*s at %s", (int)length, reference, n->from.text);
+        if (target_rank > n->from.rank) n->from.rank = target_rank;
+    }
+}
+
+// Reads the reference that begins at s ("${"); returns its length, 0 after a problem.
+static size_t reference_name(resolver *r, const node *n, const char *s, char *name) {
+    const char *end = strchr(s, '}');
+    size_t length = end ? (size_t)(end - (s + 2)) : 0;
+    if (!end) {
+        problem_add(r->p, place_of_reference(n, s, strlen(s)),
+                    "write ${name}, or $${ when the two signs are meant literally",
+                    "a reference ${ is not closed by }");
+        return 0;
+    }
+    if (length == 0 || length > LONGEST_NAME || s[2] == '.' || end[-1] == '.' ||
+        memmem(s, length + 2, "..", 2)) {
+        problem_add(r->p, place_of_reference(n, s, length + 3),
+                    "write ${name} or ${section.name}, or $${ when the two signs are meant literally",
+                    "this reference names no setting");
+        return 0;
+    }
+    memcpy(name, s + 2, length);
+    name[length] = '\0';
+    return length + 3;
+}
+
+// The next "${" that is a reference, from s on; "$${" on the way is passed over.
+static const char *next_reference(const char *s) {
+    for (; *s; s++) {
+        if (strncmp(s, "$${", 3) == 0)
+            s += 2;
+        else if (strncmp(s, "${", 2) == 0)
+            return s;
+    }
+    return NULL;
+}
+
+// The scalar becomes a copy of what its only reference points to.
+static bool become_target(resolver *r, node *n, const char *name, size_t length) {
+    const char *reference = n->scalar;
+    node *target = target_of(r, n, name, place_of_reference(n, reference, length));
+    if (!target || !take(r, size_of(target), n)) return false;
+    place where = n->where;
+    origin from = n->from;
+    const option *o = n->option;
+    *n = *node_copy(r->a, target);
+    n->where = where;
+    n->from = from;
+    n->option = o;
+    set_origin(r, n, reference, length, target->from.rank);
+    return true;
+}
+
+static bool replace_inside(resolver *r, node *n) {
+    text out = {0};
+    bool fine = true, first = true;
+    const char *written = n->scalar;
+    for (const char *s = written; *s;) {
+        char name[LONGEST_NAME + 1];
+        const char *next = next_reference(s);
+        const char *end = next ? next : s + strlen(s);
+        for (; s < end; s++) {
+            if (strncmp(s, "$${", 3) == 0) s++;
+            text_add_bytes(&out, s, 1);
+        }
+        if (!next) break;
+        size_t length = reference_name(r, n, next, name);
+        if (length == 0) {
+            fine = false;
+            break;
+        }
+        place where = place_of_reference(n, next, length);
+        node *target = target_of(r, n, name, where);
+        if (!target)
+            fine = false;
+        else if (target->kind != NODE_SCALAR || node_is_null(target)) {
+            problem_add(r->p, where, "inside a text, refer to a single value", "${%s} %s", name,
+                        target->kind == NODE_SCALAR ? "has no value" : "is a list");
+            fine = false;
+        } else if (take(r, (long)strlen(target->scalar) + 1, n)) {
+            text_add(&out, "%s", target->scalar);
+            if (first) set_origin(r, n, next, length, target->from.rank);
+            first = false;
+        } else
+            fine = false;
+        s = next + length;
+    }
+    if (fine) {
+        n->scalar = arena_copy_bytes(r->a, out.bytes ? out.bytes : "", out.length);
+        n->quoted = true; // what came out is a text, even when it reads "null"
+    }
+    text_free(&out);
+    return fine;
+}
+
+bool references_expand(resolver *r, node *n) {
+    if (n->kind != NODE_SCALAR || n->expanded || n->broken) return !n->broken;
+    if (!strstr(n->scalar, "${")) return n->expanded = true;
+    for (const expansion *e = r->expanding; e; e = e->outer)
+        if (e->scalar == n) {
+            report_cycle(r, n);
+            n->broken = true;
+            return false;
+        }
+    const char *reference = next_reference(n->scalar);
+    bool fine;
+    char name[LONGEST_NAME + 1];
+    if (reference == n->scalar && strchr(reference, '}') && strchr(reference, '}')[1] == '\0') {
+        size_t length = reference_name(r, n, reference, name);
+        fine = length > 0 && become_target(r, n, name, length);
+    } else
+        fine = replace_inside(r, n);
+    n->expanded = true;
+    n->broken = !fine;
+    return fine;
+}

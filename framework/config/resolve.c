@@ -1,0 +1,490 @@
+#include "config/resolver.h"
+
+#include "base/text.h"
+#include "config/option.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+// The way from the root to what is being read, for messages: a chain on the stack, written out when needed.
+typedef struct path {
+    const struct path *up;
+    const char *key; // NULL: index
+    int index;
+} path;
+
+static void add_path(const path *at, text *out) {
+    if (!at) return;
+    add_path(at->up, out);
+    const char *dot = out->length ? "." : "";
+    if (at->key)
+        text_add(out, "%s%s", dot, at->key);
+    else
+        text_add(out, "%s%d", dot, at->index);
+}
+
+void resolver_note(resolver *r, const char *format, ...) {
+    char note[600];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(note, sizeof note, format, arguments);
+    va_end(arguments);
+    if (r->notes.count == r->note_capacity) {
+        r->note_capacity = r->note_capacity ? 2 * r->note_capacity : 8;
+        const char **larger = arena_alloc(r->a, (size_t)r->note_capacity * sizeof *larger);
+        if (r->notes.count) memcpy(larger, r->notes.values, (size_t)r->notes.count * sizeof *larger);
+        r->notes.values = larger;
+    }
+    r->notes.values[r->notes.count++] = arena_copy_text(r->a, note);
+}
+
+// ---- Messages
+
+// What a value is, to follow "not": "abc" in quotes, a list, a mapping, nothing.
+static void add_value(const node *n, text *out) {
+    enum { LONGEST = 40 };
+    if (n->kind == NODE_LIST)
+        text_add(out, "a list%s", n->count == 0 ? " without entries" : "");
+    else if (n->kind == NODE_MAP)
+        text_add(out, "a mapping");
+    else if (node_is_null(n))
+        text_add(out, n->scalar[0] ? "%s" : "nothing", n->scalar);
+    else {
+        size_t length = strlen(n->scalar), cut = length;
+        if (length > LONGEST)
+            for (cut = LONGEST; cut > 0 && ((unsigned char)n->scalar[cut] & 0xC0) == 0x80;) cut--;
+        text_add(out, "\"%.*s%s\"", (int)cut, n->scalar, cut < length ? "..." : "");
+    }
+    if (n->from.rank > 0 && strncmp(n->from.text, "${", 2) == 0)
+        text_add(out, " (from %.*s)", (int)strcspn(n->from.text, "}") + 1, n->from.text);
+}
+
+// "optimizer.lr must be a number above 0, not "1e-4x"", with the setting's meaning and default as the hint.
+static void report_value(resolver *r, const option *o, node *n, const path *at, const char *must_be) {
+    if (n->broken) return;
+    references_expand_below(r, n); // what is not read still uses its variables
+    n->broken = true;
+    text message = {0}, hint = {0};
+    add_path(at, &message);
+    text_add(&message, " must be ");
+    if (must_be)
+        text_add(&message, "%s", must_be);
+    else
+        option_expected(o, &message);
+    text_add(&message, ", not ");
+    add_value(n, &message);
+    bool is_text = o->type == OPTION_STRING || o->type == OPTION_PATH || o->type == OPTION_STRINGS;
+    const char *nearest = NULL;
+    if (n->kind == NODE_SCALAR && o->type == OPTION_CHOICE && !node_is_null(n))
+        nearest = nearest_name(n->scalar, o->choices);
+    if (nearest)
+        text_add(&hint, "did you mean \"%s\"?", nearest);
+    else if (is_text && n->kind != NODE_SCALAR)
+        text_add(&hint, "put a text that contains \": \" or begins with [ or { in quotes");
+    else if (is_text && node_is_null(n))
+        text_add(&hint, "write \"\" for an empty text");
+    else if (node_is_null(n) && o->fallback)
+        text_add(&hint, "leave %s out for its default, %s", o->key, o->fallback);
+    else if (o->doc) {
+        text_add(&hint, "%s: %s", o->key, o->doc);
+        if (o->fallback) text_add(&hint, " (default %s)", o->fallback);
+    }
+    problem_add(r->p, n->where, hint.bytes, "%s", message.bytes);
+    text_free(&message);
+    text_free(&hint);
+}
+
+// Where a misplaced key belongs: the path of the only section that has it, or false.
+static bool other_home(const component *root, const char *key, text *out) {
+    int homes = 0;
+    for (const option *o = root->options; o && o->key; o++) {
+        bool here = o->type == OPTION_SECTION && option_find(o->section, key);
+        for (const component *const *c = o->registry; o->type == OPTION_COMPONENT && c && *c && !here; c++)
+            here = option_find(*c, key) != NULL;
+        if (!here) continue;
+        if (homes++) return text_clear(out), false;
+        text_add(out, "%s.%s", o->key, key);
+    }
+    return homes == 1;
+}
+
+static void report_unknown(resolver *r, const component *about, const entry *e, const path *at) {
+    text message = {0}, hint = {0}, home = {0};
+    text_add(&message, "unknown key \"%.100s\"", e->key);
+    if (at) {
+        text_add(&message, " in ");
+        add_path(at, &message);
+    }
+    const char *nearest = option_nearest(about, e->key);
+    if (nearest)
+        text_add(&hint, "did you mean %s?", nearest);
+    else if (other_home(r->table, e->key, &home))
+        text_add(&hint, "it belongs elsewhere: %s", home.bytes);
+    else if (about->options && about->options->key) {
+        text_add(&hint, "keys of %s: ", about->name);
+        option_names(about, &hint);
+    } else
+        text_add(&hint, "%s has no settings", about->name);
+    problem_add(r->p, e->key_place, hint.bytes, "%s", message.bytes);
+    text_free(&message);
+    text_free(&hint);
+    text_free(&home);
+}
+
+static void report_unknown_component(resolver *r, const component *const *registry, const char *name,
+                                     place where, const path *at) {
+    text message = {0}, hint = {0};
+    add_path(at, &message);
+    text_add(&message, ": there is no %s \"%.100s\"", registry_kind(registry), name);
+    const char *nearest = registry_nearest(registry, name);
+    if (nearest)
+        text_add(&hint, "did you mean %s?", nearest);
+    else {
+        text_add(&hint, "there are: ");
+        registry_names(registry, &hint);
+    }
+    problem_add(r->p, where, hint.bytes, "%s", message.bytes);
+    text_free(&message);
+    text_free(&hint);
+}
+
+// ---- Single values
+
+static bool in_range(const option *o, double value) {
+    double end;
+    bool excluded;
+    if (option_lower(o, &end, &excluded) && (value < end || (excluded && value == end))) return false;
+    if (option_upper(o, &end, &excluded) && (value > end || (excluded && value == end))) return false;
+    return true;
+}
+
+static bool is_text(const node *n) {
+    return n->kind == NODE_SCALAR && !node_is_null(n);
+}
+
+// Each of these stores the value and returns true, or returns false when it is not what the option wants.
+static bool read_bool(const node *n, bool *value) {
+    if (!is_text(n)) return false;
+    *value = strcmp(n->scalar, "true") == 0;
+    return *value || strcmp(n->scalar, "false") == 0;
+}
+
+static bool read_int(const option *o, const node *n, int64_t *value) {
+    return is_text(n) && text_to_int(n->scalar, value) && in_range(o, (double)*value);
+}
+
+static bool read_real(const option *o, const node *n, double *value) {
+    return is_text(n) && text_to_real(n->scalar, value) && in_range(o, *value);
+}
+
+static bool read_choice(const option *o, const node *n, int *value) {
+    if (!is_text(n)) return false;
+    for (int i = 0; o->choices[i]; i++)
+        if (strcmp(o->choices[i], n->scalar) == 0) {
+            *value = i;
+            return true;
+        }
+    return false;
+}
+
+static bool right_count(const option *o, int count) {
+    return count >= o->min_count && (o->max_count == 0 || count <= o->max_count);
+}
+
+// ---- Lists
+
+static void read_reals(resolver *r, const option *o, node *n, real_list *out, const path *at) {
+    if (n->kind != NODE_LIST || !right_count(o, n->count)) {
+        report_value(r, o, n, at, NULL);
+        return;
+    }
+    out->values = arena_alloc(r->a, (size_t)n->count * sizeof *out->values);
+    out->count = n->count;
+    option one = *o;
+    one.type = OPTION_REAL;
+    for (int i = 0; i < n->count; i++) {
+        path here = {.up = at, .index = i};
+        if (!n->items[i]->broken && !read_real(&one, n->items[i], &out->values[i]))
+            report_value(r, &one, n->items[i], &here, NULL);
+    }
+}
+
+static void read_strings(resolver *r, const option *o, node *n, string_list *out, const path *at) {
+    bool single = is_text(n);
+    int count = single ? 1 : n->count;
+    if ((!single && n->kind != NODE_LIST) || !right_count(o, count)) {
+        report_value(r, o, n, at, NULL);
+        return;
+    }
+    out->values = arena_alloc(r->a, (size_t)count * sizeof *out->values);
+    out->count = count;
+    option one = *o;
+    one.type = OPTION_STRING;
+    for (int i = 0; i < count; i++) {
+        node *item = single ? n : n->items[i];
+        path here = {.up = at, .index = i};
+        if (!item->broken && !is_text(item)) report_value(r, &one, item, &here, NULL);
+        out->values[i] = item->kind == NODE_SCALAR ? item->scalar : "";
+    }
+}
+
+// ---- Components
+
+static void read_settings(resolver *r, const component *about, const option *choice, node *map,
+                          void *settings, const path *at);
+
+static void fill_choice(resolver *r, component_choice *out, const component *about, const option *choice,
+                        node *map, place where, const path *at) {
+    out->about = about;
+    out->where = where;
+    out->node = map;
+    out->settings = arena_alloc(r->a, about->settings_size);
+    read_settings(r, about, choice, map, out->settings, at);
+}
+
+static void read_component(resolver *r, const option *o, node *n, component_choice *out, const path *at) {
+    if (n->kind != NODE_MAP) {
+        report_value(r, o, n, at, NULL);
+        return;
+    }
+    path type_path = {.up = at, .key = "type"};
+    node *type = node_get(n, "type");
+    if (!type) {
+        text hint = {0}, message = {0};
+        text_add(&hint, "one of ");
+        registry_names(o->registry, &hint);
+        add_path(&type_path, &message);
+        problem_add(r->p, n->where, hint.bytes, "%s is missing", message.bytes);
+        text_free(&hint);
+        text_free(&message);
+        return;
+    }
+    if (!is_text(type)) {
+        text must_be = {0};
+        text_add(&must_be, "the name of a kind of %s", registry_kind(o->registry));
+        report_value(r, o, type, &type_path, must_be.bytes);
+        text_free(&must_be);
+        return;
+    }
+    const component *about = shape_type(o, n);
+    if (about)
+        fill_choice(r, out, about, o, n, n->where, at);
+    else {
+        if (!type->broken) report_unknown_component(r, o->registry, type->scalar, type->where, &type_path);
+        references_expand_below(r, n);
+    }
+}
+
+static void report_entry(resolver *r, const option *o, node *item, const path *at) {
+    if (item->broken) return;
+    references_expand_below(r, item);
+    item->broken = true;
+    text message = {0}, hint = {0};
+    add_path(at, &message);
+    const char *kind = registry_kind(o->registry);
+    text_add(&message, ": a %s is NAME, or one key NAME: over its settings, not ", kind);
+    if (item->kind == NODE_MAP && item->count > 1) {
+        text_add(&message, "%d keys", item->count);
+        if (strcmp(item->entries[0].key, "type") == 0)
+            text_add(&hint, "write {%s: {its settings}}",
+                     item->entries[0].value->kind == NODE_SCALAR ? item->entries[0].value->scalar : "NAME");
+        else
+            text_add(&hint,
+                     "indent the settings deeper than \"%.60s\", or begin \"%.60s\" with a dash of its own",
+                     item->entries[0].key, item->entries[1].key);
+    } else
+        add_value(item, &message);
+    problem_add(r->p, item->where, hint.bytes, "%s", message.bytes);
+    text_free(&message);
+    text_free(&hint);
+}
+
+static void read_components(resolver *r, const option *o, node *n, component_list *out, const path *at) {
+    if (n->kind != NODE_LIST) {
+        report_value(r, o, n, at, NULL);
+        return;
+    }
+    out->items = arena_alloc(r->a, (size_t)n->count * sizeof *out->items);
+    for (int i = 0; i < n->count; i++) {
+        node *item = n->items[i];
+        path index = {.up = at, .index = i};
+        const component *about;
+        node *map = shape_item(r, item, o->registry, &about);
+        if (!map) {
+            report_entry(r, o, item, &index);
+            continue;
+        }
+        const entry *e = &item->entries[0];
+        if (!about) {
+            report_unknown_component(r, o->registry, e->key, e->key_place, &index);
+            references_expand_below(r, map);
+            continue;
+        }
+        path name = {.up = &index, .key = e->key};
+        if (map->kind != NODE_MAP) {
+            report_value(r, o, map, &name,
+                         option_of_list(about) ? "a mapping of settings or a list"
+                                               : "a mapping of settings");
+            continue;
+        }
+        fill_choice(r, &out->items[out->count++], about, NULL, map, e->key_place, &name);
+    }
+}
+
+static void read_branches(resolver *r, const option *o, node *n, component_branches *out, const path *at) {
+    out->lists = arena_alloc(r->a, (size_t)n->count * sizeof *out->lists);
+    out->count = n->count;
+    option one = *o;
+    one.type = OPTION_COMPONENTS;
+    one.min_count = one.max_count = 0;
+    for (int i = 0; i < n->count; i++) {
+        path index = {.up = at, .index = i};
+        if (references_expand(r, n->items[i]))
+            read_components(r, &one, n->items[i], &out->lists[i], &index);
+    }
+}
+
+// ---- Settings
+
+static void read_option(resolver *r, const option *o, node *map, char *settings, const path *up) {
+    path at = {.up = up, .key = o->key};
+    node *n = shape_option(r, o, map);
+    void *member = settings + o->offset;
+    if (n->broken || o->type == OPTION_VARIABLES) return;
+    if (node_is_null(n) && option_may_be_absent(o)) return;
+    if (node_is_null(n) && n->from.rank == 0 && (o->flags & OPTION_REQUIRED)) {
+        n->broken = true;
+        text message = {0}, hint = {0};
+        add_path(&at, &message);
+        text_add(&hint, "%s: ", o->key);
+        option_expected(o, &hint);
+        if (o->doc) text_add(&hint, "; %s", o->doc);
+        problem_add(r->p, map->where, hint.bytes, "%s is missing", message.bytes);
+        text_free(&message);
+        text_free(&hint);
+        return;
+    }
+    bool fine = true;
+    switch (o->type) {
+    case OPTION_BOOL:
+        fine = read_bool(n, member);
+        break;
+    case OPTION_INT:
+        fine = read_int(o, n, member);
+        break;
+    case OPTION_REAL:
+        fine = read_real(o, n, member);
+        break;
+    case OPTION_CHOICE:
+        fine = read_choice(o, n, member);
+        break;
+    case OPTION_STRING:
+    case OPTION_PATH:
+        fine = is_text(n);
+        if (fine) *(const char **)member = n->scalar;
+        break;
+    case OPTION_REALS:
+        read_reals(r, o, n, member, &at);
+        break;
+    case OPTION_STRINGS:
+        read_strings(r, o, n, member, &at);
+        break;
+    case OPTION_SECTION:
+        fine = n->kind == NODE_MAP;
+        if (fine) read_settings(r, o->section, NULL, n, member, &at);
+        break;
+    case OPTION_COMPONENT:
+        read_component(r, o, n, member, &at);
+        break;
+    case OPTION_COMPONENTS:
+        fine = n->kind == NODE_LIST && right_count(o, n->count);
+        if (fine) read_components(r, o, n, member, &at);
+        break;
+    case OPTION_BRANCHES:
+        fine = n->kind == NODE_LIST && right_count(o, n->count);
+        if (fine) read_branches(r, o, n, member, &at);
+        break;
+    case OPTION_VARIABLES:
+        break;
+    }
+    if (!fine) report_value(r, o, n, &at, NULL);
+}
+
+// Whether a key that the component does not have is a setting of another of its kind, left behind when a
+// file or override of higher rank chose this type.
+static bool left_behind(const component *about, const option *choice, const entry *e, const node *type) {
+    if (!choice || e->value->from.rank >= type->from.rank) return false;
+    for (const component *const *c = choice->registry; *c; c++)
+        if (*c != about && option_find(*c, e->key)) return true;
+    return false;
+}
+
+// choice: the option whose value map is, when it is a {type: NAME, ...} mapping.
+static void read_settings(resolver *r, const component *about, const option *choice, node *map,
+                          void *settings, const path *at) {
+    const node *type = choice ? node_get(map, "type") : NULL;
+    for (int i = 0; i < map->count; i++) {
+        const entry *e = &map->entries[i];
+        if (option_find(about, e->key) || (type && strcmp(e->key, "type") == 0)) continue;
+        references_expand_below(r, e->value); // what is not read still uses its variables
+        if (!left_behind(about, choice, e, type)) {
+            report_unknown(r, about, e, at);
+            continue;
+        }
+        text name = {0};
+        add_path(at, &name);
+        if (e->value->from.rank > 0)
+            resolver_note(r, "%s.%s (%s) is dropped: %s, chosen later (%s), has no such setting",
+                          name.bytes, e->key, e->value->from.text, about->name, type->from.text);
+        text_free(&name);
+    }
+    for (const option *o = about->options; o && o->key; o++) read_option(r, o, map, settings, at);
+
+    // From here on the mapping holds the type and every option, in the order of the table.
+    node ordered = {.kind = NODE_MAP};
+    if (type) node_put(r->a, &ordered, "type", map->where, node_get(map, "type"));
+    for (const option *o = about->options; o && o->key; o++)
+        if (o->type != OPTION_VARIABLES)
+            node_put(r->a, &ordered, o->key, map->where, node_get(map, o->key));
+    map->entries = ordered.entries;
+    map->count = ordered.count;
+    map->capacity = ordered.capacity;
+}
+
+// ---- Variables
+
+static void check_variables(resolver *r, const option *o, const node *variables) {
+    if (variables->kind != NODE_MAP) {
+        node copy = *variables;
+        path at = {.key = o->key};
+        report_value(r, o, &copy, &at, NULL);
+        return;
+    }
+    for (int i = 0; i < variables->count; i++) {
+        const entry *e = &variables->entries[i];
+        bool used = false;
+        for (int j = 0; j < r->used->count && !used; j++) used = r->used->items[j] == e->value;
+        if (e->value->kind == NODE_MAP)
+            problem_add(r->p, e->value->where, NULL,
+                        "%s.%s must be a single value or a list, not a mapping", o->key, e->key);
+        else if (!used && e->value->from.rank < r->file_rank)
+            resolver_note(r, "%s.%s (%s) is not used", o->key, e->key, e->value->from.text);
+        else if (!used)
+            problem_add(r->p, e->key_place, "use it, or remove it",
+                        "%s.%s is not used: there is no ${%s.%s}", o->key, e->key, o->key, e->key);
+    }
+}
+
+void resolve(resolver *r, void *settings) {
+    node *variables[8];
+    const option *rows[8];
+    int count = 0;
+    for (const option *o = r->table->options; o && o->key && count < 8; o++)
+        if (o->type == OPTION_VARIABLES) {
+            rows[count] = o;
+            variables[count++] = shape_option(r, o, r->root);
+        }
+    read_settings(r, r->table, NULL, r->root, settings, NULL);
+    for (int i = 0; i < count; i++) check_variables(r, rows[i], variables[i]);
+}

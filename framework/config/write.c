@@ -1,0 +1,214 @@
+#include "config/config.h"
+#include "config/option.h"
+#include "config/scalar.h"
+
+#include <string.h>
+
+enum {
+    WIDEST_LIST = 80,    // columns of a list of values on one line
+    WIDEST_ALIGNED = 56, // lines longer than this do not push all comments to the right
+    LONGEST_DEFAULT = 40,
+    LONGEST_ORIGIN = 72
+};
+
+// Lines and their comments are gathered side by side, one '\n' each, and joined when all widths are known.
+typedef struct writer {
+    text lines, comments;
+    bool annotate;
+} writer;
+
+static void end_line(writer *w) {
+    text_add(&w->lines, "\n");
+    text_add(&w->comments, "\n");
+}
+
+static void indent_to(writer *w, int indent) {
+    text_add(&w->lines, "%*s", indent, "");
+}
+
+// ---- Comments
+
+// Adds a text on one line, cut when long.
+static void add_short(text *out, const char *s, size_t longest) {
+    size_t used = 0;
+    for (; *s && (used < longest || ((unsigned char)*s & 0xC0) == 0x80); s++, used++)
+        text_add(out, "%c", (unsigned char)*s < 0x20 ? ' ' : *s);
+    if (*s) text_add(out, "...");
+}
+
+// The origin that ranks highest among a value and what it consists of.
+static origin latest(const node *n) {
+    origin from = n->from;
+    for (int i = 0; n->kind == NODE_LIST && i < n->count; i++)
+        if (n->items[i]->kind == NODE_SCALAR && n->items[i]->from.rank > from.rank)
+            from = n->items[i]->from;
+    return from;
+}
+
+static void comment(writer *w, const option *o, const node *n) {
+    if (!w->annotate || !o) return;
+    origin from = latest(n);
+    option_type_name(o, &w->comments);
+    if (o->unit) text_add(&w->comments, " (%s)", o->unit);
+    if (from.rank == 0) {
+        text_add(&w->comments, ", ");
+        add_short(&w->comments, option_may_be_absent(o) ? "not set" : from.text, LONGEST_ORIGIN);
+        return;
+    }
+    if (o->flags & OPTION_REQUIRED)
+        text_add(&w->comments, ", required");
+    else if (o->fallback) {
+        text_add(&w->comments, ", default ");
+        if (o->fallback[0])
+            add_short(&w->comments, o->fallback, LONGEST_DEFAULT);
+        else
+            text_add(&w->comments, "\"\"");
+    }
+    text_add(&w->comments, ", from ");
+    add_short(&w->comments, from.text, LONGEST_ORIGIN);
+}
+
+// ---- Values
+
+static void write_map(writer *w, const node *map, int indent);
+static void write_components(writer *w, const node *list, int indent);
+
+static bool is_text_option(const option *o) {
+    return o && (o->type == OPTION_STRING || o->type == OPTION_PATH || o->type == OPTION_STRINGS);
+}
+
+// A list of scalars: on one line when that is not too long.
+static void write_values(writer *w, const option *o, const node *list, int indent) {
+    text line = {0};
+    for (int i = 0; i < list->count; i++) {
+        text_add(&line, i ? ", " : "[");
+        scalar_write(list->items[i], true, is_text_option(o), &line);
+    }
+    text_add(&line, list->count ? "]" : "[]");
+    bool fits = utf8_width(line.bytes) <= WIDEST_LIST;
+    if (fits) text_add(&w->lines, " %s", line.bytes);
+    text_free(&line);
+    comment(w, o, list);
+    end_line(w);
+    for (int i = 0; !fits && i < list->count; i++) {
+        indent_to(w, indent + 2);
+        text_add(&w->lines, "- ");
+        scalar_write(list->items[i], false, is_text_option(o), &w->lines);
+        end_line(w);
+    }
+}
+
+static void write_branches(writer *w, const node *list, int indent) {
+    for (int i = 0; i < list->count; i++) {
+        indent_to(w, indent);
+        text_add(&w->lines, list->items[i]->count ? "-" : "- []");
+        end_line(w);
+        write_components(w, list->items[i], indent + 2);
+    }
+}
+
+static bool is_component_list(const node *n) {
+    return n->kind == NODE_LIST && n->option && option_is_component_list(n->option);
+}
+
+static void write_component_list(writer *w, const node *list, int indent) {
+    if (list->option->type == OPTION_BRANCHES)
+        write_branches(w, list, indent);
+    else
+        write_components(w, list, indent);
+}
+
+static void write_components(writer *w, const node *list, int indent) {
+    for (int i = 0; i < list->count; i++) {
+        const entry *e = &list->items[i]->entries[0];
+        const node *settings = e->value;
+        indent_to(w, indent);
+        text_add(&w->lines, settings->count ? "- %s:" : "- %s", e->key);
+        // A container that has nothing but its list: the list directly under its name.
+        bool only_list = settings->count == 1 && is_component_list(settings->entries[0].value);
+        if (only_list && settings->entries[0].value->count == 0) text_add(&w->lines, " []");
+        end_line(w);
+        if (only_list)
+            write_component_list(w, settings->entries[0].value, indent + 4);
+        else
+            write_map(w, settings, indent + 4);
+    }
+}
+
+static void write_entry(writer *w, const entry *e, const option *choice, int indent) {
+    const node *n = e->value;
+    indent_to(w, indent);
+    text_add(&w->lines, "%s:", e->key);
+    if (n->kind == NODE_SCALAR) {
+        text_add(&w->lines, " ");
+        scalar_write(n, false, is_text_option(n->option), &w->lines);
+        comment(w, choice && strcmp(e->key, "type") == 0 ? choice : n->option, n);
+        end_line(w);
+    } else if (is_component_list(n)) {
+        if (n->count == 0) text_add(&w->lines, " []");
+        comment(w, n->option, n);
+        end_line(w);
+        write_component_list(w, n, indent + 2);
+    } else if (n->kind == NODE_LIST)
+        write_values(w, n->option, n, indent);
+    else {
+        if (n->count == 0) text_add(&w->lines, " {}");
+        end_line(w);
+        write_map(w, n, indent + 2);
+    }
+}
+
+static void write_map(writer *w, const node *map, int indent) {
+    const option *choice = map->option && map->option->type == OPTION_COMPONENT ? map->option : NULL;
+    bool after_block = false;
+    for (int i = 0; i < map->count; i++) {
+        const entry *e = &map->entries[i];
+        bool block = e->value->kind == NODE_MAP || is_component_list(e->value);
+        if (indent == 0 && i > 0 && (block || after_block)) end_line(w); // sections of the file stand apart
+        after_block = block;
+        write_entry(w, e, choice, indent);
+    }
+}
+
+// ---- Joining
+
+static size_t line_length(const char *s) {
+    return strcspn(s, "\n");
+}
+
+static int line_width(const char *s, size_t length) {
+    int width = 0;
+    for (size_t i = 0; i < length; i++) width += ((unsigned char)s[i] & 0xC0) != 0x80;
+    return width;
+}
+
+static void join(const writer *w, text *out) {
+    int column = 0;
+    const char *line = w->lines.bytes, *note = w->comments.bytes;
+    for (; *line; line += line_length(line) + 1, note += line_length(note) + 1) {
+        int width = line_width(line, line_length(line));
+        if (line_length(note) && width > column && width <= WIDEST_ALIGNED) column = width;
+    }
+    line = w->lines.bytes, note = w->comments.bytes;
+    for (; *line; line += line_length(line) + 1, note += line_length(note) + 1) {
+        size_t length = line_length(line);
+        text_add_bytes(out, line, length);
+        if (line_length(note)) {
+            int width = line_width(line, length);
+            text_add(out, "%*s  # ", width < column ? column - width : 0, "");
+            text_add_bytes(out, note, line_length(note));
+        }
+        text_add(out, "\n");
+    }
+}
+
+void config_write(const config *c, const component *root, bool annotate, text *out) {
+    (void)root;
+    writer w = {.annotate = annotate};
+    text_add(&w.lines, "%s", "");
+    text_add(&w.comments, "%s", "");
+    write_map(&w, c->root, 0);
+    join(&w, out);
+    text_free(&w.lines);
+    text_free(&w.comments);
+}
