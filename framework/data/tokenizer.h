@@ -12,37 +12,56 @@
 
 typedef struct tokenizer tokenizer;
 
+// A part of a text: bytes [begin, end) of what `name` holds. Messages count lines and columns from
+// bytes[0], so that a part out of the middle of a file is reported where it stands in that file.
+typedef struct text_part {
+    const char *name, *bytes;
+    size_t begin, end;
+} text_part;
+
 // What encoding met on the way.
 typedef struct encoding {
     int32_t *ids; // in the arena given
     size_t count;
     size_t characters, bytes; // of the text that was encoded
-    size_t unknown;           // tokens that stand for something outside the vocabulary
+    size_t
+        unknown; // characters outside the vocabulary, whether they became the unknown id, bytes or nothing
 } encoding;
 
 // Builds the chosen tokenizer (an OPTION_COMPONENT out of tokenizer_registry) for the given training text.
-// Text that is not valid UTF-8 is an error naming `name` and line and column, unless the tokenizer says
-// otherwise. Memory from a.
-status tokenizer_build(const component_choice *choice, const char *name, const char *text, size_t length,
-                       arena *a, tokenizer **out, error *err);
+// `rest` is the other text of the dataset (validation, test): nothing is learned from it, it only tells
+// whether an id for unknown characters is needed. Text that is not valid UTF-8 is ERR_DATA naming the part,
+// line and column, unless the tokenizer says otherwise. Memory from a.
+status tokenizer_build(const component_choice *choice, const text_part *training, int training_count,
+                       const text_part *rest, int rest_count, arena *a, tokenizer **out, error *err);
 
 // Encodes text; name stands for it in messages.
-status tokenizer_encode(const tokenizer *t, const char *name, const char *text, size_t length, arena *a,
+status tokenizer_encode(const tokenizer *t, const char *name, const char *bytes, size_t length, arena *a,
                         encoding *out, error *err);
 
-// Appends the bytes of one token to out. Byte-like tokens may give incomplete UTF-8: see utf8_stream in
-// text display.
+// Encodes several parts, one after the other, into one sequence.
+status tokenizer_encode_parts(const tokenizer *t, const text_part *parts, int count, arena *a,
+                              encoding *out, error *err);
+
+// Appends the bytes of one token to out. Byte-like tokens may give incomplete UTF-8.
 void tokenizer_decode(const tokenizer *t, int32_t id, text *out);
 
 int tokenizer_vocabulary(const tokenizer *t); // number of ids
 const char *tokenizer_name(const tokenizer *t);
-// Characters and bytes that a token stands for (0 for one that stands for something unknown).
+// Characters and bytes that a token stands for (0 for one that stands for something unknown). Of the bytes
+// of a character that is spelled in byte tokens, the first counts as the character.
 int tokenizer_characters(const tokenizer *t, int32_t id);
 int tokenizer_bytes(const tokenizer *t, int32_t id);
 // The id of unknown text, or -1 when the vocabulary has none.
 int32_t tokenizer_unknown(const tokenizer *t);
 
-// The tokenizer as text, and back: what a checkpoint stores. ERR_DATA when the text is damaged.
+// Appends to out the characters of a text that the vocabulary lacks, each once with its first place:
+// "é" (U+00E9) at character 5, "ł" (U+0142) at character 9. Returns how many characters of the text are
+// such (repetitions included); with 0 nothing is appended.
+size_t tokenizer_unknown_characters(const tokenizer *t, const char *bytes, size_t length, text *out);
+
+// The tokenizer as text, and back: what a checkpoint stores. ERR_DATA when the text is damaged. The text is
+// a line "tokenizer NAME VERSION" and what that tokenizer needs, readable and comparable line by line.
 void tokenizer_save(const tokenizer *t, text *out);
 status tokenizer_load(const char *saved, size_t length, arena *a, tokenizer **out, error *err);
 
