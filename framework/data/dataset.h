@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "config/component.h"
+#include "config/problems.h"
 #include "data/tokenizer.h"
 
 #include <stdint.h>
@@ -13,7 +14,7 @@ typedef enum split { SPLIT_TRAIN, SPLIT_VAL, SPLIT_TEST, SPLIT_COUNT } split;
 extern const char *const split_names[]; // "train", "val", "test", NULL
 
 typedef struct dataset_settings {
-    string_list source;                  // catalogue names, paths, globs: concatenated in order
+    string_list source;                  // catalogue names, paths, globs: in order, one behind the other
     string_list val_source, test_source; // separate files for these splits; else parts of source by `split`
     component_choice tokenizer;
     component_choice batches; // out of batches_registry (data/batches.h)
@@ -22,6 +23,10 @@ typedef struct dataset_settings {
 } dataset_settings;
 
 extern const component dataset_section;
+
+// What option tables cannot check: that the fractions make sense. section is the mapping of the dataset
+// section.
+void dataset_check(const dataset_settings *settings, const node *section, problems *p);
 
 // Where corpora are looked for, in this order. The command line fills it in from RUNEXP_DATA and the cache
 // folder.
@@ -44,8 +49,18 @@ typedef struct dataset {
     const char *sha256;               // of the concatenated text of all splits, hexadecimal
 } dataset;
 
-// Finds, reads, splits and encodes. With tokenizer not NULL (from a checkpoint) that one is used instead of
-// building one. Missing data is ERR_DATA with the command that gets it in the hint. Memory from a.
+// Finds, reads, splits and encodes. Memory from a.
+//
+// Splits are cut by characters whatever the tokenizer, so that models over different tokenizers train and
+// are tested on the same text: of n characters, train ends at floor(n * split[0]), val at
+// floor(n * (split[0] + split[1])), test at floor(n * (sum of all three)), which is n when they add up
+// to 1. A split with a source of its own takes nothing of `source`; its fraction goes to train. A corpus
+// that comes in parts (wikitext2) keeps them; `split` does not apply to it.
+//
+// With tokenizer not NULL (from a checkpoint) that one is used instead of building one, and the train split
+// may then be short or empty. ERR_CONFIG for a name that is neither in the catalogue nor a path; ERR_DATA
+// for data that is missing (the hint has the command that gets it), differs from its checksum in the
+// catalogue, is not valid text, or is too short.
 status dataset_open(const dataset_settings *settings, const data_places *places, tokenizer *tokenizer,
                     arena *a, dataset **out, error *err);
 

@@ -1,0 +1,156 @@
+#include "data/batches.h"
+#include "data_fixture.h"
+
+enum { BLOCK = 8, ROWS = 4, MOST = 4096 };
+
+static int32_t ids[MOST], targets[MOST];
+
+// A split whose token number i is i + 1, so that a token tells where it stands and no token is 0.
+static split_tokens counting(fixture *f, size_t count) {
+    int32_t *tokens = arena_alloc(f->a, count * sizeof *tokens);
+    for (size_t i = 0; i < count; i++) tokens[i] = (int32_t)i + 1;
+    return (split_tokens){.tokens = tokens, .count = count};
+}
+
+static void assert_targets_follow(size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (targets[i] < 0)
+            assert_int_equal(ids[i], 0);
+        else
+            assert_int_equal(targets[i], ids[i] + 1);
+    }
+}
+
+static void windows_are_whole_and_reach_both_ends(void **state) {
+    fixture *f = *state;
+    component_choice windows = fixture_choice(f, batches_registry, "windows");
+    split_tokens from = counting(f, BLOCK + 3); // three places to start
+    int starts[3] = {0};
+    for (int step = 0; step < 300; step++) {
+        batches_fill(&windows, &from, BLOCK, ROWS, 7, step, ids, targets);
+        for (int row = 0; row < ROWS; row++) {
+            int start = ids[row * BLOCK] - 1;
+            assert_in_range(start, 0, 2);
+            starts[start]++;
+            for (int t = 0; t < BLOCK; t++) {
+                assert_int_equal(ids[row * BLOCK + t], start + t + 1);
+                assert_int_equal(targets[row * BLOCK + t], start + t + 2);
+            }
+        }
+    }
+    for (int i = 0; i < 3; i++) assert_in_range(starts[i], 320, 480); // 400 expected, 5 standard deviations
+}
+
+static void batches_depend_on_seed_and_step_alone(void **state) {
+    fixture *f = *state;
+    static int32_t again[MOST], other[MOST];
+    split_tokens from = counting(f, 5000);
+    for (int kind = 0; batches_registry[kind]; kind++) {
+        component_choice choice = fixture_choice(f, batches_registry, batches_registry[kind]->name);
+        batches_fill(&choice, &from, BLOCK, ROWS, 1, 41, ids, targets);
+        uint32_t digest = batches_digest(ids, targets, BLOCK * ROWS);
+        batches_fill(&choice, &from, BLOCK, ROWS, 1, 42, other, targets);
+        batches_fill(&choice, &from, BLOCK, ROWS, 1, 41, again, targets);
+        assert_memory_equal(ids, again, BLOCK * ROWS * sizeof *ids);
+        assert_int_equal(batches_digest(again, targets, BLOCK * ROWS), digest);
+        assert_memory_not_equal(ids, other, BLOCK * ROWS * sizeof *ids);
+        batches_fill(&choice, &from, BLOCK, ROWS, 2, 41, other, targets);
+        assert_memory_not_equal(ids, other, BLOCK * ROWS * sizeof *ids);
+        batches_fill(&choice, &from, BLOCK, ROWS, 1ull << 40, 41, again, targets);
+        assert_memory_not_equal(again, other, BLOCK * ROWS * sizeof *ids);
+    }
+}
+
+// Every epoch every token but the first is a target exactly once, whatever the lengths.
+static void chunks_see_every_token_once_an_epoch(void **state) {
+    fixture *f = *state;
+    component_choice chunks = fixture_choice(f, batches_registry, "chunks");
+    for (size_t count = 2; count < 300; count += 1 + count / 8) {
+        split_tokens from = counting(f, count);
+        int64_t steps = batches_steps_per_epoch(&chunks, &from, BLOCK, ROWS);
+        size_t pieces = (count - 1 + BLOCK - 1) / BLOCK;
+        assert_int_equal(steps, (pieces + ROWS - 1) / ROWS);
+        for (int epoch = 0; epoch < 3; epoch++) {
+            int *seen = arena_alloc(f->a, (count + 1) * sizeof *seen);
+            for (int64_t step = epoch * steps; step < (epoch + 1) * steps; step++) {
+                batches_fill(&chunks, &from, BLOCK, ROWS, 5, step, ids, targets);
+                assert_targets_follow(BLOCK * ROWS);
+                int learned = 0;
+                for (int i = 0; i < BLOCK * ROWS; i++)
+                    if (targets[i] >= 0) {
+                        seen[targets[i]]++;
+                        learned++;
+                    }
+                assert_true(learned > 0);
+            }
+            assert_int_equal(seen[1], 0);
+            for (size_t i = 2; i <= count; i++) assert_int_equal(seen[i], 1);
+        }
+    }
+}
+
+static void chunks_come_in_another_order_every_epoch(void **state) {
+    fixture *f = *state;
+    enum { PIECES = 5, EPOCHS = 2000 };
+    component_choice chunks = fixture_choice(f, batches_registry, "chunks");
+    split_tokens from = counting(f, PIECES * BLOCK + 1);
+    int at[PIECES][PIECES] = {{0}};
+    for (int epoch = 0; epoch < EPOCHS; epoch++) {
+        batches_fill(&chunks, &from, BLOCK, PIECES, 3, epoch, ids, targets);
+        for (int row = 0; row < PIECES; row++) at[row][(ids[row * BLOCK] - 1) / BLOCK]++;
+    }
+    // Each chunk in each place 400 times, give or take 6 standard deviations of 18.
+    for (int row = 0; row < PIECES; row++)
+        for (int chunk = 0; chunk < PIECES; chunk++) assert_in_range(at[row][chunk], 292, 508);
+}
+
+static void a_batch_that_is_not_full_is_padded_or_dropped(void **state) {
+    fixture *f = *state;
+    component_choice chunks = fixture_choice(f, batches_registry, "chunks");
+    split_tokens from = counting(f, 6 * BLOCK + 1); // six chunks in rows of four
+    assert_int_equal(batches_steps_per_epoch(&chunks, &from, BLOCK, ROWS), 2);
+    batches_fill(&chunks, &from, BLOCK, ROWS, 3, 1, ids, targets);
+    assert_true(targets[2 * BLOCK - 1] > 0);
+    for (int i = 2 * BLOCK; i < ROWS * BLOCK; i++) assert_int_equal(targets[i], -1);
+
+    fixture_set(&chunks, "drop_last", "true");
+    assert_int_equal(batches_steps_per_epoch(&chunks, &from, BLOCK, ROWS), 1);
+    for (int step = 0; step < 5; step++) {
+        batches_fill(&chunks, &from, BLOCK, ROWS, 3, step, ids, targets);
+        for (int i = 0; i < ROWS * BLOCK; i++) assert_true(targets[i] > 0);
+    }
+    assert_int_equal(batches_steps_per_epoch(&chunks, &from, BLOCK, 100), 1); // nothing would be left
+}
+
+static void a_split_shorter_than_a_block_is_padded(void **state) {
+    fixture *f = *state;
+    for (int kind = 0; batches_registry[kind]; kind++) {
+        component_choice choice = fixture_choice(f, batches_registry, batches_registry[kind]->name);
+        split_tokens from = counting(f, 4);
+        assert_int_equal(batches_steps_per_epoch(&choice, &from, BLOCK, 1), 1);
+        batches_fill(&choice, &from, BLOCK, 1, 3, 9, ids, targets);
+        const int32_t expected_ids[BLOCK] = {1, 2, 3}, expected[BLOCK] = {2, 3, 4, -1, -1, -1, -1, -1};
+        assert_memory_equal(ids, expected_ids, sizeof expected_ids);
+        assert_memory_equal(targets, expected, sizeof expected);
+    }
+}
+
+static void the_digest_is_crc32(void **state) {
+    (void)state;
+    int32_t words[2];
+    memcpy(words, "12345678", 8);
+    assert_int_equal(batches_digest(words, words + 1, 1), 0x9AE0DAAF); // zlib.crc32(b"12345678")
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(windows_are_whole_and_reach_both_ends),
+        cmocka_unit_test(batches_depend_on_seed_and_step_alone),
+        cmocka_unit_test(chunks_see_every_token_once_an_epoch),
+        cmocka_unit_test(chunks_come_in_another_order_every_epoch),
+        cmocka_unit_test(a_batch_that_is_not_full_is_padded_or_dropped),
+        cmocka_unit_test(a_split_shorter_than_a_block_is_padded),
+        cmocka_unit_test(the_digest_is_crc32),
+    };
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
+}
