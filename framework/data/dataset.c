@@ -1,0 +1,353 @@
+#include "data/dataset.h"
+
+#include "base/file.h"
+#include "data/batches.h"
+#include "data/sha256.h"
+#include "data/sources.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *const split_names[] = {"train", "val", "test", NULL};
+
+// ---------------------------------------------------------------------------------------------------
+// section
+
+static const option options[] = {
+    {.key = "source",
+     .type = OPTION_STRINGS,
+     .offset = offsetof(dataset_settings, source),
+     .fallback = "tinyshakespeare",
+     .min_count = 1,
+     .doc =
+         "the text: names of the catalogue (./runexp data), paths, globs, or a list of these, one behind "
+         "the other"},
+    {.key = "val_source",
+     .type = OPTION_STRINGS,
+     .offset = offsetof(dataset_settings, val_source),
+     .flags = OPTION_NO_DEFAULT,
+     .min_count = 1,
+     .doc = "a text of its own for validation; its share in `split` goes to train"},
+    {.key = "test_source",
+     .type = OPTION_STRINGS,
+     .offset = offsetof(dataset_settings, test_source),
+     .flags = OPTION_NO_DEFAULT,
+     .min_count = 1,
+     .doc = "a text of its own for the test; its share in `split` goes to train"},
+    {.key = "tokenizer",
+     .type = OPTION_COMPONENT,
+     .offset = offsetof(dataset_settings, tokenizer),
+     .fallback = "char",
+     .registry = tokenizer_registry,
+     .doc = "how text becomes tokens"},
+    {.key = "batches",
+     .type = OPTION_COMPONENT,
+     .offset = offsetof(dataset_settings, batches),
+     .fallback = "windows",
+     .registry = batches_registry,
+     .doc = "which tokens a step trains on"},
+    {.key = "block_size",
+     .type = OPTION_INT,
+     .offset = offsetof(dataset_settings, block_size),
+     .fallback = "128",
+     .min = 1,
+     .max = 1 << 20,
+     .unit = "tokens",
+     .doc = "length of the sequences trained on"},
+    {.key = "split",
+     .type = OPTION_REALS,
+     .offset = offsetof(dataset_settings, split),
+     .fallback = "[0.9, 0.05, 0.05]",
+     .min = 0,
+     .max = 1,
+     .min_count = 1,
+     .max_count = SPLIT_COUNT,
+     .doc =
+         "fractions of the characters for train, val and test, in this order; not for a corpus that comes "
+         "in parts"},
+    {0},
+};
+
+const component dataset_section = {
+    .name = "dataset",
+    .kind = "section",
+    .summary = "the text, how it is split, turned into tokens and drawn in batches",
+    .example = "dataset:\n"
+               "  source: tinyshakespeare\n"
+               "  tokenizer: char\n"
+               "  block_size: 256\n"
+               "  split: [0.9, 0.05, 0.05]",
+    .options = options,
+    .settings_size = sizeof(dataset_settings),
+};
+
+static const double ROUNDING = 1e-9; // allowed in sums of fractions
+
+static double sum(const real_list *list) {
+    double total = 0;
+    for (int i = 0; i < list->count; i++) total += list->values[i];
+    return total;
+}
+
+void dataset_check(const dataset_settings *settings, const node *section, problems *p) {
+    const real_list *s = &settings->split;
+    if (sum(s) > 1 + ROUNDING)
+        problem_add(p, problem_place(section, "split"), "make them add up to 1 or less",
+                    "the fractions of split add up to %g", sum(s));
+    if (s->count > 0 && s->values[0] <= 0)
+        problem_add(p, problem_place(section, "split"), "the first fraction is that of train",
+                    "nothing is left for training");
+}
+
+// --------------------------------------------------------------------------------------------- reading,
+// cutting
+
+// The text of a split: parts of files, in order.
+typedef struct split_text {
+    text_part *parts;
+    int count;
+} split_text;
+
+// Reads files into scratch, as whole parts, and verifies them.
+static status read_files(const source_files *files, arena *scratch, text_part *parts, error *err) {
+    for (int i = 0; i < files->count; i++) {
+        const source_file *file = &files->items[i];
+        char *bytes, digest[SHA256_TEXT];
+        size_t length;
+        TRY(file_read(file->path, scratch, &bytes, &length, err));
+        if (file->sha256) {
+            TRY(sha256_bytes(bytes, length, digest, err));
+            TRY(catalogue_verify(file->path, digest, file->sha256, err));
+        }
+        parts[i] = (text_part){file->path, bytes, 0, length};
+    }
+    return OK;
+}
+
+// A character starts at the first byte of a file and at every byte that does not continue one. This is the
+// number of code points of valid UTF-8, and never cuts between a lead byte and what follows it in anything
+// else.
+static bool starts_character(const text_part *file, size_t at) {
+    return at == 0 || ((unsigned char)file->bytes[at] & 0xC0) != 0x80;
+}
+
+static size_t count_characters(const text_part *file) {
+    size_t count = 0;
+    for (size_t i = 0; i < file->end; i++) count += starts_character(file, i);
+    return count;
+}
+
+// The offset of character number `index` of a file; its end when it has no more than that.
+static size_t offset_of_character(const text_part *file, size_t index) {
+    size_t i = 0;
+    for (; i < file->end; i++)
+        if (starts_character(file, i) && index-- == 0) break;
+    return i;
+}
+
+static void add_part(split_text *to, text_part part) {
+    if (part.begin < part.end) to->parts[to->count++] = part;
+}
+
+// Deals whole files out to the splits: their first fractions[0] of the characters to train, and so on.
+static void cut(const text_part *files, int count, const double fractions[SPLIT_COUNT],
+                split_text texts[SPLIT_COUNT]) {
+    size_t total = 0;
+    for (int i = 0; i < count; i++) total += count_characters(&files[i]);
+
+    size_t boundary[SPLIT_COUNT]; // in characters from the start: where each split ends
+    double share = 0;
+    for (int s = 0; s < SPLIT_COUNT; s++) {
+        share += fractions[s];
+        boundary[s] = share > 1 - ROUNDING ? total : (size_t)(share * (double)total);
+    }
+    size_t before = 0; // characters of the files before this one
+    for (int i = 0; i < count; i++) {
+        size_t after = before + count_characters(&files[i]), start = 0;
+        for (int s = 0; s < SPLIT_COUNT; s++) {
+            size_t from = start > before ? start : before, to = boundary[s] < after ? boundary[s] : after;
+            start = boundary[s];
+            if (from >= to) continue;
+            text_part part = files[i];
+            part.begin = offset_of_character(&files[i], from - before);
+            part.end = offset_of_character(&files[i], to - before);
+            add_part(&texts[s], part);
+        }
+        before = after;
+    }
+}
+
+// Fills fractions with the shares of source that the splits get (see dataset_open).
+static status shares(const dataset_settings *settings, bool needs_train, double fractions[SPLIT_COUNT],
+                     error *err) {
+    const real_list *s = &settings->split;
+    if (sum(s) > 1 + ROUNDING) {
+        fail(err, ERR_CONFIG, "the fractions of dataset.split add up to %g", sum(s));
+        return error_hint(err, "make them add up to 1 or less");
+    }
+    for (int i = 0; i < SPLIT_COUNT; i++) fractions[i] = i < s->count ? s->values[i] : 0;
+    if (needs_train && fractions[SPLIT_TRAIN] <= 0) {
+        fail(err, ERR_CONFIG, "dataset.split leaves nothing for training");
+        return error_hint(err, "its first fraction is that of train");
+    }
+    const bool separate[SPLIT_COUNT] = {
+        [SPLIT_VAL] = settings->val_source.count > 0, [SPLIT_TEST] = settings->test_source.count > 0};
+    for (int i = SPLIT_VAL; i < SPLIT_COUNT; i++) {
+        if (!separate[i]) continue;
+        fractions[SPLIT_TRAIN] += fractions[i];
+        fractions[i] = 0;
+    }
+    return OK;
+}
+
+// Texts of the splits that `source` gives.
+static status read_source(const dataset_settings *settings, const source_files *files, bool needs_train,
+                          arena *scratch, split_text texts[SPLIT_COUNT], error *err) {
+    text_part *parts = arena_alloc(scratch, (size_t)files->count * sizeof *parts);
+    int in_parts = 0;
+    for (int i = 0; i < files->count; i++) in_parts += files->items[i].part != SPLIT_COUNT;
+    if (in_parts > 0 && in_parts < files->count) {
+        fail(err, ERR_CONFIG,
+             "dataset.source mixes a corpus that comes in parts with text that is to be cut");
+        return error_hint(err,
+                          "name the files of each split by path in source, val_source and test_source");
+    }
+    double fractions[SPLIT_COUNT];
+    TRY(shares(settings, needs_train, fractions, err));
+    TRY(read_files(files, scratch, parts, err));
+    if (in_parts == 0)
+        cut(parts, files->count, fractions, texts);
+    else
+        for (int i = 0; i < files->count; i++) add_part(&texts[files->items[i].part], parts[i]);
+    return OK;
+}
+
+// The text of a split with a source of its own. Every file of it belongs to that split; of a corpus in
+// parts, only that part does.
+static status read_own_source(const string_list *items, split which, const data_places *places,
+                              catalogue *c, arena *scratch, split_text *to, error *err) {
+    source_files files;
+    TRY(sources_resolve(items, places, c, scratch, &files, err));
+    int kept = 0;
+    for (int i = 0; i < files.count; i++)
+        if (files.items[i].part == SPLIT_COUNT || files.items[i].part == which)
+            files.items[kept++] = files.items[i];
+    files.count = kept;
+    *to = (split_text){arena_alloc(scratch, (size_t)kept * sizeof *to->parts), 0};
+    text_part *parts = arena_alloc(scratch, (size_t)kept * sizeof *parts);
+    TRY(read_files(&files, scratch, parts, err));
+    for (int i = 0; i < kept; i++) add_part(to, parts[i]);
+    return OK;
+}
+
+// ------------------------------------------------------------------------------------------------- opening
+
+static status check_length(const dataset_settings *settings, const dataset *d, bool needs_train,
+                           error *err) {
+    size_t train = d->splits[SPLIT_TRAIN].count, needed = (size_t)settings->block_size + 1;
+    if (needs_train && train < needed) {
+        fail(err, ERR_DATA, "the train split has %zu tokens; with block_size %zu it needs at least %zu",
+             train, needed - 1, needed);
+        return error_hint(err, "give more text in dataset.source, or a smaller dataset.block_size");
+    }
+    for (int s = SPLIT_TRAIN; s < SPLIT_COUNT; s++) {
+        if (d->splits[s].count != 1) continue;
+        fail(err, ERR_DATA, "the %s split has a single token: nothing to predict", split_names[s]);
+        return error_hint(err, "give it more text, or none: dataset.split, dataset.val_source");
+    }
+    return OK;
+}
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static const char *describe(const dataset_settings *settings, const source_files *source, const dataset *d,
+                            arena *a) {
+    text line = {0};
+    size_t characters = 0, bytes = 0;
+    for (int s = 0; s < SPLIT_COUNT; s++) {
+        characters += d->splits[s].characters;
+        bytes += d->splits[s].bytes;
+    }
+    for (int i = 0; i < settings->source.count; i++)
+        text_add(&line, "%s%s", i ? ", " : "", base_name(settings->source.values[i]));
+    if (source->count > settings->source.count) text_add(&line, " (%d files)", source->count);
+    char size[32];
+    text_add(&line, ": %s, %zu characters, %s vocabulary of %d;",
+             text_bytes((double)bytes, size, sizeof size), characters, tokenizer_name(d->tokenizer),
+             tokenizer_vocabulary(d->tokenizer));
+    for (int s = 0, listed = 0; s < SPLIT_COUNT; s++) {
+        const split_tokens *from = &d->splits[s];
+        if (from->count == 0) continue;
+        text_add(&line, "%s %s %zu", listed++ ? "," : "", split_names[s], from->count);
+        if (from->unknown) text_add(&line, " (%zu unknown)", from->unknown);
+    }
+    text_add(&line, " tokens");
+    const char *copy = arena_copy_text(a, line.bytes);
+    text_free(&line);
+    return copy;
+}
+
+static status digest_texts(const split_text texts[SPLIT_COUNT], arena *a, const char **digest, error *err) {
+    char hexadecimal[SHA256_TEXT];
+    sha256 s;
+    sha256_begin(&s);
+    for (int i = 0; i < SPLIT_COUNT; i++)
+        for (int k = 0; k < texts[i].count; k++) {
+            const text_part *part = &texts[i].parts[k];
+            sha256_add(&s, part->bytes + part->begin, part->end - part->begin);
+        }
+    TRY(sha256_end(&s, hexadecimal, err));
+    *digest = arena_copy_text(a, hexadecimal);
+    return OK;
+}
+
+static status build_tokenizer(const dataset_settings *settings, const split_text texts[SPLIT_COUNT],
+                              arena *scratch, arena *a, tokenizer **out, error *err) {
+    const split_text *val = &texts[SPLIT_VAL], *test = &texts[SPLIT_TEST];
+    int count = val->count + test->count;
+    text_part *rest = arena_alloc(scratch, (size_t)count * sizeof *rest);
+    if (val->count) memcpy(rest, val->parts, (size_t)val->count * sizeof *rest);
+    if (test->count) memcpy(rest + val->count, test->parts, (size_t)test->count * sizeof *rest);
+    return tokenizer_build(&settings->tokenizer, texts[SPLIT_TRAIN].parts, texts[SPLIT_TRAIN].count, rest,
+                           count, a, out, err);
+}
+
+// scratch holds the text, which nobody needs once it is encoded.
+static status open_with(const dataset_settings *settings, const data_places *places, tokenizer *given,
+                        arena *scratch, arena *a, dataset *d, error *err) {
+    catalogue c = {0};
+    source_files source;
+    TRY(sources_resolve(&settings->source, places, &c, scratch, &source, err));
+    split_text texts[SPLIT_COUNT];
+    for (int s = 0; s < SPLIT_COUNT; s++)
+        texts[s] = (split_text){arena_alloc(scratch, (size_t)source.count * sizeof(text_part)), 0};
+    TRY(read_source(settings, &source, !given, scratch, texts, err));
+    const string_list *own[SPLIT_COUNT] = {
+        [SPLIT_VAL] = &settings->val_source, [SPLIT_TEST] = &settings->test_source};
+    for (int s = SPLIT_VAL; s < SPLIT_COUNT; s++)
+        if (own[s]->count > 0) TRY(read_own_source(own[s], (split)s, places, &c, scratch, &texts[s], err));
+
+    d->tokenizer = given;
+    if (!given) TRY(build_tokenizer(settings, texts, scratch, a, &d->tokenizer, err));
+    for (int s = 0; s < SPLIT_COUNT; s++) {
+        encoding e;
+        TRY(tokenizer_encode_parts(d->tokenizer, texts[s].parts, texts[s].count, a, &e, err));
+        d->splits[s] = (split_tokens){e.ids, e.count, e.characters, e.bytes, e.unknown};
+    }
+    TRY(check_length(settings, d, !given, err));
+    TRY(digest_texts(texts, a, &d->sha256, err));
+    d->description = describe(settings, &source, d, a);
+    return OK;
+}
+
+status dataset_open(const dataset_settings *settings, const data_places *places, tokenizer *given, arena *a,
+                    dataset **out, error *err) {
+    arena *scratch = arena_new();
+    *out = arena_alloc(a, sizeof **out);
+    status result = open_with(settings, places, given, scratch, a, *out, err);
+    arena_free(scratch);
+    return result;
+}
