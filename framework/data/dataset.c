@@ -1,6 +1,7 @@
 #include "data/dataset.h"
 
 #include "base/file.h"
+#include "config/problems.h"
 #include "data/batches.h"
 #include "data/sha256.h"
 #include "data/sources.h"

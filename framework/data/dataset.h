@@ -5,7 +5,6 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "config/component.h"
-#include "config/problems.h"
 #include "data/tokenizer.h"
 
 #include <stdint.h>
@@ -24,9 +23,11 @@ typedef struct dataset_settings {
 
 extern const component dataset_section;
 
+struct problems; // config/problems.h
+
 // What option tables cannot check: that the fractions make sense. section is the mapping of the dataset
 // section.
-void dataset_check(const dataset_settings *settings, const node *section, problems *p);
+void dataset_check(const dataset_settings *settings, const struct node *section, struct problems *p);
 
 // Where corpora are looked for, in this order. The command line fills it in from RUNEXP_DATA and the cache
 // folder.
