@@ -123,7 +123,7 @@ static void test_frequencies(void **state) {
         }
 }
 
-// 50000 tokens: what is picked has a place in the reference set and lies where the cumulative sum says.
+// 50000 tokens: what is picked is in the reference set, and varies.
 static void test_large_vocabulary(void **state) {
     (void)state;
     enum { VOCABULARY = 50257 };

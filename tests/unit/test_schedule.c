@@ -1,0 +1,164 @@
+// Schedules: warm-up, ends, and the forms that PyTorch does not have. The others are compared with PyTorch
+// in tests/parity/test_schedules.c.
+#include "settings.h"
+
+#include "train/schedule.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static arena *memory;
+
+static double rate(const char *settings, int64_t step, int64_t max_steps, int64_t steps_per_epoch) {
+    const component_choice choice = settings_choose(schedule_registry, settings, memory);
+    const schedule_progress progress = {step, max_steps, steps_per_epoch, NULL};
+    return schedule_rate(&choice, 2.0, &progress);
+}
+
+static void check(const char *settings, int64_t step, double expected) {
+    const double got = rate(settings, step, 100, 10);
+    if (!(fabs(got - expected) <= 1e-12))
+        fail_msg("%s at step %d: %.15g instead of %.15g", settings, (int)step, got, expected);
+}
+
+// Every schedule rises in the same straight line and has reached the base rate, or its own beginning, at
+// its end.
+static void test_warm_up(void **state) {
+    (void)state;
+    for (const component *const *c = schedule_registry; *c; c++) {
+        const char *settings = arena_format(memory, "{type: %s, warmup_steps: 9}", (*c)->name);
+        for (int step = 0; step < 9; step++) check(settings, step, 2.0 * (step + 1) / 10);
+        if (strcmp((*c)->name, "one_cycle") == 0)
+            check(settings, 9, 2.0 / 25);
+        else
+            check(settings, 9, 2.0);
+    }
+    assert_true(rate("{type: constant, warmup_steps: 9}", 1000000, 100, 10) == 2.0);
+}
+
+// Whatever the length of training, every rate is a positive, finite number not above the base rate.
+static void test_odd_lengths(void **state) {
+    (void)state;
+    for (const component *const *c = schedule_registry; *c; c++)
+        for (int max_steps = 1; max_steps < 5; max_steps++)
+            for (int warmup = 0; warmup < 7; warmup += 3)
+                for (int step = 0; step < max_steps + 3; step++) {
+                    const char *settings =
+                        arena_format(memory, "{type: %s, warmup_steps: %d}", (*c)->name, warmup);
+                    const double got = rate(settings, step, max_steps, 0);
+                    if (!(got >= 0 && got <= 2.0))
+                        fail_msg("%s, step %d of %d: %g", settings, step, max_steps, got);
+                }
+}
+
+static void test_exponential(void **state) {
+    (void)state;
+    // Ten steps are an epoch: the first reduction comes when three epochs are done.
+    const char *late = "{type: exponential, gamma: 0.5, after: 3}";
+    check(late, 29, 2.0);
+    check(late, 30, 1.0);
+    check(late, 39, 1.0);
+    check(late, 40, 0.5);
+    // Per step it counts from the end of the warm-up, per epoch from the beginning.
+    check("{type: exponential, per: step, gamma: 0.5, warmup_steps: 20}", 20, 2.0);
+    check("{type: exponential, per: step, gamma: 0.5, warmup_steps: 20}", 22, 0.5);
+    check("{type: exponential, per: epoch, gamma: 0.5, warmup_steps: 20}", 20, 0.5);
+    // Data without epochs never reduces.
+    assert_true(rate("{type: exponential, gamma: 0.5}", 99, 100, 0) == 2.0);
+}
+
+static void test_cosine_and_linear(void **state) {
+    (void)state;
+    check("{type: cosine, min_lr: 0.5, warmup_steps: 20}", 60, 0.5 + 0.75);
+    check("{type: cosine, min_lr: 0.5, warmup_steps: 20}", 100, 0.5);
+    check("{type: cosine, min_lr: 0.5, decay_steps: 50}", 25, 1.25);
+    check("{type: cosine, min_lr: 0.5, decay_steps: 50}", 50, 0.5);
+    check("{type: cosine, min_lr: 0.5, decay_steps: 50}", 99, 0.5);
+    check("{type: linear, min_lr: 1.0, warmup_steps: 20}", 60, 1.5);
+    check("{type: linear}", 100, 0);
+}
+
+static void test_inverse_sqrt(void **state) {
+    (void)state;
+    check("{type: inverse_sqrt, warmup_steps: 16}", 64, 1.0);
+    check("{type: inverse_sqrt, warmup_steps: 0}", 0, 2.0);
+    check("{type: inverse_sqrt, warmup_steps: 0}", 4, 1.0);
+}
+
+static void test_wsd(void **state) {
+    (void)state;
+    const char *linear = "{type: wsd, decay_fraction: 0.25, min_lr: 0.4, warmup_steps: 5}";
+    check(linear, 75, 2.0);
+    check(linear, 80, 0.4 + 1.6 * 0.8);
+    check(linear, 100, 0.4);
+    check("{type: wsd, decay_fraction: 0.25, shape: sqrt}", 84, 2.0 * (1 - 0.6));
+    check("{type: wsd, decay_fraction: 0}", 99, 2.0);
+    check("{type: wsd, decay_fraction: 1}", 50, 1.0);
+}
+
+static void test_step(void **state) {
+    (void)state;
+    check("{type: step, period: 10, gamma: 0.5, warmup_steps: 15}", 15,
+          1.0);                                                       // periods count from the start
+    check("{type: step, milestones: [70, 30], gamma: 0.5}", 29, 2.0); // in any order
+    check("{type: step, milestones: [70, 30], gamma: 0.5}", 30, 1.0);
+    check("{type: step, milestones: [70, 30], gamma: 0.5}", 70, 0.5);
+}
+
+// The state of a plateau is all in run_state: a copy of it goes on alike.
+static void test_plateau_resumes(void **state) {
+    (void)state;
+    const component_choice choice = settings_choose(
+        schedule_registry, "{type: plateau, patience: 1, factor: 0.5, cooldown: 1}", memory);
+    const double losses[] = {3, 2, 2, 2, 2, 1.9, NAN, 2, 2, 2, 2};
+    enum { COUNT = sizeof losses / sizeof *losses };
+    double rates[COUNT];
+    for (int cut = 0; cut < COUNT; cut++) {
+        run_state run = {0}, resumed;
+        for (int i = 0; i < COUNT; i++) {
+            if (i == cut) {
+                resumed = run;
+                memset(&run, 0xff, sizeof run);
+                run = resumed;
+            }
+            schedule_observe(&choice, 2.0, losses[i], &run);
+            const schedule_progress progress = {.step = i, .max_steps = 100, .state = &run};
+            const double got = schedule_rate(&choice, 2.0, &progress);
+            if (cut > 0) assert_true(got == rates[i]);
+            rates[i] = got;
+        }
+    }
+    assert_true(rates[2] == 2.0);        // one evaluation without improvement is let pass
+    assert_true(rates[3] == 1.0);        // the second is not
+    assert_true(rates[COUNT - 1] < 1.0); // NaN is no improvement either
+    run_state run = {.plateau_factor = 1, .plateau_best = 1, .plateau_bad = 5};
+    const component_choice constant = settings_choose(schedule_registry, "constant", memory);
+    schedule_observe(&constant, 2.0, 3.0, &run); // others do not look
+    assert_int_equal(run.plateau_bad, 5);
+}
+
+static int open_arena(void **state) {
+    (void)state;
+    memory = arena_new();
+    return 0;
+}
+
+static int close_arena(void **state) {
+    (void)state;
+    arena_free(memory);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_warm_up),      cmocka_unit_test(test_odd_lengths),
+        cmocka_unit_test(test_exponential),  cmocka_unit_test(test_cosine_and_linear),
+        cmocka_unit_test(test_inverse_sqrt), cmocka_unit_test(test_wsd),
+        cmocka_unit_test(test_step),         cmocka_unit_test(test_plateau_resumes),
+    };
+    return cmocka_run_group_tests(tests, open_arena, close_arena);
+}
