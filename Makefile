@@ -85,4 +85,8 @@ run-tests-float: $(TESTS_IN_FLOAT)
 run-tests-double: $(TESTS_IN_DOUBLE)
 	@tests/run_programs $^
 
+.PHONY: fixtures
+fixtures: ## compute the numbers of tests/parity again (needs python3-torch and python3-h5py)
+	/usr/bin/python3 tests/parity/make_fixtures.py
+
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)

@@ -1,0 +1,583 @@
+#!/usr/bin/python3
+"""Writes the fixtures that the parity tests read: numbers computed by PyTorch in double precision.
+
+Run by hand (`make fixtures`) when a case is added; the tests themselves need neither Python nor PyTorch.
+Needs numpy, h5py and torch (Debian: python3-h5py, python3-torch).
+
+Inputs (weights, gradients, token tables) are rounded to float32 before use, so that both sides start from the
+same numbers. Layers and optimizers that PyTorch 1.13 does not have (Lion, Muon, grouped queries, rotary
+positions, RMSNorm, gated units) are written out here from their papers; attention is checked against
+torch.nn.MultiheadAttention below.
+
+    fixtures/optimizers.h5   25 updates of six small parameters by every optimizer
+    fixtures/schedules.h5    learning rates of every schedule
+    fixtures/layers.h5       logits, loss and all gradients of small models around each layer
+    fixtures/gpt.h5          a small GPT: the same, and the losses of ten AdamW steps
+"""
+import math
+import os
+
+import h5py
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fixtures")
+
+torch.set_num_threads(1)
+torch.set_default_dtype(torch.float64)
+
+
+def rounded(array):
+    """The nearest float32 numbers, as doubles."""
+    return np.asarray(array).astype(np.float32).astype(np.float64)
+
+
+def flat(arrays):
+    return np.concatenate([np.asarray(a).ravel() for a in arrays])
+
+
+def put(group, name, array, dtype=np.float32):
+    group.create_dataset(name, data=np.asarray(array, dtype=dtype), track_times=False)
+
+
+def put_text(group, name, text):
+    group.create_dataset(name, data=np.frombuffer(text.encode(), dtype=np.uint8), track_times=False)
+
+
+def new_file(name):
+    os.makedirs(FOLDER, exist_ok=True)
+    return h5py.File(os.path.join(FOLDER, name), "w", libver="earliest")  # whose groups carry no times: same input, same bytes
+
+
+# --- optimizers -------------------------------------------------------------------------------------------
+
+# name, shape, decay, matrix, parts, learning rate multiplier; tests/parity/test_optimizers.c has the same table
+PARAMETERS = [
+    ("wide", (3, 8), True, True, 1, 1.0),
+    ("tall", (8, 3), True, True, 1, 1.0),
+    ("stacked", (12, 5), True, True, 3, 1.0),
+    ("table", (5, 4), True, False, 1, 1.0),
+    ("bias", (6,), False, False, 1, 1.0),
+    ("fast", (4,), False, False, 1, 2.5),
+]
+UPDATES = 25
+KEPT = (1, 2, 5, 25)  # updates after which the values are kept
+
+
+class Lion(torch.optim.Optimizer):
+    """arXiv 2302.06675, algorithm 2."""
+
+    def __init__(self, groups, betas):
+        super().__init__(groups, dict(betas=betas))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            b1, b2 = group["betas"]
+            for p in group["params"]:
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                c = b1 * m + (1 - b1) * p.grad
+                p -= group["lr"] * (c.sign() + group["weight_decay"] * p)
+                m.copy_(b2 * m + (1 - b2) * p.grad)
+
+
+def newton_schulz(g, iterations):
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = g.T if g.shape[0] > g.shape[1] else g
+    x = x / (x.norm() + 1e-7)
+    for _ in range(iterations):
+        s = x @ x.T
+        x = a * x + (b * s + c * s @ s) @ x
+    return x.T if g.shape[0] > g.shape[1] else x
+
+
+class Muon(torch.optim.Optimizer):
+    """kellerjordan.github.io/posts/muon, with the momentum as a running mean; both scalings of the step."""
+
+    def __init__(self, groups, momentum=0.95, nesterov=True, iterations=5, scaling="aspect"):
+        super().__init__(groups, dict(momentum=momentum, nesterov=nesterov, iterations=iterations, scaling=scaling))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            beta = group["momentum"]
+            for p in group["params"]:
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                m.copy_(beta * m + (1 - beta) * p.grad)
+                u = (1 - beta) * p.grad + beta * m if group["nesterov"] else m
+                p *= 1 - group["lr"] * group["weight_decay"]
+                for part, w in zip(u.chunk(group["parts"]), p.chunk(group["parts"])):
+                    rows, columns = w.shape
+                    scale = math.sqrt(max(1, rows / columns))
+                    if group["scaling"] == "adamw":
+                        scale = 0.2 * math.sqrt(max(rows, columns))
+                    w -= group["lr"] * scale * newton_schulz(part, group["iterations"])
+
+
+def groups_of(tensors, lr, weight_decay, chosen):
+    return [
+        dict(params=[t], lr=lr * row[5], weight_decay=weight_decay if row[2] else 0.0, lr_multiplier=row[5], parts=row[4])
+        for t, row in zip(tensors, PARAMETERS)
+        if chosen(row)
+    ]
+
+
+def everything(row):
+    return True
+
+
+def single(make):
+    """A case of one torch optimizer over all parameters."""
+
+    def build(tensors, lr, weight_decay):
+        return [(make(groups_of(tensors, lr, weight_decay, everything)), 1.0)]
+
+    return build
+
+
+def muon(adam_lr, adam_betas, adam_epsilon, **settings):
+    def build(tensors, lr, weight_decay):
+        matrices = groups_of(tensors, lr, weight_decay, lambda row: row[3])
+        others = groups_of(tensors, adam_lr, weight_decay, lambda row: not row[3])
+        return [
+            (Muon(matrices, **settings), 1.0),
+            (torch.optim.AdamW(others, betas=adam_betas, eps=adam_epsilon), adam_lr / lr),
+        ]
+
+    return build
+
+
+# name, settings as an experiment writes them, base rate, weight decay, clip (0: none), torch optimizers
+OPTIMIZERS = [
+    ("sgd", "{type: sgd, lr: 0.1, momentum: 0}", 0.1, 0, 0, single(lambda g: torch.optim.SGD(g, lr=0.1))),
+    ("sgd_momentum", "{type: sgd, lr: 0.05, momentum: 0.9}", 0.05, 0, 0,
+     single(lambda g: torch.optim.SGD(g, lr=0.1, momentum=0.9))),
+    ("sgd_nesterov", "{type: sgd, lr: 0.05, momentum: 0.8, nesterov: true, weight_decay: 0.3}", 0.05, 0.3, 0,
+     single(lambda g: torch.optim.SGD(g, lr=0.1, momentum=0.8, nesterov=True))),
+    ("sgd_dampening", "{type: sgd, lr: 0.05, momentum: 0.9, dampening: 0.4}", 0.05, 0, 0,
+     single(lambda g: torch.optim.SGD(g, lr=0.1, momentum=0.9, dampening=0.4))),
+    ("sgd_dampening_alone", "{type: sgd, lr: 0.05, momentum: 0, dampening: 0.4}", 0.05, 0, 0,
+     single(lambda g: torch.optim.SGD(g, lr=0.1, dampening=0.4))),
+    ("sgd_clip", "{type: sgd, lr: 0.5, momentum: 0.9, weight_decay: 0.1}", 0.5, 0.1, 1.0,
+     single(lambda g: torch.optim.SGD(g, lr=0.1, momentum=0.9))),
+    ("rmsprop", "{type: rmsprop, lr: 0.01}", 0.01, 0, 0,
+     single(lambda g: torch.optim.RMSprop(g, lr=0.1, alpha=0.99, eps=1e-8))),
+    ("rmsprop_decay", "{type: rmsprop, lr: 0.01, alpha: 0.9, epsilon: 1.0e-3, weight_decay: 0.2}", 0.01, 0.2, 0,
+     single(lambda g: torch.optim.RMSprop(g, lr=0.1, alpha=0.9, eps=1e-3))),
+    ("adam", "{type: adam, lr: 0.02}", 0.02, 0, 0, single(lambda g: torch.optim.Adam(g, lr=0.1))),
+    ("adam_decay", "{type: adam, lr: 0.02, betas: [0.8, 0.99], weight_decay: 0.3}", 0.02, 0.3, 0,
+     single(lambda g: torch.optim.Adam(g, lr=0.1, betas=(0.8, 0.99)))),
+    ("adamw", "{type: adamw, lr: 0.02, betas: [0.9, 0.999], weight_decay: 0.01}", 0.02, 0.01, 0,
+     single(lambda g: torch.optim.AdamW(g, lr=0.1))),
+    ("adamw_clip", "{type: adamw, lr: 0.02, betas: [0.9, 0.95], epsilon: 1.0e-2, weight_decay: 0.5}", 0.02, 0.5, 1.0,
+     single(lambda g: torch.optim.AdamW(g, lr=0.1, betas=(0.9, 0.95), eps=1e-2))),
+    ("lion", "{type: lion, lr: 0.01, weight_decay: 0}", 0.01, 0, 0, single(lambda g: Lion(g, (0.9, 0.99)))),
+    ("lion_decay", "{type: lion, lr: 0.01, betas: [0.95, 0.98], weight_decay: 1.5}", 0.01, 1.5, 0,
+     single(lambda g: Lion(g, (0.95, 0.98)))),
+    ("muon", "{type: muon, lr: 0.02, adam_lr: 0.003}", 0.02, 0, 0, muon(0.003, (0.9, 0.95), 1e-10)),
+    ("muon_adamw_scaling",
+     "{type: muon, lr: 0.01, weight_decay: 0.4, momentum: 0.9, nesterov: false, iterations: 4, scaling: adamw, "
+     "adam_lr: 0.02, adam_betas: [0.8, 0.9], adam_epsilon: 1.0e-6}", 0.01, 0.4, 1.0,
+     muon(0.02, (0.8, 0.9), 1e-6, momentum=0.9, nesterov=False, iterations=4, scaling="adamw")),
+]
+
+
+def write_optimizers():
+    # Under another seed a gradient may cancel its weight decay to a few digits; Adam divides by what is left.
+    rng = np.random.default_rng(5)
+    start = [rounded(rng.normal(size=row[1])) for row in PARAMETERS]
+    # Gradients that keep a direction and change their size, so that running means are far from zero.
+    drift = [rng.normal(size=row[1]) for row in PARAMETERS]
+    gradients = [
+        [rounded((rng.normal(size=d.shape) + d) * math.exp(rng.normal())) for d in drift] for _ in range(UPDATES)
+    ]
+    rates = [1 - t / 50 for t in range(UPDATES)]  # of the base rate: optimizers must follow a schedule
+    with new_file("optimizers.h5") as file:
+        put(file, "start", flat(start))
+        put(file, "gradients", np.stack([flat(g) for g in gradients]))
+        put(file, "rates", rates, np.float64)
+        put(file, "kept", KEPT, np.int32)
+        for name, settings, lr, weight_decay, clip, build in OPTIMIZERS:
+            tensors = [torch.tensor(v, requires_grad=True) for v in start]
+            optimizers = build(tensors, lr, weight_decay)
+            after = []
+            for t in range(UPDATES):
+                for tensor, g in zip(tensors, gradients[t]):
+                    tensor.grad = torch.tensor(g)
+                if clip:
+                    torch.nn.utils.clip_grad_norm_(tensors, clip)
+                for optimizer, ratio in optimizers:
+                    for group in optimizer.param_groups:
+                        group["lr"] = lr * rates[t] * ratio * group["lr_multiplier"]
+                    optimizer.step()
+                if t + 1 in KEPT:
+                    after.append(flat([x.detach().numpy() for x in tensors]))
+            group = file.create_group("cases/" + name)
+            put_text(group, "settings", settings)
+            put(group, "clip", [clip], np.float64)
+            put(group, "values", np.stack(after), np.float64)
+
+
+# --- schedules --------------------------------------------------------------------------------------------
+
+
+def torch_rates(make, lr, steps, per_epoch=1):
+    """Rates of updates 0 .. steps-1; the scheduler steps after each update, or after every per_epoch of them."""
+    p = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.SGD([p], lr=lr)
+    scheduler = make(optimizer)
+    rates = []
+    for t in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if (t + 1) % per_epoch == 0 and t + 1 < steps:
+            scheduler.step()
+    return rates
+
+
+def write_schedules():
+    S = torch.optim.lr_scheduler
+    lr = 0.3
+    # name, settings, steps, steps per epoch, torch scheduler
+    cases = [
+        ("step", "{type: step, period: 7, gamma: 0.3}", 40, 0, lambda o: S.StepLR(o, 7, 0.3)),
+        ("milestones", "{type: step, milestones: [5, 6, 30], gamma: 0.5}", 40, 0,
+         lambda o: S.MultiStepLR(o, [5, 6, 30], 0.5)),
+        ("exponential_step", "{type: exponential, per: step, gamma: 0.93}", 40, 0, lambda o: S.ExponentialLR(o, 0.93)),
+        ("exponential_epoch", "{type: exponential, per: epoch, gamma: 0.8}", 40, 6, lambda o: S.ExponentialLR(o, 0.8)),
+        ("cosine", "{type: cosine}", 40, 0, lambda o: S.CosineAnnealingLR(o, 40)),
+        ("cosine_floor", "{type: cosine, min_lr: 0.03}", 33, 0, lambda o: S.CosineAnnealingLR(o, 33, 0.03)),
+        ("linear", "{type: linear, min_lr: 0.06}", 40, 0, lambda o: S.LinearLR(o, 1.0, 0.06 / lr, 40)),
+        ("one_cycle", "{type: one_cycle}", 40, 0,
+         lambda o: S.OneCycleLR(o, lr, total_steps=40, cycle_momentum=False)),
+        ("one_cycle_shaped", "{type: one_cycle, up_fraction: 0.45, start_divisor: 10, end_divisor: 50}", 57, 0,
+         lambda o: S.OneCycleLR(o, lr, total_steps=57, pct_start=0.45, div_factor=10, final_div_factor=50,
+                                cycle_momentum=False)),
+    ]
+    plateaus = [
+        ("plateau", "{type: plateau, patience: 2, factor: 0.5}", dict(patience=2, factor=0.5)),
+        ("plateau_cooldown", "{type: plateau, patience: 1, factor: 0.3, cooldown: 3, threshold: 0.01, min_lr: 0.01}",
+         dict(patience=1, factor=0.3, cooldown=3, threshold=0.01, min_lr=0.01)),
+        ("plateau_tiny", "{type: plateau, patience: 0, factor: 0.01}", dict(patience=0, factor=0.01)),
+    ]
+    rng = np.random.default_rng(2)
+    losses = 2 + np.exp(-np.arange(60) / 8) + 0.01 * rng.normal(size=60)
+    with new_file("schedules.h5") as file:
+        put(file, "lr", [lr], np.float64)
+        put(file, "losses", losses, np.float64)
+        for name, settings, steps, per_epoch, make in cases:
+            group = file.create_group("cases/" + name)
+            put_text(group, "settings", settings)
+            put(group, "steps_per_epoch", [per_epoch], np.int32)
+            put(group, "rates", torch_rates(make, lr, steps, max(per_epoch, 1)), np.float64)
+        for name, settings, arguments in plateaus:
+            p = torch.zeros(1, requires_grad=True)
+            optimizer = torch.optim.SGD([p], lr=lr)
+            scheduler = S.ReduceLROnPlateau(optimizer, **arguments)
+            rates = []
+            for loss in losses:
+                scheduler.step(loss)
+                rates.append(optimizer.param_groups[0]["lr"])
+            group = file.create_group("plateaus/" + name)
+            put_text(group, "settings", settings)
+            put(group, "rates", rates, np.float64)
+
+
+# --- layers -----------------------------------------------------------------------------------------------
+
+ACTIVATIONS = {
+    "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "relu": F.relu,
+    "relu2": lambda x: F.relu(x) ** 2,
+    "silu": F.silu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+}
+GATES = {"swiglu": F.silu, "geglu": F.gelu, "glu": torch.sigmoid}
+
+
+class Weights:
+    """Parameters by name; a layer asks for those it needs, with the size of their random values."""
+
+    def __init__(self, seed):
+        self.rng = np.random.default_rng(seed)
+        self.tensors = {}
+
+    def __call__(self, name, shape, spread, center=0.0):
+        if name not in self.tensors:
+            values = rounded(center + spread * self.rng.normal(size=shape))
+            self.tensors[name] = torch.tensor(values, requires_grad=True)
+        return self.tensors[name]
+
+
+def linear(w, path, x, out, bias=True):
+    fan_in = x.shape[-1]
+    weight = w(path + "weight", (out, fan_in), 1.5 / math.sqrt(fan_in))
+    return F.linear(x, weight, w(path + "bias", (out,), 0.3) if bias else None)
+
+
+def mlp(w, path, x, hidden, activation="gelu", bias=True):
+    gated = activation in GATES
+    h = linear(w, path + "fc1.", x, 2 * hidden if gated else hidden, bias)
+    if gated:
+        gate, value = h.chunk(2, dim=-1)
+        h = GATES[activation](gate) * value
+    else:
+        h = ACTIVATIONS[activation](h)
+    return linear(w, path + "fc2.", h, x.shape[-1], bias)
+
+
+def layernorm(w, path, x, bias=True, epsilon=1e-5):
+    width = x.shape[-1]
+    beta = w(path + "bias", (width,), 0.3) if bias else None
+    return F.layer_norm(x, (width,), w(path + "weight", (width,), 0.3, 1.0), beta, epsilon)
+
+
+def rms(x, gain, epsilon):
+    return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + epsilon) * gain
+
+
+def rmsnorm(w, path, x, epsilon=1e-5):
+    return rms(x, w(path + "weight", (x.shape[-1],), 0.3, 1.0), epsilon)
+
+
+def rotate(x, dim, base):
+    """Rotary positions on the first dim elements of the last axis of (.., time, head), pairing i with i + dim/2."""
+    half = dim // 2
+    angle = torch.arange(x.shape[-2])[:, None] * base ** (-2.0 * torch.arange(half) / dim)
+    u, v, rest = x[..., :half], x[..., half:dim], x[..., dim:]
+    c, s = angle.cos(), angle.sin()
+    return torch.cat([u * c - v * s, u * s + v * c, rest], dim=-1)
+
+
+def attention(w, path, x, heads, kv_heads=0, head_size=0, window=0, bias=True, rope=False, rope_dim=0,
+              rope_base=10000.0, qk_norm=False):
+    batch, time, width = x.shape
+    kv_heads = kv_heads or heads
+    size = head_size or width // heads
+    qkv = linear(w, path + "in_proj_", x, (heads + 2 * kv_heads) * size, bias)
+    q, k, v = (
+        part.reshape(batch, time, -1, size).transpose(1, 2)
+        for part in qkv.split([heads * size, kv_heads * size, kv_heads * size], dim=-1)
+    )
+    if qk_norm:
+        q = rms(q, w(path + "q_norm.weight", (size,), 0.3, 1.0), 1e-5)
+        k = rms(k, w(path + "k_norm.weight", (size,), 0.3, 1.0), 1e-5)
+    if rope:
+        q, k = (rotate(part, rope_dim or size, rope_base) for part in (q, k))
+    k, v = (part.repeat_interleave(heads // kv_heads, dim=1) for part in (k, v))
+    i, j = torch.arange(time)[:, None], torch.arange(time)[None, :]
+    visible = (j <= i) & ((j > i - window) if window else torch.tensor(True))
+    scores = (q @ k.transpose(-1, -2) / math.sqrt(size)).masked_fill(~visible, -math.inf)
+    o = (scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, time, heads * size)
+    return linear(w, path + "out_proj.", o, width, bias)
+
+
+def embedding(w, path, ids, vocabulary, width, scale=1.0, spread=1.0):
+    return scale * F.embedding(ids, w(path + "weight", (vocabulary, width), spread))
+
+
+def sinusoidal(x):
+    time, width = x.shape[1:]
+    i = torch.arange(width)
+    angle = torch.arange(time)[:, None] * 10000.0 ** (-2.0 * (i // 2) / width)
+    return x + torch.where(i % 2 == 1, angle.cos(), angle.sin())
+
+
+def check_attention():
+    """Our attention is torch.nn.MultiheadAttention's when it has no extras."""
+    w = Weights(3)
+    x = torch.tensor(w.rng.normal(size=(2, 7, 12)))
+    ours = attention(w, "", x, heads=3)
+    module = torch.nn.MultiheadAttention(12, 3, batch_first=True)
+    module.load_state_dict({name: t.detach() for name, t in w.tensors.items()})
+    mask = torch.triu(torch.ones(7, 7, dtype=torch.bool), diagonal=1)
+    theirs, _ = module(x, x, x, attn_mask=mask, need_weights=False)
+    assert (ours - theirs).abs().max() < 1e-14
+
+
+WIDTH = 20  # of the models around single layers, and their vocabulary
+
+
+def around(layer, scale=1.0, spread=1.0):
+    """embedding, then the layer, whose output is taken as the logits."""
+    return lambda w, ids: layer(w, embedding(w, "embedding/", ids, WIDTH, WIDTH, scale, spread))
+
+
+def residual_blocks(w, ids):
+    """Pre-norm blocks whose norms and branches differ, in branches side by side and nested."""
+    x = embedding(w, "embedding/", ids, WIDTH, WIDTH)
+    for i in range(2):
+        path = "repeat/%d/" % i
+        x = x + attention(w, path + "residual1/attention/", rmsnorm(w, path + "residual1/rmsnorm/", x), 4)
+        x = x + mlp(w, path + "residual2/mlp/", layernorm(w, path + "residual2/layernorm/", x), 16, "silu")
+    gate = torch.sigmoid(linear(w, "parallel1/0/linear/", x, WIDTH))
+    x = gate * linear(w, "parallel1/1/linear/", x, WIDTH)
+    a, b = linear(w, "parallel2/0/linear/", x, 8), torch.tanh(linear(w, "parallel2/1/linear/", x, 5))
+    x = linear(w, "linear/", torch.cat([a, b], dim=-1), WIDTH)
+    x = x + linear(w, "parallel3/1/linear/", x, WIDTH)
+    return F.linear(layernorm(w, "layernorm/", x), w.tensors["embedding/weight"])
+
+
+def layer_cases():
+    """name -> (layers in YAML, model, batch, time)"""
+    cases = {}
+
+    def add(name, yaml, model, batch=2, time=10):
+        cases[name] = (yaml, model, batch, time)
+
+    def settings(arguments):
+        def text(v):
+            return str(v).lower() if isinstance(v, bool) else str(v)
+
+        return "{" + ", ".join("%s: %s" % (k, text(v)) for k, v in arguments.items()) + "}"
+
+    def simple(name, kind, function, **arguments):
+        add(name, "[embedding, {%s: %s}]" % (kind, settings(arguments)),
+            around(lambda w, x: function(w, kind + "/", x, **arguments)))
+
+    simple("linear", "linear", linear, out=WIDTH)
+    simple("linear_no_bias", "linear", linear, out=WIDTH, bias=False)
+    for activation in list(ACTIVATIONS) + list(GATES):
+        simple("mlp_" + activation, "mlp", mlp, hidden=12, activation=activation)
+    simple("mlp_no_bias", "mlp", mlp, hidden=12, bias=False)
+    for name, function in ACTIVATIONS.items():
+        if name in ("gelu", "silu"):
+            add("activation_" + name, "[embedding, {activation: {type: %s}}]" % name,
+                around(lambda w, x, f=function: f(x)))
+    simple("layernorm", "layernorm", layernorm)
+    simple("layernorm_no_bias", "layernorm", layernorm, bias=False, epsilon=0.01)
+    simple("rmsnorm", "rmsnorm", rmsnorm)
+    simple("attention", "attention", attention, heads=4)
+    simple("attention_no_bias", "attention", attention, heads=5, bias=False)
+    simple("attention_grouped", "attention", attention, heads=4, kv_heads=2)
+    simple("attention_multi_query", "attention", attention, heads=5, kv_heads=1, head_size=6)
+    simple("attention_rotary", "attention", attention, heads=2, rope=True)
+    simple("attention_rotary_part", "attention", attention, heads=4, rope=True, rope_dim=2, rope_base=50.0)
+    simple("attention_window", "attention", attention, heads=4, window=3)
+    simple("attention_qk_norm", "attention", attention, heads=4, qk_norm=True)
+    everything_on = dict(heads=6, kv_heads=2, head_size=4, window=5, rope=True, qk_norm=True, bias=False)
+    simple("attention_all", "attention", attention, **everything_on)
+    for name, arguments in (("attention_long", dict(heads=4)), ("attention_long_all", dict(everything_on, window=37))):
+        add(name, "[embedding, {attention: %s}]" % settings(arguments),
+            around(lambda w, x, a=arguments: attention(w, "attention/", x, **a)), batch=1, time=150)
+    add("tied", "[embedding, layernorm, unembedding]",
+        lambda w, ids: F.linear(layernorm(w, "layernorm/", embedding(w, "embedding/", ids, WIDTH, 12)),
+                                w.tensors["embedding/weight"]))
+    add("untied", "[{embedding: {scale: 2.5}}, {unembedding: {tied: false, bias: true}}]",
+        lambda w, ids: linear(w, "unembedding/", embedding(w, "embedding/", ids, WIDTH, 12, 2.5), WIDTH))
+    add("positions", "[embedding, positions, unembedding]",
+        lambda w, ids: F.linear(embedding(w, "embedding/", ids, WIDTH, 12) + w("positions/weight", (10, 12), 0.7),
+                                w.tensors["embedding/weight"]))
+    add("sinusoidal", "[embedding, {positions: {type: sinusoidal}}, unembedding]",
+        lambda w, ids: F.linear(sinusoidal(embedding(w, "embedding/", ids, WIDTH, 13)), w.tensors["embedding/weight"]))
+    add("blocks",
+        "[embedding, {repeat: {times: 2, layers: [{residual: [rmsnorm, {attention: {heads: 4}}]}, "
+        "{residual: [layernorm, {mlp: {hidden: 16, activation: silu}}]}]}}, "
+        "{parallel: {combine: product, branches: [[linear, {activation: {type: sigmoid}}], [linear]]}}, "
+        "{parallel: {combine: concat, branches: [[{linear: {out: 8}}], [{linear: {out: 5}}, {activation: {type: tanh}}]]}}, "
+        "linear, {parallel: {branches: [[], [linear]]}}, layernorm, unembedding]", residual_blocks)
+    return cases
+
+
+def write_model(group, w, logits, losses, loss, ids, targets):
+    put(group, "ids", ids.numpy(), np.int32)
+    put(group, "targets", targets.numpy(), np.int32)
+    put(group, "logits", logits.detach().numpy())
+    put(group, "losses", losses.detach().numpy())
+    put(group, "loss", [loss.item()], np.float64)
+    # One array of all parameters, one after the other, and a line of text for each: name and number of values.
+    put_text(group, "parameters", "".join("%s %d\n" % (name, t.numel()) for name, t in w.tensors.items()))
+    put(group, "values", flat(t.detach().numpy() for t in w.tensors.values()))
+    put(group, "gradients", flat(t.grad.numpy() for t in w.tensors.values()))
+
+
+def cross_entropy(logits, targets):
+    """Losses by token and their mean over the targets that are not ignored (negative)."""
+    flat = F.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1), ignore_index=-1, reduction="none")
+    losses = flat.reshape(targets.shape)
+    return losses, losses.sum() / (targets >= 0).sum()
+
+
+def write_layers():
+    check_attention()
+    with new_file("layers.h5") as file:
+        for number, (name, (yaml, model, batch, time)) in enumerate(layer_cases().items()):
+            w = Weights(100 + number)
+            count = batch * time
+            # Every id once where there are enough of them: the table's gradient is then the layer's input gradient.
+            ids = w.rng.permutation(WIDTH)[:count] if count <= WIDTH else w.rng.integers(0, WIDTH, count)
+            targets = w.rng.integers(0, WIDTH, count)
+            targets[w.rng.integers(0, count)] = -1
+            ids, targets = (torch.tensor(t.reshape(batch, time)) for t in (ids, targets))
+            logits = model(w, ids)
+            losses, loss = cross_entropy(logits, targets)
+            loss.backward()
+            group = file.create_group("cases/" + name)
+            width = w.tensors["embedding/weight"].shape[1]
+            put_text(group, "model", "model: {width: %d, layers: %s}" % (width, yaml))
+            write_model(group, w, logits, losses, loss, ids, targets)
+
+
+# --- a small GPT ------------------------------------------------------------------------------------------
+
+
+def gpt(w, ids, vocabulary, width, depth, heads):
+    """GPT-2 as nanoGPT builds it: learned positions, pre-norm, exact GELU, tied head, biases."""
+    x = embedding(w, "embedding/", ids, vocabulary, width, spread=0.02)
+    x = x + w("positions/weight", (ids.shape[1], width), 0.02)
+    for i in range(depth):
+        path = "repeat/%d/" % i
+        x = x + attention(w, path + "residual1/attention/", layernorm(w, path + "residual1/layernorm/", x), heads)
+        x = x + mlp(w, path + "residual2/mlp/", layernorm(w, path + "residual2/layernorm/", x), 4 * width)
+    return F.linear(layernorm(w, "layernorm/", x), w.tensors["embedding/weight"])
+
+
+def write_gpt():
+    vocabulary, width, depth, heads, batch, time, steps = 65, 32, 2, 4, 3, 16, 10
+    w = Weights(4)
+    ids, targets = (torch.tensor(w.rng.integers(0, vocabulary, (batch, time))) for _ in range(2))
+    gpt(w, ids, vocabulary, width, depth, heads)
+    # GPT-2's initialisation, but with gains and biases that are not 1 and 0, so that they matter.
+    with torch.no_grad():
+        for name, p in w.tensors.items():
+            if p.dim() == 2:
+                std = 0.02 / math.sqrt(2 * depth) if "out_proj" in name or "fc2" in name else 0.02
+                p.copy_(torch.tensor(rounded(4 * std * w.rng.normal(size=p.shape))))
+            else:
+                center = 1.0 if "norm/weight" in name else 0.0
+                p.copy_(torch.tensor(rounded(center + 0.1 * w.rng.normal(size=p.shape))))
+    matrices = [p for p in w.tensors.values() if p.dim() >= 2]
+    vectors = [p for p in w.tensors.values() if p.dim() < 2]
+    optimizer = torch.optim.AdamW(
+        [dict(params=matrices, weight_decay=0.1), dict(params=vectors, weight_decay=0.0)], lr=3e-3, betas=(0.9, 0.99))
+    with new_file("gpt.h5") as file:
+        trained, norms = [], []
+        for step in range(steps + 1):
+            optimizer.zero_grad()
+            logits = gpt(w, ids, vocabulary, width, depth, heads)
+            losses, loss = cross_entropy(logits, targets)
+            loss.backward()
+            if step == 0:
+                write_model(file, w, logits, losses, loss, ids, targets)
+            trained.append(loss.item())
+            norms.append(torch.nn.utils.clip_grad_norm_(w.tensors.values(), 1.0).item())
+            optimizer.step()
+        put_text(
+            file, "model",
+            "model: {width: %d, depth: %d, layers: [embedding, positions, {repeat: {layers: [{residual: [layernorm, "
+            "{attention: {heads: %d}}]}, {residual: [layernorm, mlp]}]}}, layernorm, unembedding]}" % (width, depth, heads))
+        put_text(file, "optimizer", "{type: adamw, lr: 3.0e-3, betas: [0.9, 0.99], weight_decay: 0.1}")
+        put(file, "trained_losses", trained, np.float64)  # before each of ten steps, and after the last
+        put(file, "gradient_norms", norms, np.float64)
+
+
+if __name__ == "__main__":
+    write_optimizers()
+    write_schedules()
+    write_layers()
+    write_gpt()
+    total = sum(os.path.getsize(os.path.join(FOLDER, f)) for f in os.listdir(FOLDER))
+    print("wrote %d files, %d bytes, to %s" % (len(os.listdir(FOLDER)), total, FOLDER))
