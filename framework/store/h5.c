@@ -9,9 +9,9 @@
 
 static char first_reason[512];
 
-static herr_t keep_innermost(unsigned n, const H5E_error2_t *entry, void *unused) {
+static herr_t keep_innermost(unsigned n, const H5E_error2_t *frame, void *unused) {
     (void)unused;
-    if (n == 0 && entry->desc) snprintf(first_reason, sizeof first_reason, "%s", entry->desc);
+    if (n == 0 && frame->desc) snprintf(first_reason, sizeof first_reason, "%s", frame->desc);
     return 0;
 }
 
