@@ -73,6 +73,12 @@ const component dataset_section = {
     .name = "dataset",
     .kind = "section",
     .summary = "the text, how it is split, turned into tokens and drawn in batches",
+    .details =
+        "A source with one of / . * ? [ in it is a path or glob, relative to the experiment's file; any other\n"
+        "is a name of the catalogue (runexp data), and stands for exactly that text: a file with another\n"
+        "SHA-256 is refused. Splits are cut by characters, whatever the tokenizer. A corpus that comes in\n"
+        "parts (wikitext2) keeps them and must be complete; to use some of its files only, or another way,\n"
+        "name them by path in source, val_source and test_source.",
     .example = "dataset:\n"
                "  source: tinyshakespeare\n"
                "  tokenizer: char\n"
@@ -213,7 +219,7 @@ static status read_source(const dataset_settings *settings, const source_files *
         return error_hint(err,
                           "name the files of each split by path in source, val_source and test_source");
     }
-    double fractions[SPLIT_COUNT];
+    double fractions[SPLIT_COUNT] = {0};
     TRY(shares(settings, needs_train, fractions, err));
     TRY(read_files(files, scratch, parts, err));
     if (in_parts == 0)

@@ -27,7 +27,7 @@ status sha256_end(sha256 *s, char digest[SHA256_TEXT], error *err) {
     s->context = NULL;
     digest[0] = '\0';
     if (!good) return fail(err, ERR_INTERNAL, "the OpenSSL library of this machine cannot compute SHA-256");
-    for (unsigned i = 0; i < length; i++) snprintf(digest + 2 * i, 3, "%02x", bytes[i]);
+    for (size_t i = 0; i < length; i++) snprintf(digest + 2 * i, 3, "%02x", bytes[i]);
     return OK;
 }
 

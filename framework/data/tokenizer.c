@@ -102,7 +102,7 @@ status tokenizer_load(const char *saved, size_t length, arena *a, tokenizer **ou
     char name[32];
     int version = 0, used = 0;
     status result = OK;
-    if (!line_read(&reader) || sscanf(reader.line, "tokenizer %31s %d%n", name, &version, &used) != 2 ||
+    if (!line_read(&reader) || sscanf(reader.line, "tokenizer %31s %9d%n", name, &version, &used) != 2 ||
         reader.line[used] != '\0') {
         reader.number = 1;
         result = line_damaged(&reader, "\"tokenizer\", a name and a version", err);
