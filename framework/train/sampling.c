@@ -84,14 +84,15 @@ static const option sampling_options[] = {
      .offset = offsetof(sampling_settings, seed),
      .fallback = "1337",
      .min = 0,
-     .max = 9007199254740992.0,
+     .max = -1,
      .doc = "the same seed, prompt and weights give the same text"},
     {.key = "overflow",
      .type = OPTION_CHOICE,
      .offset = offsetof(sampling_settings, overflow),
      .fallback = "auto",
      .choices = overflows,
-     .doc = "what to do when the context outgrows block_size: see below"},
+     .doc =
+         "when the context outgrows block_size: recompute it, keep its half, or forget its oldest token"},
     {0},
 };
 
