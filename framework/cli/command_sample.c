@@ -12,17 +12,20 @@
 #include <string.h>
 
 typedef struct sample_options {
-    const char *checkpoint, *tokens, *kernels;
-    int64_t threads, count;
+    const char *checkpoint, *kernels;
+    int64_t tokens, threads, count;
     bool quiet;
 } sample_options;
 
 #define OFFSET(member) offsetof(sample_options, member)
 static const option options[] = {
     {.key = "tokens",
-     .type = OPTION_STRING,
+     .type = OPTION_INT,
      .offset = OFFSET(tokens),
-     .doc = "how many tokens to generate (short for --max-tokens)"},
+     .fallback = "0",
+     .min = 0,
+     .max = 1e9,
+     .doc = "how many tokens to generate, as --max-tokens; 0: as many as the experiment says"},
     {.key = "count",
      .type = OPTION_INT,
      .offset = OFFSET(count),
@@ -92,7 +95,7 @@ static status run(const command_call *call, error *err) {
     const char **overrides = arena_alloc(a, (size_t)(call->overrides.count + 1) * sizeof *overrides);
     int count = call->overrides.count;
     if (count) memcpy(overrides, call->overrides.values, (size_t)count * sizeof *overrides);
-    if (o->tokens) overrides[count++] = arena_format(a, "sampling.max_tokens=%s", o->tokens);
+    if (o->tokens) overrides[count++] = arena_format(a, "sampling.max_tokens=%lld", (long long)o->tokens);
     status result = trained_open(checkpoint, overrides, count, a, &from, &p, err);
     if (print_problems(&p)) err->message[0] = '\0';
     problems_free(&p);
