@@ -2,22 +2,31 @@
 #
 # BUILD chooses the flavour, each in its own folder under build/:
 #   release   what users run            fp64   the same sources with real = double, for gradient checks
-#   asan      address and undefined-behaviour sanitizers over the release sources
+#   asan      the release sources under the address and undefined-behaviour sanitizers
 BUILD ?= release
 CC ?= cc
+CLANG ?= clang
 PREFIX ?= /usr/local
+PYTHON ?= /usr/bin/python3
+export MAKE PYTHON
+
+# All cores, unless -j says otherwise.
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
+endif
 
 OUT := build/$(BUILD)
-MACHINE := $(shell $(CC) -dumpmachine)
+MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
 HDF5_CFLAGS := $(shell pkg-config --cflags hdf5 2>/dev/null)
 HDF5_LIBS := $(shell pkg-config --libs hdf5 2>/dev/null)
 
-WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith
-CFLAGS ?= -O3 -g
-CPPFLAGS += -D_GNU_SOURCE -Iframework -I. $(HDF5_CFLAGS) -DRUNEXP_VERSION='"$(shell cat VERSION)"'
 # No contraction outside the kernels: there, a fused multiply-add is part of the algorithm; elsewhere it would make results depend
 # on what the compiler chose. -ffast-math and its parts are never used: they remove the checks for NaN that training relies on.
-BASE_FLAGS := -std=c11 $(WARNINGS) -fopenmp -fno-math-errno -MMD -MP
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith
+CFLAGS ?= -O3 -g
+CPPFLAGS += -D_GNU_SOURCE -Iframework -I. -I$(OUT) $(HDF5_CFLAGS)
+BASE_FLAGS := -std=c11 $(WARNINGS) -fopenmp -fno-math-errno
+DEPENDENCIES := -MMD -MP
 LIBS := -lyaml $(HDF5_LIBS) -lcurl -lcrypto -lm
 ifeq ($(BUILD),fp64)
 CPPFLAGS += -DRUNEXP_FP64
@@ -44,14 +53,165 @@ SOURCES := $(filter-out $(MAIN_SOURCE) $(KERNEL_SOURCES),$(wildcard framework/*/
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(foreach isa,$(ISAS),$(KERNEL_SOURCES:%.c=$(OUT)/%.$(isa).o))
 LIBRARY := $(OUT)/librunexp.a
 
-TEST_SOURCES_unit := $(wildcard tests/unit/test_*.c)
-TEST_SOURCES_parity := $(wildcard tests/parity/test_*.c)
-TEST_SOURCES_gradient := $(wildcard tests/gradient/test_*.c)
-TESTS_IN_FLOAT := $(TEST_SOURCES_unit:%.c=$(OUT)/%) $(TEST_SOURCES_parity:%.c=$(OUT)/%)
-TESTS_IN_DOUBLE := $(TEST_SOURCES_gradient:%.c=$(OUT)/%)
+programs = $(patsubst %.c,$(OUT)/%,$(wildcard tests/$(1)/$(2)*.c))
+UNIT_TESTS := $(call programs,unit,test_)
+PARITY_TESTS := $(call programs,parity,test_)
+GRADIENT_TESTS := $(call programs,gradient,test_)
+FAULT_TESTS := $(call programs,fault,test_)
+BENCHES := $(call programs,bench,)
+
+FORMATTED = $(shell find framework models tests -name '*.[ch]' | sort)
+ANALYSED = $(SOURCES) $(KERNEL_SOURCES) $(MAIN_SOURCE)
+
+##@ Using it
 
 .PHONY: all
-all: runexp ## build ./runexp (the default)
+all: $(if $(filter release,$(BUILD)),runexp,$(OUT)/runexp) ## build ./runexp (the default)
+
+.PHONY: quickstart
+quickstart: ## install what is missing, build, train a first model (a minute), plot it, let it speak
+	@tools/packages build run
+	@$(MAKE) --no-print-directory all
+	./runexp experiments/quickstart.yaml
+	./runexp sample quickstart --tokens 400
+	@echo "The pictures are in plots/quickstart, everything else in runs/quickstart."
+
+.PHONY: deps
+deps: ## install the Debian packages needed to build and run
+	@tools/packages build run
+
+.PHONY: install
+install: all ## install the program and its experiments under PREFIX (/usr/local)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/runexp
+	install -m 755 $(OUT)/runexp $(DESTDIR)$(PREFIX)/bin/runexp
+	cp -r experiments $(DESTDIR)$(PREFIX)/share/runexp/
+
+.PHONY: clean
+clean: ## remove what was built; runs/ and plots/ stay
+	rm -rf build runexp
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^##@/ { printf "%s%s\n", n++ ? "\n" : "", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+
+##@ Testing it
+
+.PHONY: test
+test: ## install what the tests need, build, run every test; the last line is the total
+	@tools/packages build run test
+	@$(MAKE) --no-print-directory all
+	+@tests/run_suites unit gradient parity golden end-to-end fault
+
+.PHONY: test-deps
+test-deps: ## install the Debian packages needed to test
+	@tools/packages test
+
+.PHONY: unit
+unit: $(UNIT_TESTS) ## unit tests of every folder
+	@tests/run_programs $^
+
+.PHONY: gradient
+gradient: ## every gradient against central differences, in double precision
+	@$(MAKE) --no-print-directory BUILD=fp64 run-gradient-tests
+.PHONY: run-gradient-tests
+run-gradient-tests: $(GRADIENT_TESTS)
+	@tests/run_programs $^
+
+.PHONY: parity
+parity: $(PARITY_TESTS) ## layers, optimizers and a whole model against PyTorch, from checked-in numbers
+	@tests/run_programs $^
+
+.PHONY: golden
+golden: all ## what the command line prints, to the letter
+	@$(PYTHON) tests/golden/run.py
+
+.PHONY: golden-refresh
+golden-refresh: all ## take what the command line prints now as right (then read the diff)
+	@$(PYTHON) tests/golden/run.py --refresh
+
+.PHONY: end-to-end
+end-to-end: all ## whole runs: training, resuming, sampling, evaluating, plotting
+	@$(PYTHON) tests/run_python.py tests/end_to_end
+
+.PHONY: fault
+fault: all $(FAULT_TESTS) ## runs that are killed, disks that are full, downloads that break
+	+@tests/run_suites fault-programs fault-runs
+.PHONY: fault-programs fault-runs
+fault-programs: $(FAULT_TESTS)
+	@tests/run_programs $^
+fault-runs: all
+	@$(PYTHON) tests/run_python.py tests/fault
+
+.PHONY: asan
+asan: ## unit and fault tests, wrong experiment files and a short run under the sanitizers
+	@$(MAKE) --no-print-directory BUILD=asan asan-suites
+.PHONY: asan-suites golden-wrong short-run
+asan-suites: all
+	+@tests/run_suites unit fault-programs golden-wrong short-run
+golden-wrong: all
+	@RUNEXP=$(OUT)/runexp $(PYTHON) tests/golden/run.py wrong
+short-run: all
+	@RUNEXP=$(OUT)/runexp $(PYTHON) tests/run_python.py tests/end_to_end test_short_run
+
+.PHONY: fuzz
+fuzz: $(OUT)/fuzz/config ## half a minute of mutated experiment files, always the same ones (needs clang)
+	@tests/fuzz/run $<
+
+.PHONY: bench
+bench: $(BENCHES) ## build and run the benchmarks of tests/bench
+	@for bench in $(BENCHES); do $$bench || exit 1; done
+
+.PHONY: fixtures
+fixtures: ## compute the numbers of tests/parity again (needs python3-torch and python3-h5py)
+	$(PYTHON) tests/parity/make_fixtures.py
+
+##@ Keeping it clean
+
+.PHONY: lint
+lint: ## formatting, static analysis and the rules of the house
+	+@tests/run_suites house-rules formatting analysis
+
+.PHONY: house-rules
+house-rules:
+	@$(PYTHON) tests/lint/house_rules.py
+
+.PHONY: formatting
+formatting:
+	@tests/lint/formatting $(FORMATTED)
+
+.PHONY: analysis
+analysis: $(OUT)/version.h
+	@tests/lint/analysis '$(CPPFLAGS) -std=c11 -fopenmp' $(ANALYSED)
+
+.PHONY: format
+format: ## format every source file
+	clang-format -i $(FORMATTED)
+
+# --- how things are made
+
+# What decides whether something must be made again although no source changed. Each is kept in a file, which is rewritten only
+# when its text is another one.
+COMMIT := $(shell test -e .git && git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null)
+VERSION_TEXT := $(shell cat VERSION) $(or $(COMMIT),unknown)
+FLAGS_TEXT := $(CC) $(CPPFLAGS) $(BASE_FLAGS) $(CFLAGS) $(LDFLAGS) $(LIBS) $(ISAS)
+OBJECTS_TEXT := $(OBJECTS)
+same = $(and $(findstring |$(1)|,|$(2)|),$(findstring |$(2)|,|$(1)|))
+remember = $(if $(call same,$(file <$(OUT)/$(1)),$($(2))),,$(eval .PHONY: $(OUT)/$(1)))
+$(call remember,version.txt,VERSION_TEXT)
+$(call remember,flags.txt,FLAGS_TEXT)
+$(call remember,objects.txt,OBJECTS_TEXT)
+$(OUT)/version.txt: TEXT = $(VERSION_TEXT)
+$(OUT)/flags.txt: TEXT = $(FLAGS_TEXT)
+$(OUT)/objects.txt: TEXT = $(OBJECTS_TEXT)
+$(OUT)/version.txt $(OUT)/flags.txt $(OUT)/objects.txt:
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(TEXT)' >$@
+
+# Which version and commit this is. Included by the few files that say it, so that a commit recompiles nothing else.
+$(OUT)/version.h: $(OUT)/version.txt
+	@printf '#define RUNEXP_VERSION "%s"\n#define RUNEXP_COMMIT "%s"\n' $(VERSION_TEXT) >$@
+$(OBJECTS) $(OUT)/$(MAIN_SOURCE:.c=.o): | $(OUT)/version.h
 
 runexp: $(OUT)/runexp
 	@ln -sf $(OUT)/runexp runexp
@@ -59,34 +219,30 @@ runexp: $(OUT)/runexp
 $(OUT)/runexp: $(OUT)/$(MAIN_SOURCE:.c=.o) $(LIBRARY)
 	$(CC) $(CFLAGS) -fopenmp $(LDFLAGS) $^ $(LIBS) -o $@
 
-$(LIBRARY): $(OBJECTS)
+$(LIBRARY): $(OBJECTS) $(OUT)/objects.txt
 	@rm -f $@
-	@ar rcs $@ $^
+	@ar rcs $@ $(OBJECTS)
 
-$(OUT)/%.o: %.c Makefile
+$(OUT)/%.o: %.c $(OUT)/flags.txt
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(BASE_FLAGS) -ffp-contract=off $(CFLAGS) -c $< -o $@
+	$(CC) $(CPPFLAGS) $(BASE_FLAGS) $(DEPENDENCIES) -ffp-contract=off $(CFLAGS) -c $< -o $@
 
 define kernel_rule
-$(OUT)/framework/kernels/%.$(1).o: framework/kernels/%.c Makefile
+$(OUT)/framework/kernels/%.$(1).o: framework/kernels/%.c $(OUT)/flags.txt
 	@mkdir -p $$(@D)
-	$$(CC) $$(CPPFLAGS) $$(BASE_FLAGS) -ffp-contract=fast $$(CFLAGS) $$(FLAGS_$(1)) -DKERNEL_ISA=$(1) -c $$< -o $$@
+	$$(CC) $$(CPPFLAGS) $$(BASE_FLAGS) $$(DEPENDENCIES) -ffp-contract=fast $$(CFLAGS) $$(FLAGS_$(1)) -DKERNEL_ISA=$(1) -c $$< -o $$@
 endef
 $(foreach isa,$(ISAS),$(eval $(call kernel_rule,$(isa))))
 $(OUT)/framework/kernels/select.o: CPPFLAGS += $(ISAS:%=-DKERNELS_HAVE_%)
 
 $(OUT)/tests/%: tests/%.c $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Itests $(BASE_FLAGS) $(CFLAGS) $(LDFLAGS) $< $(LIBRARY) $(LIBS) -lcmocka -o $@
+	$(CC) $(CPPFLAGS) -Itests $(BASE_FLAGS) $(DEPENDENCIES) $(CFLAGS) $(LDFLAGS) $< $(LIBRARY) $(LIBS) -lcmocka -o $@
 
-.PHONY: run-tests-float run-tests-double
-run-tests-float: $(TESTS_IN_FLOAT)
-	@tests/run_programs $^
-run-tests-double: $(TESTS_IN_DOUBLE)
-	@tests/run_programs $^
-
-.PHONY: fixtures
-fixtures: ## compute the numbers of tests/parity again (needs python3-torch and python3-h5py)
-	/usr/bin/python3 tests/parity/make_fixtures.py
+# The reader of experiments under libFuzzer; everything it calls outside of base/ and config/ is the ordinary library.
+FUZZED := $(wildcard framework/base/*.c framework/config/*.c)
+$(OUT)/fuzz/config: tests/fuzz/config.c $(FUZZED) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CLANG) $(CPPFLAGS) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $< $(FUZZED) $(LIBRARY) $(LIBS) -lgomp -o $@
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)

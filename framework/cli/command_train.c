@@ -7,6 +7,7 @@
 #include "cli/pictures.h"
 #include "kernels/kernels.h"
 #include "train/trainer.h"
+#include "version.h"
 
 typedef struct train_options {
     int64_t threads;

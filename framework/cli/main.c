@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/commands.h"
+#include "version.h"
 
 #include <limits.h>
 #include <signal.h>
