@@ -6,9 +6,14 @@
 
 #include "base/real.h"
 
+#include <stdint.h>
+
 #define KERNEL_JOIN_(name, isa) name##_##isa
 #define KERNEL_JOIN(name, isa) KERNEL_JOIN_(name, isa)
 #define KERNEL(name) KERNEL_JOIN(name, KERNEL_ISA)
+
+// For small functions that only make sense once their arguments are constants of the caller.
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 #if defined(__AVX512F__)
 #define KERNEL_VECTOR_BYTES 64
@@ -18,23 +23,104 @@
 #define KERNEL_VECTOR_BYTES 16
 #endif
 
-enum { VEC = KERNEL_VECTOR_BYTES / sizeof(real) };
+#ifdef RUNEXP_FP64
+#define KERNEL_LANES (KERNEL_VECTOR_BYTES / 8)
+typedef int64_t lane_int; // as wide as real
+#else
+#define KERNEL_LANES (KERNEL_VECTOR_BYTES / 4)
+typedef int32_t lane_int;
+#endif
+
+enum { VEC = KERNEL_LANES };
 
 typedef real vec __attribute__((vector_size(KERNEL_VECTOR_BYTES)));
+typedef lane_int ivec __attribute__((vector_size(KERNEL_VECTOR_BYTES)));
 // The same without the promise of alignment: for loads and stores anywhere.
 typedef real vec_anywhere
     __attribute__((vector_size(KERNEL_VECTOR_BYTES), aligned(sizeof(real)), may_alias));
 
-static inline vec vec_load(const real *p) {
+// 0, 1, 2, ...: as a constant, so that shuffles by functions of it are constants too.
+static const ivec vec_lanes = {
+    0, 1,
+#if KERNEL_LANES > 2
+    2, 3,
+#endif
+#if KERNEL_LANES > 4
+    4, 5, 6,  7,
+#endif
+#if KERNEL_LANES > 8
+    8, 9, 10, 11, 12, 13, 14, 15,
+#endif
+};
+
+static ALWAYS_INLINE vec vec_load(const real *p) {
     return *(const vec_anywhere *)p;
 }
 
-static inline void vec_store(real *p, vec v) {
+static ALWAYS_INLINE void vec_store(real *p, vec v) {
     *(vec_anywhere *)p = v;
 }
 
-static inline vec vec_set(real x) {
+static ALWAYS_INLINE vec vec_set(real x) {
     return x - (vec){0};
+}
+
+// The first `count` lanes (0 <= count <= VEC), zero in the others; nothing else is read or written. The
+// compiler turns these into masked moves where there are any.
+static ALWAYS_INLINE vec vec_load_some(const real *p, int count) {
+    real lanes[VEC] __attribute__((aligned(KERNEL_VECTOR_BYTES)));
+    for (int i = 0; i < VEC; i++) lanes[i] = i < count ? p[i] : 0;
+    return vec_load(lanes);
+}
+
+static ALWAYS_INLINE void vec_store_some(real *p, vec v, int count) {
+    real lanes[VEC] __attribute__((aligned(KERNEL_VECTOR_BYTES)));
+    vec_store(lanes, v);
+    for (int i = 0; i < VEC; i++)
+        if (i < count) p[i] = lanes[i];
+}
+
+// For loops over any number of values: `left` counts those from p on, and may be more than a vector.
+static ALWAYS_INLINE vec vec_get(const real *p, int left) {
+    return left >= VEC ? vec_load(p) : vec_load_some(p, left);
+}
+
+static ALWAYS_INLINE void vec_put(real *p, vec v, int left) {
+    if (left >= VEC)
+        vec_store(p, v);
+    else
+        vec_store_some(p, v, left);
+}
+
+// Lane by lane: mask ? a : b, where mask is the result of a comparison.
+static ALWAYS_INLINE vec vec_select(ivec mask, vec a, vec b) {
+    return (vec)(((ivec)a & mask) | ((ivec)b & ~mask));
+}
+
+static ALWAYS_INLINE vec vec_max(vec a, vec b) { // b where a is NaN
+    return vec_select(a > b, a, b);
+}
+
+static ALWAYS_INLINE vec vec_abs(vec a) {
+    return (vec)((ivec)a & ~((lane_int)1 << (8 * sizeof(real) - 1)));
+}
+
+static ALWAYS_INLINE vec vec_sqrt(vec a) {
+    for (int i = 0; i < VEC; i++) a[i] = sizeof(real) == 8 ? __builtin_sqrt(a[i]) : __builtin_sqrtf(a[i]);
+    return a;
+}
+
+// Sum and maximum of all lanes, always in the same order.
+static ALWAYS_INLINE real vec_sum(vec v) {
+#pragma GCC unroll 4
+    for (int half = VEC / 2; half > 0; half /= 2) v += __builtin_shuffle(v, vec_lanes ^ half);
+    return v[0];
+}
+
+static ALWAYS_INLINE real vec_maximum(vec v) {
+#pragma GCC unroll 4
+    for (int half = VEC / 2; half > 0; half /= 2) v = vec_max(v, __builtin_shuffle(v, vec_lanes ^ half));
+    return v[0];
 }
 
 #endif

@@ -1,0 +1,134 @@
+#include "kernels/activation.h"
+#include "kernels/members.h"
+#include "kernels/parallel.h"
+#include "kernels/random_bits.h"
+
+#include <string.h>
+
+// Long arrays are cut into pieces of this many elements; a thread takes neighbouring pieces.
+enum { PIECE = 4096 };
+
+// Vector operations per vector, roughly, for the decision to start threads.
+enum { COST_COPY = 2, COST_ACTIVATION = 30, COST_RANDOM = 24 };
+
+static int piece_length(size_t start, size_t n) {
+    return n - start < PIECE ? (int)(n - start) : PIECE;
+}
+
+static int threads_for_array(size_t n, int cost) {
+    return threads_for((double)n / VEC * cost);
+}
+
+void KERNEL(activation_forward)(activation act, size_t n, const real *x, real *y) {
+#pragma omp parallel for schedule(static) num_threads(threads_for_array(n, COST_ACTIVATION))
+    for (size_t start = 0; start < n; start += PIECE) {
+        int count = piece_length(start, n);
+        const real *from = x + start;
+        real *to = y + start;
+        for (int i = 0; i < count; i += VEC)
+            vec_put(to + i, activation_value(act, vec_get(from + i, count - i)), count - i);
+    }
+}
+
+void KERNEL(activation_backward)(activation act, size_t n, const real *pre, const real *dy, real *dx,
+                                 bool accumulate) {
+#pragma omp parallel for schedule(static) num_threads(threads_for_array(n, COST_ACTIVATION))
+    for (size_t start = 0; start < n; start += PIECE) {
+        int count = piece_length(start, n);
+        const real *from = pre + start, *upstream = dy + start;
+        real *to = dx + start;
+        for (int i = 0; i < count; i += VEC) {
+            vec slope;
+            activation_slope(act, vec_get(from + i, count - i), &slope);
+            slope *= vec_get(upstream + i, count - i);
+            if (accumulate) slope += vec_get(to + i, count - i);
+            vec_put(to + i, slope, count - i);
+        }
+    }
+}
+
+void KERNEL(gated_forward)(activation act, int rows, int F, const real *ab, real *y) {
+#pragma omp parallel for schedule(static) num_threads(threads_for_array((size_t)rows *F, COST_ACTIVATION))
+    for (int r = 0; r < rows; r++) {
+        const real *a = ab + (size_t)r * 2 * F, *u = a + F;
+        real *to = y + (size_t)r * F;
+        for (int i = 0; i < F; i += VEC)
+            vec_put(to + i, activation_value(act, vec_get(a + i, F - i)) * vec_get(u + i, F - i), F - i);
+    }
+}
+
+void KERNEL(gated_backward)(activation act, int rows, int F, const real *ab, const real *dy, real *dab) {
+#pragma omp parallel for schedule(static) num_threads(threads_for_array((size_t)rows *F, COST_ACTIVATION))
+    for (int r = 0; r < rows; r++) {
+        const real *a = ab + (size_t)r * 2 * F, *u = a + F, *upstream = dy + (size_t)r * F;
+        real *da = dab + (size_t)r * 2 * F, *du = da + F;
+        for (int i = 0; i < F; i += VEC) {
+            vec slope, value = activation_slope(act, vec_get(a + i, F - i), &slope);
+            vec above = vec_get(upstream + i, F - i), gate = vec_get(u + i, F - i);
+            vec_put(da + i, above * gate * slope, F - i);
+            vec_put(du + i, above * value, F - i);
+        }
+    }
+}
+
+void KERNEL(add)(size_t n, const real *a, const real *b, real *y) {
+#pragma omp parallel for schedule(static) num_threads(threads_for_array(n, COST_COPY))
+    for (size_t start = 0; start < n; start += PIECE) {
+        int count = piece_length(start, n);
+        const real *left = a + start, *right = b + start;
+        real *to = y + start;
+        for (int i = 0; i < count; i += VEC)
+            vec_put(to + i, vec_get(left + i, count - i) + vec_get(right + i, count - i), count - i);
+    }
+}
+
+void KERNEL(multiply)(size_t n, const real *a, const real *b, real *y, bool accumulate) {
+#pragma omp parallel for schedule(static) num_threads(threads_for_array(n, COST_COPY))
+    for (size_t start = 0; start < n; start += PIECE) {
+        int count = piece_length(start, n);
+        const real *left = a + start, *right = b + start;
+        real *to = y + start;
+        for (int i = 0; i < count; i += VEC) {
+            vec v = vec_get(left + i, count - i) * vec_get(right + i, count - i);
+            if (accumulate) v += vec_get(to + i, count - i);
+            vec_put(to + i, v, count - i);
+        }
+    }
+}
+
+void KERNEL(scale)(size_t n, real factor, const real *x, real *y, bool accumulate) {
+#pragma omp parallel for schedule(static) num_threads(threads_for_array(n, COST_COPY))
+    for (size_t start = 0; start < n; start += PIECE) {
+        int count = piece_length(start, n);
+        const real *from = x + start;
+        real *to = y + start;
+        for (int i = 0; i < count; i += VEC) {
+            vec v = vec_get(from + i, count - i) * factor;
+            if (accumulate) v += vec_get(to + i, count - i);
+            vec_put(to + i, v, count - i);
+        }
+    }
+}
+
+void KERNEL(dropout)(size_t n, const dropout_mask *mask, const real *x, const real *residual, real *y,
+                     bool accumulate) {
+    const int cost = mask->p > 0 ? COST_RANDOM : COST_COPY;
+#pragma omp parallel for schedule(static) num_threads(threads_for_array(n, cost))
+    for (size_t start = 0; start < n; start += PIECE) {
+        enum { GROUP = 512 };
+        real buffer[GROUP + DROPOUT_SLACK] __attribute__((aligned(KERNEL_VECTOR_BYTES)));
+        const real *factors = buffer;
+        if (!(mask->p > 0))
+            for (int i = 0; i < GROUP; i++) buffer[i] = 1;
+        for (size_t first = start; first < start + PIECE && first < n; first += GROUP) {
+            int count = n - first < GROUP ? (int)(n - first) : GROUP;
+            if (mask->p > 0) factors = dropout_factors(mask, first, count, buffer);
+            for (int i = 0; i < count; i += VEC) {
+                vec v = vec_get(x + first + i, count - i) * vec_load(factors + i);
+                if (residual) v += vec_get(residual + first + i, count - i);
+                if (accumulate) v += vec_get(y + first + i, count - i);
+                vec_put(y + first + i, v, count - i);
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+// The functions of one instruction set that table.c gathers; kernels.h says what they do.
+#ifndef RUNEXP_KERNELS_MEMBERS_H
+#define RUNEXP_KERNELS_MEMBERS_H
+
+#include "kernels/isa.h"
+#include "kernels/kernels.h"
+
+extern const kernel_table KERNEL(kernel_table);
+
+// gemm.c
+void KERNEL(gemm)(bool transpose_a, bool transpose_b, int M, int N, int K, const real *A, int lda,
+                  const real *B, int ldb, real *C, int ldc, const gemm_epilogue *epilogue, void *workspace);
+void KERNEL(gemm_serial)(bool transpose_a, bool transpose_b, int M, int N, int K, real alpha, const real *A,
+                         int lda, const real *B, int ldb, real *C, int ldc, bool accumulate,
+                         void *workspace);
+size_t KERNEL(gemm_workspace)(int M, int N, int K, int threads);
+size_t KERNEL(gemm_serial_workspace)(void);
+
+// elementwise.c
+void KERNEL(activation_forward)(activation act, size_t n, const real *x, real *y);
+void KERNEL(activation_backward)(activation act, size_t n, const real *pre, const real *dy, real *dx,
+                                 bool accumulate);
+void KERNEL(gated_forward)(activation act, int rows, int F, const real *ab, real *y);
+void KERNEL(gated_backward)(activation act, int rows, int F, const real *ab, const real *dy, real *dab);
+void KERNEL(add)(size_t n, const real *a, const real *b, real *y);
+void KERNEL(multiply)(size_t n, const real *a, const real *b, real *y, bool accumulate);
+void KERNEL(scale)(size_t n, real factor, const real *x, real *y, bool accumulate);
+void KERNEL(dropout)(size_t n, const dropout_mask *mask, const real *x, const real *residual, real *y,
+                     bool accumulate);
+
+// reduce.c
+void KERNEL(column_sum)(int rows, int columns, const real *x, int ldx, real *out, bool accumulate);
+double KERNEL(sum_of_squares)(size_t n, const real *x);
+ptrdiff_t KERNEL(first_not_finite)(size_t n, const real *x);
+
+// norm.c
+void KERNEL(layernorm_forward)(int rows, int columns, real epsilon, const real *x, const real *gamma,
+                               const real *beta, real *y, real *statistics);
+void KERNEL(layernorm_backward)(int rows, int columns, const real *x, const real *gamma,
+                                const real *statistics, const real *dy, real *dx, bool accumulate_dx,
+                                real *dgamma, real *dbeta, bool accumulate_parameters, void *workspace);
+void KERNEL(rmsnorm_forward)(int rows, int columns, real epsilon, const real *x, const real *gamma, real *y,
+                             real *statistics);
+void KERNEL(rmsnorm_backward)(int rows, int columns, const real *x, const real *gamma,
+                              const real *statistics, const real *dy, real *dx, bool accumulate_dx,
+                              real *dgamma, bool accumulate_parameters, void *workspace);
+size_t KERNEL(norm_workspace)(int rows, int columns);
+void KERNEL(head_norm_forward)(int rows, int heads, int head_size, int ld, real epsilon, const real *x,
+                               const real *gamma, real *y, real *statistics);
+void KERNEL(head_norm_backward)(int rows, int heads, int head_size, int ld, const real *x,
+                                const real *gamma, const real *statistics, const real *dy, real *dx,
+                                real *dgamma, bool accumulate_parameters, void *workspace);
+
+// embedding.c
+void KERNEL(embedding_forward)(int rows, int time, int columns, real scale, const int32_t *ids,
+                               const real *table, const real *positions, real *y);
+void KERNEL(embedding_backward)(int rows, int columns, int vocabulary, real scale, const int32_t *ids,
+                                const real *dy, real *dtable, bool accumulate, void *workspace);
+size_t KERNEL(embedding_workspace)(int rows, int vocabulary);
+void KERNEL(positions_backward)(int batch, int time, int columns, const real *dy, real *dpositions,
+                                bool accumulate);
+void KERNEL(rotate)(int rows, int time, int heads, int head_size, int rope_dim, int sign,
+                    const real *cosine, const real *sine, const real *x, real *y, int ld);
+
+// attention.c
+void KERNEL(attention_forward)(const attention_shape *shape, const dropout_mask *mask, const real *qkv,
+                               real *out, real *lse, void *workspace);
+void KERNEL(attention_backward)(const attention_shape *shape, const dropout_mask *mask, const real *qkv,
+                                const real *out, const real *lse, const real *dout, real *dqkv,
+                                void *workspace);
+size_t KERNEL(attention_workspace)(const attention_shape *shape, int threads);
+void KERNEL(attention_decode)(int rows, int heads, int kv_heads, int head_size, int capacity, int valid,
+                              real scale, const real *q, int ldq, const real *keys, const real *values,
+                              real *out, void *workspace);
+
+// loss.c
+void KERNEL(cross_entropy)(int rows, int vocabulary, real *logits, const int32_t *targets, real smoothing,
+                           bool gradient, real gradient_scale, real *losses);
+
+// update.c
+void KERNEL(update_sgd)(size_t n, const optimizer_update *u, real *p, const real *g, real *m);
+void KERNEL(update_rmsprop)(size_t n, const optimizer_update *u, real *p, const real *g, real *v);
+void KERNEL(update_adam)(size_t n, const optimizer_update *u, bool decoupled, real *p, const real *g,
+                         real *m, real *v);
+void KERNEL(update_lion)(size_t n, const optimizer_update *u, real *p, const real *g, real *m);
+void KERNEL(update_average)(size_t n, real decay, const real *p, real *shadow);
+
+#endif

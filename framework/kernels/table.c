@@ -1,0 +1,47 @@
+#include "kernels/members.h"
+
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+#define MEMBER(name) .name = KERNEL(name)
+
+const kernel_table KERNEL(kernel_table) = {
+    .name = TEXT(KERNEL_ISA),
+    .vector_bytes = KERNEL_VECTOR_BYTES,
+    MEMBER(gemm),
+    MEMBER(gemm_serial),
+    MEMBER(gemm_workspace),
+    MEMBER(gemm_serial_workspace),
+    MEMBER(activation_forward),
+    MEMBER(activation_backward),
+    MEMBER(gated_forward),
+    MEMBER(gated_backward),
+    MEMBER(add),
+    MEMBER(multiply),
+    MEMBER(scale),
+    MEMBER(dropout),
+    MEMBER(column_sum),
+    MEMBER(sum_of_squares),
+    MEMBER(first_not_finite),
+    MEMBER(layernorm_forward),
+    MEMBER(layernorm_backward),
+    MEMBER(rmsnorm_forward),
+    MEMBER(rmsnorm_backward),
+    MEMBER(norm_workspace),
+    MEMBER(embedding_forward),
+    MEMBER(embedding_backward),
+    MEMBER(embedding_workspace),
+    MEMBER(positions_backward),
+    MEMBER(rotate),
+    MEMBER(head_norm_forward),
+    MEMBER(head_norm_backward),
+    MEMBER(attention_forward),
+    MEMBER(attention_backward),
+    MEMBER(attention_workspace),
+    MEMBER(attention_decode),
+    MEMBER(cross_entropy),
+    MEMBER(update_sgd),
+    MEMBER(update_rmsprop),
+    MEMBER(update_adam),
+    MEMBER(update_lion),
+    MEMBER(update_average),
+};

@@ -1,0 +1,124 @@
+// exp, log, tanh, sigmoid and the normal distribution on whole vectors.
+//
+// In single precision: range reduction and polynomials fitted by Remez exchange to the relative error of
+// the function; a few units in the last place (tests/unit/test_kernels_math.c holds the bounds). In double
+// precision, the build in which gradients are checked, they call the C library lane by lane.
+#ifndef RUNEXP_KERNELS_VECTOR_MATH_H
+#define RUNEXP_KERNELS_VECTOR_MATH_H
+
+#include "kernels/isa.h"
+
+#include <math.h>
+
+#ifdef RUNEXP_FP64
+
+static inline vec vec_exp(vec x) {
+    for (int i = 0; i < VEC; i++) x[i] = exp(x[i]);
+    return x;
+}
+
+static inline vec vec_log(vec x) {
+    for (int i = 0; i < VEC; i++) x[i] = log(x[i]);
+    return x;
+}
+
+static inline vec vec_tanh(vec x) {
+    for (int i = 0; i < VEC; i++) x[i] = tanh(x[i]);
+    return x;
+}
+
+static inline vec vec_normal_cdf(vec x, vec *bell) {
+    for (int i = 0; i < VEC; i++) {
+        (*bell)[i] = exp(-0.5 * x[i] * x[i]);
+        x[i] = 0.5 * erfc(-x[i] * 0.70710678118654752440);
+    }
+    return x;
+}
+
+#else
+
+// exp(x + low), where low is a small correction that x could not hold. Results below 1.7e-38 are 0.
+static ALWAYS_INLINE vec vec_exp_corrected(vec x, vec low) {
+    const real round_to_int = 12582912; // 1.5 * 2^23: adding it leaves the integer in the low bits
+    x = vec_select(x < -87.3f, vec_set(-87.3f), x);
+    x = vec_select(x > 89, vec_set(89), x);
+    vec shifted = x * 1.44269504f + round_to_int;
+    vec n = shifted - round_to_int;
+    // ln 2 in two parts, the first with few enough bits that n * it is exact.
+    vec r = x - n * 0.693145752f - n * 1.42860677e-6f + low;
+    vec p = r * 0.00138131424f + 0.00836941879f;
+    p = p * r + 0.041668456f;
+    p = p * r + 0.166665152f;
+    p = p * r + 0.49999994f;
+    p = p * (r * r) + r + 1;
+    // 2^n as 2 * 2^(n-1), because n reaches 128. The smallest n, -126, gives the exponent field 0: zero.
+    ivec exponent = (ivec)shifted - (0x4B400000 - 126);
+    return (p + p) * (vec)(exponent << 23);
+}
+
+static ALWAYS_INLINE vec vec_exp(vec x) {
+    return vec_exp_corrected(x, (vec){0});
+}
+
+// Natural logarithm of normal positive numbers; NaN below 0, -inf at 0 and below 1.2e-38.
+static ALWAYS_INLINE vec vec_log(vec x) {
+    // x = 2^n m with m in [sqrt(1/2), sqrt(2))
+    ivec n = ((ivec)x - 0x3F3504F3) >> 23;
+    vec m = (vec)((ivec)x - (n << 23)) - 1;
+    vec p = m * 0.0674659833f - 0.116756141f;
+    p = p * m + 0.118881606f;
+    p = p * m - 0.124055952f;
+    p = p * m + 0.142195538f;
+    p = p * m - 0.166679949f;
+    p = p * m + 0.200021192f;
+    p = p * m - 0.250000089f;
+    p = p * m + 0.333333135f;
+    vec e = __builtin_convertvector(n, vec), square = m * m;
+    vec y = p * (m * square) + e * 1.42860677e-6f - 0.5f * square + m + e * 0.693145752f;
+    y = vec_select(x < 1.17549435e-38f, vec_set(-INFINITY), y);
+    y = vec_select(x < 0, vec_set(NAN), y);
+    y = vec_select(x == INFINITY, x, y);
+    return vec_select(x != x, x, y);
+}
+
+static ALWAYS_INLINE vec vec_tanh(vec x) {
+    vec a = vec_abs(x), s = x * x;
+    vec p = s * -0.00560391555f + 0.0205517206f;
+    p = p * s - 0.0537141077f;
+    p = p * s + 0.133311525f;
+    p = p * s - 0.333332717f;
+    vec small = x + x * s * p;
+    vec large = 1 - 2 / (vec_exp(a + a) + 1);
+    ivec sign = (ivec)x ^ (ivec)a;
+    return vec_select(a < 0.64f, small, (vec)((ivec)large | sign));
+}
+
+// Phi(x), the distribution function of the standard normal, and *bell = exp(-x^2/2). With z = |x| the upper
+// tail is bell * R(z), where R varies slowly: a polynomial in (z-3)/(z+3).
+static ALWAYS_INLINE vec vec_normal_cdf(vec x, vec *bell) {
+    vec z = vec_abs(x);
+    z = vec_select(z > 15, vec_set(15), z);
+    // x^2 as head^2, exact in 24 bits, and a rest: the tails would otherwise lose the digits of x^2.
+    vec head = (vec)((ivec)z & (int32_t)0xFFFFF000);
+    *bell = vec_exp_corrected(head * head * -0.5f, (z - head) * (z + head) * -0.5f);
+    vec t = (z - 3) / (z + 3);
+    vec p = t * 5.26764961e-05f + 0.000114504655f;
+    p = p * t - 0.000338546f;
+    p = p * t - 0.000982822501f;
+    p = p * t + 0.00290421373f;
+    p = p * t + 0.00613181107f;
+    p = p * t - 0.0462132357f;
+    p = p * t + 0.123225056f;
+    p = p * t - 0.206402615f;
+    p = p * t + 0.121513948f;
+    vec tail = *bell * p;
+    return vec_select(x > 0, 1 - tail, tail);
+}
+
+#endif
+
+static ALWAYS_INLINE vec vec_sigmoid(vec x) {
+    return 1 / (1 + vec_exp(-x));
+}
+
+#endif

@@ -1,0 +1,233 @@
+#include "unit/kernels_testing.h"
+
+typedef struct problem {
+    bool transpose_a, transpose_b;
+    int M, N, K, lda, ldb, ldc;
+} problem;
+
+static size_t size_of_a(const problem *p) {
+    return (size_t)(p->transpose_a ? p->K : p->M) * (size_t)p->lda;
+}
+
+static size_t size_of_b(const problem *p) {
+    return (size_t)(p->transpose_b ? p->N : p->K) * (size_t)p->ldb;
+}
+
+static problem new_problem(bool transpose_a, bool transpose_b, int M, int N, int K, int padding) {
+    return (problem){
+        transpose_a, transpose_b, M, N, K, (transpose_a ? M : K) + padding, (transpose_b ? K : N) + padding,
+        N + padding};
+}
+
+static double activate(activation act, double x) {
+    switch (act) {
+    case ACTIVATION_GELU:
+        return 0.5 * x * erfc(-x * M_SQRT1_2);
+    case ACTIVATION_RELU:
+        return x > 0 ? x : 0;
+    case ACTIVATION_TANH:
+        return tanh(x);
+    default:
+        return x;
+    }
+}
+
+// op(A) op(B) in double precision, M x N without padding.
+static double *product(const problem *p, const real *A, const real *B) {
+    double *C = new_doubles((size_t)p->M * (size_t)p->N);
+    for (int m = 0; m < p->M; m++)
+        for (int k = 0; k < p->K; k++) {
+            const double a = p->transpose_a ? A[k * p->lda + m] : A[m * p->lda + k];
+            for (int n = 0; n < p->N; n++)
+                C[m * p->N + n] += a * (double)(p->transpose_b ? B[n * p->ldb + k] : B[k * p->ldb + n]);
+        }
+    return C;
+}
+
+typedef struct variant {
+    bool bias, pre, residual, residual_is_c, accumulate;
+    activation act;
+} variant;
+
+static const variant variants[] = {
+    {0},
+    {.accumulate = true},
+    {.bias = true},
+    {.bias = true, .accumulate = true},
+    {.bias = true, .residual = true},
+    {.residual = true, .residual_is_c = true},
+    {.bias = true, .act = ACTIVATION_GELU},
+    {.bias = true, .pre = true, .act = ACTIVATION_GELU},
+    {.act = ACTIVATION_RELU, .residual = true},
+    {.bias = true, .pre = true, .residual = true, .accumulate = true, .act = ACTIVATION_TANH},
+    {.pre = true},
+    {.residual = true, .accumulate = true},
+};
+
+static void check_variant(const problem *p, const variant *v, const real *A, const real *B,
+                          const double *plain) {
+    const size_t size = (size_t)p->M * (size_t)p->ldc, results = (size_t)p->M * (size_t)p->N;
+    real *C = new_normals(size, 3, 1), *before = new_copy(C, size), *pre = new_normals(size, 4, 1);
+    real *residual = new_normals(size, 5, 1), *bias = new_normals((size_t)p->N, 6, 1),
+         *got = new_reals(results);
+    double *wanted = new_doubles(results), *wanted_pre = new_doubles(results);
+    void *workspace = new_workspace(kernels->gemm_workspace(p->M, p->N, p->K, kernels_threads()));
+    const gemm_epilogue e = {.bias = v->bias ? bias : NULL,
+                             .act = v->act,
+                             .pre = v->pre ? pre : NULL,
+                             .residual = !v->residual       ? NULL
+                                         : v->residual_is_c ? C
+                                                            : residual,
+                             .accumulate = v->accumulate};
+    kernels->gemm(p->transpose_a, p->transpose_b, p->M, p->N, p->K, A, p->lda, B, p->ldb, C, p->ldc, &e,
+                  workspace);
+    for (int m = 0; m < p->M; m++) {
+        for (int n = 0; n < p->N; n++) {
+            const int i = m * p->N + n, at = m * p->ldc + n;
+            double x = plain[i] + (v->bias ? (double)bias[n] : 0);
+            wanted_pre[i] = x;
+            x = activate(v->act, x);
+            if (v->residual) x += (double)(v->residual_is_c ? before : residual)[at];
+            if (v->accumulate) x += (double)before[at];
+            wanted[i] = x;
+            got[i] = C[at];
+        }
+        // The padding of the rows belongs to somebody else.
+        assert_memory_equal(C + m * p->ldc + p->N, before + m * p->ldc + p->N,
+                            (size_t)(p->ldc - p->N) * sizeof *C);
+    }
+    char what[160];
+    snprintf(what, sizeof what, "%d x %d x %d, transposed %d %d, variant %d", p->M, p->N, p->K,
+             p->transpose_a, p->transpose_b, (int)(v - variants));
+    check_close(what, got, wanted, results, 2e-6);
+    if (v->pre) {
+        for (int m = 0; m < p->M; m++) memcpy(got + m * p->N, pre + m * p->ldc, (size_t)p->N * sizeof *got);
+        check_close(what, got, wanted_pre, results, 2e-6);
+    }
+    free(C), free(before), free(pre), free(residual), free(bias), free(got);
+    free(wanted), free(wanted_pre), free(workspace);
+}
+
+static void check_problem(const problem *p, bool every_variant) {
+    real *A = new_normals(size_of_a(p), 1, 1 / sqrt(p->K)), *B = new_normals(size_of_b(p), 2, 1);
+    double *plain = product(p, A, B);
+    for (size_t i = 0; i < (every_variant ? sizeof variants / sizeof *variants : 1); i++)
+        check_variant(p, &variants[i], A, B, plain);
+    free(A), free(B), free(plain);
+}
+
+static void ragged_shapes(void) {
+    static const int M[] = {1, 2, 3, 4, 5, 11, 12, 13, 50, 97, 110};
+    static const int N[] = {1, 7, 15, 16, 17, 31, 32, 33, 65, 100};
+    static const int K[] = {1, 2, 8, 15, 17, 64, 100};
+    int turn = 0;
+    for (size_t m = 0; m < sizeof M / sizeof *M; m++)
+        for (size_t n = 0; n < sizeof N / sizeof *N; n++, turn++) {
+            const int k = K[(m + 3 * n) % (sizeof K / sizeof *K)];
+            const problem p = new_problem(turn & 1, turn & 2, M[m], N[n], k, turn % 3);
+            check_problem(&p, false);
+            const problem q = new_problem(turn & 2, !(turn & 1), M[m], N[n], k, 0);
+            check_problem(&q, false);
+        }
+}
+
+static void epilogues(void) {
+    static const int shapes[][3] = {{1, 40, 33},   {3, 70, 50},   {29, 47, 20},
+                                    {64, 65, 128}, {25, 40, 800}, {4, 33, 400}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int t = 0; t < 4; t++) {
+            const problem p = new_problem(t & 1, t & 2, shapes[i][0], shapes[i][1], shapes[i][2], 5);
+            check_problem(&p, true);
+        }
+}
+
+static void long_and_wide(void) {
+    // More than one pass over K, more than one strip of columns.
+    for (int t = 0; t < 4; t++) {
+        const problem deep = new_problem(t & 1, t & 2, 14, 40, 1601, 0);
+        check_problem(&deep, true);
+        const problem wide = new_problem(t & 1, t & 2, 13, 2200, 9, 0);
+        check_problem(&wide, false);
+    }
+    const problem both = new_problem(true, false, 20, 1100, 500, 0);
+    check_problem(&both, true);
+}
+
+static void the_same_for_any_number_of_threads(void) {
+    static const int shapes[][3] = {{200, 130, 90}, {61, 300, 400}, {1, 700, 300}, {500, 20, 40}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int t = 0; t < 4; t++) {
+            const problem p = new_problem(t & 1, t & 2, shapes[i][0], shapes[i][1], shapes[i][2], 0);
+            const size_t size = (size_t)p.M * (size_t)p.N;
+            real *A = new_normals(size_of_a(&p), 1, 1), *B = new_normals(size_of_b(&p), 2, 1);
+            real *bias = new_normals((size_t)p.N, 3, 1), *first = new_reals(size);
+            const gemm_epilogue e = {.bias = bias, .act = ACTIVATION_GELU};
+            for (int threads = 1; threads <= 4; threads++) {
+                kernels_set_threads(threads);
+                void *workspace = new_workspace(kernels->gemm_workspace(p.M, p.N, p.K, threads));
+                real *C = new_reals(size);
+                kernels->gemm(p.transpose_a, p.transpose_b, p.M, p.N, p.K, A, p.lda, B, p.ldb, C, p.ldc, &e,
+                              workspace);
+                if (threads == 1)
+                    memcpy(first, C, size * sizeof *C);
+                else
+                    check_same("gemm", first, C, size);
+                free(C), free(workspace);
+            }
+            kernels_set_threads(1);
+            free(A), free(B), free(bias), free(first);
+        }
+}
+
+static void serial(void) {
+    static const int shapes[][3] = {{1, 1, 1}, {5, 17, 9}, {30, 40, 50}, {13, 300, 20}, {100, 33, 500}};
+    void *workspace = new_workspace(kernels->gemm_serial_workspace());
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int t = 0; t < 8; t++) {
+            const problem p = new_problem(t & 1, t & 2, shapes[i][0], shapes[i][1], shapes[i][2], 0);
+            const size_t size = (size_t)p.M * (size_t)p.N;
+            real *A = new_normals(size_of_a(&p), 1, 1), *B = new_normals(size_of_b(&p), 2, 1);
+            real *C = new_normals(size, 3, 1);
+            double *wanted = product(&p, A, B);
+            for (size_t k = 0; k < size; k++) wanted[k] = 0.25 * wanted[k] + (t & 4 ? (double)C[k] : 0);
+            kernels->gemm_serial(p.transpose_a, p.transpose_b, p.M, p.N, p.K, (real)0.25, A, p.lda, B,
+                                 p.ldb, C, p.ldc, t & 4, workspace);
+            check_close("gemm_serial", C, wanted, size, 2e-6);
+            free(A), free(B), free(C), free(wanted);
+        }
+    free(workspace);
+}
+
+static void test_ragged_shapes(void **state) {
+    (void)state;
+    on_every_isa(ragged_shapes);
+}
+
+static void test_epilogues(void **state) {
+    (void)state;
+    on_every_isa(epilogues);
+}
+
+static void test_long_and_wide(void **state) {
+    (void)state;
+    on_every_isa(long_and_wide);
+}
+
+static void test_threads(void **state) {
+    (void)state;
+    on_every_isa(the_same_for_any_number_of_threads);
+}
+
+static void test_serial(void **state) {
+    (void)state;
+    on_every_isa(serial);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ragged_shapes), cmocka_unit_test(test_epilogues),
+        cmocka_unit_test(test_long_and_wide), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_serial),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
