@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "version.h"
 #include "base/text.h"
 
 #include <curl/curl.h>
