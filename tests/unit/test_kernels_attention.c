@@ -1,0 +1,272 @@
+#include "unit/kernels_testing.h"
+
+typedef struct problem {
+    attention_shape shape;
+    dropout_mask mask;
+    double spread; // of queries and keys
+} problem;
+
+static problem new_problem(int batch, int time, int heads, int kv_heads, int head_size, int window,
+                           double dropout) {
+    return (problem){
+        .shape = {batch, time, heads, kv_heads, head_size, window, (real)(1 / sqrt(head_size))},
+        .mask = {(real)dropout, {21, RNG_DROPOUT, 6, 5, 1}},
+        .spread = 1};
+}
+
+static size_t row_width(const attention_shape *s) {
+    return (size_t)(s->heads + 2 * s->kv_heads) * (size_t)s->head_size;
+}
+
+static size_t out_width(const attention_shape *s) {
+    return (size_t)s->heads * (size_t)s->head_size;
+}
+
+static size_t row_count(const attention_shape *s) {
+    return (size_t)s->batch * (size_t)s->time;
+}
+
+static double factor_of(const problem *p, int b, int h, int i, int j) {
+    const attention_shape *s = &p->shape;
+    const uint64_t element =
+        (((uint64_t)b * (uint64_t)s->heads + (uint64_t)h) * (uint64_t)s->time + (uint64_t)i) *
+            (uint64_t)s->time +
+        (uint64_t)j;
+    if (!(p->mask.p > 0)) return 1;
+    if (rng_bits(&p->mask.random, element) < (uint32_t)((double)p->mask.p * 4294967296.0)) return 0;
+    return 1 / (1 - (double)p->mask.p);
+}
+
+// The definition, with the whole matrix, in double precision.
+static void reference(const problem *p, const real *qkv, const real *dout, double *out, double *lse,
+                      double *dqkv) {
+    const attention_shape *s = &p->shape;
+    const int size = s->head_size, ld = (int)row_width(s), ldo = (int)out_width(s);
+    double *probability = new_doubles((size_t)s->time), *gradient = new_doubles((size_t)s->time);
+    for (int b = 0; b < s->batch; b++)
+        for (int h = 0; h < s->heads; h++) {
+            const int kv = h / (s->heads / s->kv_heads);
+            const int q_at = h * size, k_at = (s->heads + kv) * size, v_at = k_at + s->kv_heads * size;
+            for (int i = 0; i < s->time; i++) {
+                const real *row = qkv + (b * s->time + i) * ld;
+                double *o = out + (b * s->time + i) * ldo + h * size,
+                       *dq = dqkv + (b * s->time + i) * ld + q_at;
+                const real *d = dout + (b * s->time + i) * ldo + h * size;
+                const int first = s->window && i >= s->window ? i - s->window + 1 : 0;
+                double maximum = -INFINITY, sum = 0, delta = 0;
+                for (int j = first; j <= i; j++) {
+                    const real *other = qkv + (b * s->time + j) * ld;
+                    double score = 0;
+                    for (int c = 0; c < size; c++) score += (double)row[q_at + c] * (double)other[k_at + c];
+                    probability[j] = score * (double)s->scale;
+                    maximum = fmax(maximum, probability[j]);
+                }
+                for (int j = first; j <= i; j++) sum += exp(probability[j] - maximum);
+                lse[(b * s->heads + h) * s->time + i] = maximum + log(sum);
+                for (int j = first; j <= i; j++) {
+                    const real *other = qkv + (b * s->time + j) * ld;
+                    const double factor = factor_of(p, b, h, i, j);
+                    probability[j] = exp(probability[j] - maximum) / sum;
+                    gradient[j] = 0;
+                    for (int c = 0; c < size; c++) {
+                        o[c] += probability[j] * factor * (double)other[v_at + c];
+                        gradient[j] += factor * (double)d[c] * (double)other[v_at + c];
+                        dqkv[(b * s->time + j) * ld + v_at + c] += probability[j] * factor * (double)d[c];
+                    }
+                    delta += probability[j] * gradient[j];
+                }
+                for (int j = first; j <= i; j++) {
+                    const real *other = qkv + (b * s->time + j) * ld;
+                    const double score_gradient = probability[j] * (gradient[j] - delta) * (double)s->scale;
+                    for (int c = 0; c < size; c++) {
+                        dq[c] += score_gradient * (double)other[k_at + c];
+                        dqkv[(b * s->time + j) * ld + k_at + c] += score_gradient * (double)row[q_at + c];
+                    }
+                }
+            }
+        }
+    free(probability), free(gradient);
+}
+
+static real *new_qkv(const problem *p) {
+    const attention_shape *s = &p->shape;
+    real *qkv = new_normals(row_count(s) * row_width(s), 1, 1);
+    for (size_t r = 0; r < row_count(s); r++)
+        for (size_t c = 0; c < (size_t)(s->heads + s->kv_heads) * (size_t)s->head_size; c++)
+            qkv[r * row_width(s) + c] *= (real)p->spread;
+    return qkv;
+}
+
+static void check_problem(const problem *p, double limit_forward, double limit_gradient) {
+    const attention_shape *s = &p->shape;
+    const size_t size = row_count(s) * row_width(s), out_size = row_count(s) * out_width(s);
+    const size_t lse_size = row_count(s) * (size_t)s->heads;
+    real *qkv = new_qkv(p), *dout = new_normals(out_size, 2, 1), *out = new_reals(out_size),
+         *lse = new_reals(lse_size);
+    real *dqkv = new_reals(size);
+    double *wanted = new_doubles(out_size), *wanted_lse = new_doubles(lse_size),
+           *wanted_gradient = new_doubles(size);
+    void *workspace = new_workspace(kernels->attention_workspace(s, kernels_threads()));
+    char what[160];
+    snprintf(what, sizeof what, "attention of %d x %d, %d/%d heads of %d, window %d, dropout %g", s->batch,
+             s->time, s->heads, s->kv_heads, s->head_size, s->window, (double)p->mask.p);
+    reference(p, qkv, dout, wanted, wanted_lse, wanted_gradient);
+    kernels->attention_forward(s, &p->mask, qkv, out, lse, workspace);
+    check_close(what, out, wanted, out_size, limit_forward);
+    check_close(what, lse, wanted_lse, lse_size, limit_forward);
+    kernels->attention_backward(s, &p->mask, qkv, out, lse, dout, dqkv, workspace);
+    check_close(what, dqkv, wanted_gradient, size, limit_gradient);
+    free(qkv), free(dout), free(out), free(lse), free(dqkv), free(workspace);
+    free(wanted), free(wanted_lse), free(wanted_gradient);
+}
+
+static void shapes(void) {
+    const problem problems[] = {
+        new_problem(1, 1, 1, 1, 1, 0, 0),      new_problem(2, 5, 2, 2, 3, 0, 0),
+        new_problem(1, 12, 1, 1, 16, 0, 0),    new_problem(1, 49, 2, 1, 17, 0, 0),
+        new_problem(3, 64, 4, 4, 32, 0, 0),    new_problem(1, 100, 6, 2, 20, 0, 0),
+        new_problem(1, 97, 3, 1, 64, 0, 0.25), new_problem(2, 130, 2, 2, 33, 0, 0.1),
+        new_problem(1, 401, 1, 1, 24, 0, 0.5), new_problem(1, 800, 1, 1, 16, 0, 0),
+        new_problem(1, 60, 1, 1, 400, 0, 0.1), new_problem(1, 385, 1, 1, 128, 0, 0),
+    };
+    for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) check_problem(&problems[i], 2e-6, 5e-6);
+}
+
+static void windows(void) {
+    static const int sizes[] = {1, 2, 7, 31, 64, 200, 1000};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const problem p = new_problem(2, 150, 2, 1, 20, sizes[i], i % 2 ? 0.2 : 0);
+        check_problem(&p, 2e-6, 5e-6);
+    }
+    const problem far = new_problem(1, 900, 1, 1, 16, 100, 0.1);
+    check_problem(&far, 2e-6, 5e-6);
+}
+
+static void sharp_scores(void) {
+    problem p = new_problem(1, 200, 2, 2, 64, 0, 0);
+    p.spread = 3;
+    check_problem(&p, 2e-5, 3e-5);
+}
+
+static void the_same_for_any_number_of_threads(void) {
+    const problem p = new_problem(3, 70, 4, 2, 24, 0, 0.2);
+    const attention_shape *s = &p.shape;
+    const size_t size = row_count(s) * row_width(s), out_size = row_count(s) * out_width(s);
+    real *qkv = new_qkv(&p), *dout = new_normals(out_size, 2, 1),
+         *lse = new_reals(row_count(s) * (size_t)s->heads);
+    real *got = new_reals(out_size + size), *first = new_reals(out_size + size);
+    for (int threads = 1; threads <= 4; threads++) {
+        kernels_set_threads(threads);
+        void *workspace = new_workspace(kernels->attention_workspace(s, threads));
+        kernels->attention_forward(s, &p.mask, qkv, got, lse, workspace);
+        kernels->attention_backward(s, &p.mask, qkv, got, lse, dout, got + out_size, workspace);
+        if (threads == 1)
+            memcpy(first, got, (out_size + size) * sizeof *got);
+        else
+            check_same("attention", first, got, out_size + size);
+        free(workspace);
+    }
+    free(qkv), free(dout), free(lse), free(got), free(first);
+}
+
+// What a query's output is must not depend in the least on later tokens.
+static void the_future_is_not_seen(void) {
+    const problem p = new_problem(1, 90, 2, 2, 20, 0, 0);
+    const attention_shape *s = &p.shape;
+    const size_t size = row_count(s) * row_width(s), out_size = row_count(s) * out_width(s);
+    real *qkv = new_qkv(&p), *before = new_reals(out_size), *after = new_reals(out_size);
+    real *lse = new_reals(row_count(s) * (size_t)s->heads);
+    void *workspace = new_workspace(kernels->attention_workspace(s, 1));
+    kernels->attention_forward(s, &p.mask, qkv, before, lse, workspace);
+    for (size_t i = 55 * row_width(s); i < size; i++) qkv[i] = 40 - qkv[i];
+    kernels->attention_forward(s, &p.mask, qkv, after, lse, workspace);
+    check_same("attention of earlier tokens", before, after, 55 * out_width(s));
+    free(qkv), free(before), free(after), free(lse), free(workspace);
+}
+
+static void decoding_is_the_last_row(void) {
+    static const int cases[][5] = {
+        {1, 1, 1, 1, 1}, {2, 9, 4, 2, 20}, {3, 50, 2, 2, 33}, {1, 300, 6, 1, 64}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const int capacity = cases[i][1] + 3;
+        const problem p =
+            new_problem(cases[i][0], cases[i][1], cases[i][2], cases[i][3], cases[i][4], 0, 0);
+        const attention_shape *s = &p.shape;
+        attention_shape cache_shape = *s;
+        cache_shape.time = capacity;
+        const size_t width = (size_t)(s->kv_heads * s->head_size),
+                     cache = (size_t)(s->batch * capacity) * width;
+        const size_t size = row_count(s) * row_width(s), out_size = row_count(s) * out_width(s);
+        const size_t results = (size_t)s->batch * out_width(s);
+        real *qkv = new_qkv(&p), *dout = new_normals(out_size, 2, 1);
+        real *keys = new_reals(cache), *values = new_reals(cache), *got = new_reals(results),
+             *first = new_reals(results);
+        double *out = new_doubles(out_size), *lse = new_doubles(row_count(s) * (size_t)s->heads);
+        double *unused = new_doubles(size), *wanted = new_doubles(results);
+        memset(keys, 0xFF, cache * sizeof *keys), memset(values, 0xFF, cache * sizeof *values);
+        reference(&p, qkv, dout, out, lse, unused);
+        for (int b = 0; b < s->batch; b++) {
+            for (int t = 0; t < s->time; t++) {
+                const real *row = qkv + (size_t)(b * s->time + t) * row_width(s) + out_width(s);
+                memcpy(keys + (size_t)(b * capacity + t) * width, row, width * sizeof *row);
+                memcpy(values + (size_t)(b * capacity + t) * width, row + width, width * sizeof *row);
+            }
+            memcpy(wanted + (size_t)b * out_width(s), out + (size_t)((b + 1) * s->time - 1) * out_width(s),
+                   out_width(s) * sizeof *out);
+        }
+        for (int threads = 1; threads <= 3; threads++) {
+            kernels_set_threads(threads);
+            void *workspace = new_workspace(kernels->attention_workspace(&cache_shape, threads));
+            kernels->attention_decode(s->batch, s->heads, s->kv_heads, s->head_size, capacity, s->time,
+                                      s->scale, qkv + (size_t)(s->time - 1) * row_width(s),
+                                      s->time * (int)row_width(s), keys, values, got, workspace);
+            check_close("attention_decode", got, wanted, results, 2e-6);
+            if (threads == 1)
+                memcpy(first, got, results * sizeof *got);
+            else
+                check_same("attention_decode", first, got, results);
+            free(workspace);
+        }
+        kernels_set_threads(1);
+        free(qkv), free(dout), free(keys), free(values), free(got), free(first);
+        free(out), free(lse), free(unused), free(wanted);
+    }
+}
+
+static void test_shapes(void **state) {
+    (void)state;
+    on_every_isa(shapes);
+}
+
+static void test_windows(void **state) {
+    (void)state;
+    on_every_isa(windows);
+}
+
+static void test_sharp_scores(void **state) {
+    (void)state;
+    on_every_isa(sharp_scores);
+}
+
+static void test_threads(void **state) {
+    (void)state;
+    on_every_isa(the_same_for_any_number_of_threads);
+}
+
+static void test_future(void **state) {
+    (void)state;
+    on_every_isa(the_future_is_not_seen);
+}
+
+static void test_decoding(void **state) {
+    (void)state;
+    on_every_isa(decoding_is_the_last_row);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_shapes),  cmocka_unit_test(test_windows), cmocka_unit_test(test_sharp_scores),
+        cmocka_unit_test(test_threads), cmocka_unit_test(test_future),  cmocka_unit_test(test_decoding),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
