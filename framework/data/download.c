@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "version.h"
 #include "base/text.h"
+#include "version.h"
 
 #include <curl/curl.h>
 #include <errno.h>
