@@ -12,7 +12,9 @@ enum {
     NARROWEST_MEANING = 36
 };
 
-static const int widest[COLUMNS] = {22, 26, 16, PAGE_WIDTH};
+// Keys are never cut: one looks for them. The columns after them give way when the meaning needs room.
+static const int widest[COLUMNS] = {PAGE_WIDTH, 26, 16, PAGE_WIDTH};
+static const int narrowest[COLUMNS] = {PAGE_WIDTH, 18, 10, 0};
 
 // The cells of one row of the table of settings.
 typedef struct row {
@@ -139,10 +141,11 @@ static void add_table(const table *t, text *out) {
             int cell = t->rows[i].cells[k].bytes ? utf8_width(t->rows[i].cells[k].bytes) : 0;
             if (cell > width[k]) width[k] = cell;
         }
-        // Keys are never cut: one looks for them.
-        if (k > 0 && width[k] > widest[k]) width[k] = widest[k];
+        if (width[k] > widest[k]) width[k] = widest[k];
         used += width[k] + GAP;
     }
+    for (int k = 1; k < COLUMNS - 1; k++)
+        while (PAGE_WIDTH - used < NARROWEST_MEANING && width[k] > narrowest[k]) width[k]--, used--;
     width[COLUMNS - 1] = PAGE_WIDTH - used > NARROWEST_MEANING ? PAGE_WIDTH - used : NARROWEST_MEANING;
     const char *rest[COLUMNS];
     for (int k = 0; k < COLUMNS; k++) rest[k] = titles[k];

@@ -153,7 +153,7 @@ static void add_count(const option *o, text *out) {
 
 void option_expected(const option *o, text *out) {
     const char *kind = registry_kind(o->registry),
-               *plural = o->min_count == 1 && o->max_count == 1 ? "" : "s";
+               *plural = (o->max_count ? o->max_count : o->min_count) == 1 ? "" : "s";
     switch (o->type) {
     case OPTION_BOOL:
         text_add(out, "true or false");
@@ -183,8 +183,8 @@ void option_expected(const option *o, text *out) {
         break;
     case OPTION_STRINGS:
         text_add(out, "a text or a list of ");
-        add_count(o, out);
-        text_add(out, "text%s", plural);
+        if (o->max_count || o->min_count > 1) add_count(o, out);
+        text_add(out, "texts");
         break;
     case OPTION_SECTION:
         text_add(out, "a mapping of settings");

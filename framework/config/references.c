@@ -109,7 +109,7 @@ static const char *nearest_in(const spot *s, const char *part) {
 // The node that a dotted name means, or NULL after a problem.
 static node *locate(resolver *r, const char *name, place where) {
     spot s = {.kind = SETTINGS, .value = r->root, .about = r->table};
-    char part[LONGEST_NAME + 1], hint[2 * LONGEST_NAME + 32] = "";
+    char part[LONGEST_NAME + 1], hint[512] = "";
     const char *start = name;
     for (;;) {
         size_t length = strcspn(start, ".");
@@ -122,7 +122,9 @@ static node *locate(resolver *r, const char *name, place where) {
     if (s.value && s.value->broken) return NULL;
     int parents = start > name ? (int)(start - name) - 1 : 0;
     const char *nearest = nearest_in(&s, part);
-    if (nearest) snprintf(hint, sizeof hint, "did you mean ${%.*s%s}?", (int)(start - name), name, nearest);
+    if (nearest)
+        snprintf(hint, sizeof hint, "did you mean ${%.*s%s%s}?", (int)(start - name), name, nearest,
+                 start + strlen(part));
     problem_add(r->p, where,
                 nearest ? hint : "name a setting by its path from the top of the file, or one of vars",
                 "${%s} refers to nothing: there is no `%s`%s%.*s", name, part, parents ? " in " : "",

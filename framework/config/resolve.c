@@ -17,7 +17,7 @@ typedef struct path {
 static void add_path(const path *at, text *out) {
     if (!at) return;
     add_path(at->up, out);
-    const char *dot = out->length ? "." : "";
+    const char *dot = at->up ? "." : "";
     if (at->key)
         text_add(out, "%s%s", dot, at->key);
     else
@@ -44,8 +44,10 @@ void resolver_note(resolver *r, const char *format, ...) {
 // What a value is, to follow "not": "abc" in quotes, a list, a mapping, nothing.
 static void add_value(const node *n, text *out) {
     enum { LONGEST = 40 };
-    if (n->kind == NODE_LIST)
-        text_add(out, "a list%s", n->count == 0 ? " without entries" : "");
+    if (n->kind == NODE_LIST && n->count)
+        text_add(out, "a list of %d", n->count);
+    else if (n->kind == NODE_LIST)
+        text_add(out, "an empty list");
     else if (n->kind == NODE_MAP)
         text_add(out, "a mapping");
     else if (node_is_null(n))
@@ -86,7 +88,7 @@ static void report_value(resolver *r, const option *o, node *n, const path *at, 
         text_add(&hint, "write \"\" for an empty text");
     else if (node_is_null(n) && o->fallback)
         text_add(&hint, "leave %s out for its default, %s", o->key, o->fallback);
-    else if (o->doc) {
+    else if (o->doc && !must_be) {
         text_add(&hint, "%s: %s", o->key, o->doc);
         if (o->fallback) text_add(&hint, " (default %s)", o->fallback);
     }
@@ -95,18 +97,14 @@ static void report_value(resolver *r, const option *o, node *n, const path *at, 
     text_free(&hint);
 }
 
-// Where a misplaced key belongs: the path of the only section that has it, or false.
-static bool other_home(const component *root, const char *key, text *out) {
-    int homes = 0;
+// Where a misplaced key belongs: the paths of the sections and components that have it, if any.
+static void add_homes(const component *root, const char *key, text *out) {
     for (const option *o = root->options; o && o->key; o++) {
         bool here = o->type == OPTION_SECTION && option_find(o->section, key);
         for (const component *const *c = o->registry; o->type == OPTION_COMPONENT && c && *c && !here; c++)
             here = option_find(*c, key) != NULL;
-        if (!here) continue;
-        if (homes++) return text_clear(out), false;
-        text_add(out, "%s.%s", o->key, key);
+        if (here) text_add(out, "%s%s.%s", out->length ? " or " : "", o->key, key);
     }
-    return homes == 1;
 }
 
 static void report_unknown(resolver *r, const component *about, const entry *e, const path *at) {
@@ -117,9 +115,10 @@ static void report_unknown(resolver *r, const component *about, const entry *e, 
         add_path(at, &message);
     }
     const char *nearest = option_nearest(about, e->key);
+    add_homes(r->table, e->key, &home);
     if (nearest)
         text_add(&hint, "did you mean %s?", nearest);
-    else if (other_home(r->table, e->key, &home))
+    else if (home.length)
         text_add(&hint, "it belongs elsewhere: %s", home.bytes);
     else if (about->options && about->options->key) {
         text_add(&hint, "keys of %s: ", about->name);
@@ -293,8 +292,11 @@ static void report_entry(resolver *r, const option *o, node *item, const path *a
             text_add(&hint,
                      "indent the settings deeper than \"%.60s\", or begin \"%.60s\" with a dash of its own",
                      item->entries[0].key, item->entries[1].key);
-    } else
+    } else {
         add_value(item, &message);
+        text_add(&hint, "there are: ");
+        registry_names(o->registry, &hint);
+    }
     problem_add(r->p, item->where, hint.bytes, "%s", message.bytes);
     text_free(&message);
     text_free(&hint);

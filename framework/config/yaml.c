@@ -67,7 +67,7 @@ static place place_at(reader *r, size_t line_index, size_t column) {
     const yaml_input *in = r->input;
     place where = {.file = in->name};
     if (in->line) {
-        where.column = line_index == 0 ? in->skipped + (int)column + 1 : 0;
+        where.column = line_index == 0 ? in->skipped + (int)column + 1 : utf8_width(in->line) + 1;
         where.source = in->line;
     } else {
         where.line = (int)line_index + 1;
@@ -211,7 +211,10 @@ static bool next_event(reader *r, yaml_event_t *event) {
         const line *l = &r->lines[at_line];
         // Columns count characters; tabs and the signs that matter stand in text that is ASCII up to them
         // or are looked for in vain, which only makes the message more general.
-        if (l->start + at_column < l->end) at = r->input->text[l->start + at_column];
+        if (l->start + at_column < l->end)
+            at = r->input->text[l->start + at_column];
+        else if ((int)at_line + 1 < r->line_count)
+            at = '\n';
     }
     yaml_message message = yaml_message_of(parser->context, parser->problem, at);
     yaml_mark_t mark = message.at_opening && parser->context ? parser->context_mark : parser->problem_mark;
@@ -313,6 +316,11 @@ static node *read_map(reader *r, const yaml_event_t *start, int depth) {
         }
         if (key->scalar[0] == '\0') {
             problem_add(r->p, key->where, "write `key: value`", "a key is missing before the colon");
+            continue;
+        }
+        if (!key->quoted && strcmp(key->scalar, "<<") == 0) {
+            problem_add(r->p, key->where, "write extends: FILE at the top of the file, or ${its.name}",
+                        "merge keys (<<) are not used in experiment files");
             continue;
         }
         const entry *first = entry_of(map, key->scalar);

@@ -54,7 +54,7 @@ static const struct row {
      "mapping values are not allowed",
      0,
      {"a colon cannot stand here",
-      "one `key: value` a line, keys of one mapping equally indented; quote a text that contains \": \"",
+      "indent the keys of one mapping alike, give the line above its colon, quote a text that contains \": \"",
       false}},
     {"",
      "block sequence entries are not allowed",
@@ -126,6 +126,9 @@ static const struct row {
 yaml_message yaml_message_of(const char *context, const char *problem, char at) {
     if (!context) context = "";
     if (!problem) problem = "";
+    if (at == '\0' && strstr(context, "flow"))
+        return (yaml_message){"a bracket [ or { is opened but never closed", "add the closing bracket",
+                              strstr(context, "flow node") == NULL};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct row *r = &rows[i];
         if (strstr(context, r->context) && strstr(problem, r->problem) && (!r->at || r->at == at))

@@ -11,7 +11,7 @@ typedef struct yaml_message {
 } yaml_message;
 
 // context and problem are libyaml's texts (either may be NULL); at is the character at the place of the
-// problem ('\0' at the end of the text).
+// problem ('\n' at the end of a line, '\0' at the end of the text).
 yaml_message yaml_message_of(const char *context, const char *problem, char at);
 
 #endif
