@@ -26,9 +26,11 @@
 #ifdef RUNEXP_FP64
 #define KERNEL_LANES (KERNEL_VECTOR_BYTES / 8)
 typedef int64_t lane_int; // as wide as real
+#define LANE_INT_MAX INT64_MAX
 #else
 #define KERNEL_LANES (KERNEL_VECTOR_BYTES / 4)
 typedef int32_t lane_int;
+#define LANE_INT_MAX INT32_MAX
 #endif
 
 enum { VEC = KERNEL_LANES };
@@ -102,7 +104,7 @@ static ALWAYS_INLINE vec vec_max(vec a, vec b) { // b where a is NaN
 }
 
 static ALWAYS_INLINE vec vec_abs(vec a) {
-    return (vec)((ivec)a & ~((lane_int)1 << (8 * sizeof(real) - 1)));
+    return (vec)((ivec)a & LANE_INT_MAX);
 }
 
 static ALWAYS_INLINE vec vec_sqrt(vec a) {
