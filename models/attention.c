@@ -104,8 +104,9 @@ static tensor *build_attention(builder *b, const component_choice *choice, tenso
     int rope_dim = !s->rope ? 0 : s->rope_dim ? (int)s->rope_dim : head_size;
     if (rope_dim % 2 != 0 || rope_dim > head_size)
         return builder_fail(b, choice, s->rope_dim ? "rope_dim" : "rope",
-                            "choose an even number no larger than the head",
-                            "cannot rotate %d elements of a head of %d", rope_dim, head_size);
+                            "set rope_dim to an even number no larger than the head, or change heads",
+                            "rotary positions turn pairs: %d elements of a head of %d cannot be turned",
+                            rope_dim, head_size);
     attention_options options = {
         .heads = heads,
         .kv_heads = kv_heads,

@@ -177,9 +177,9 @@ static tensor *build_parallel(builder *b, const component_choice *choice, tensor
         b->path[length] = '\0';
         if (!outputs[i]) return NULL;
         if (s->combine != COMBINE_CONCAT && outputs[i]->shape[2] != outputs[0]->shape[2])
-            return builder_fail(b, choice, "branches",
-                                "give all branches the same width, or combine them by concat",
-                                "branch %d gives width %d, but the first gives %d", i + 1,
+            return builder_fail(b, s->branches.lists[i].count ? &s->branches.lists[i].items[0] : choice,
+                                NULL, "give all branches the same width, or combine them by concat",
+                                "this branch of parallel gives width %d, but the first gives %d",
                                 outputs[i]->shape[2], outputs[0]->shape[2]);
     }
     if (s->combine == COMBINE_CONCAT) return op_concat(b->graph, outputs, s->branches.count);

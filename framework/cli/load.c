@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Stands for the vocabulary when layers are checked before any text is read.
-enum { VOCABULARY_OF_CHECKS = 256, LONGEST_NAME = 200 };
+// Stands for the vocabulary when layers are checked before any text is read: a prime, which no layer's
+// width is by accident.
+enum { VOCABULARY_OF_CHECKS = 251, LONGEST_NAME = 200 };
 
 int print_problems(problems *p) {
     problems_sort(p);
@@ -85,6 +86,7 @@ status load_experiment(const char *path, const char *const *overrides, int overr
     problems p = {0};
     status result = config_load(&experiment_component, path, overrides, override_count, a, out, &p, err);
     if (result == OK) {
+        dataset_check(&experiment_of(out)->dataset, node_get(out->root, "dataset"), &p);
         check_layers(experiment_of(out), &p);
         give_name(out, path, a);
         check_name(experiment_of(out), out, &p);

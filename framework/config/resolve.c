@@ -86,6 +86,8 @@ static void report_value(resolver *r, const option *o, node *n, const path *at, 
         text_add(&hint, "put a text that contains \": \" or begins with [ or { in quotes");
     else if (is_text && node_is_null(n))
         text_add(&hint, "write \"\" for an empty text");
+    else if (o->type == OPTION_SECTION && n->kind == NODE_SCALAR && strchr(n->scalar, ':'))
+        text_add(&hint, "write a blank after the colon");
     else if (node_is_null(n) && o->fallback)
         text_add(&hint, "leave %s out for its default, %s", o->key, o->fallback);
     else if (o->doc && !must_be) {
@@ -97,13 +99,20 @@ static void report_value(resolver *r, const option *o, node *n, const path *at, 
     text_free(&hint);
 }
 
-// Where a misplaced key belongs: the paths of the sections and components that have it, if any.
+// Where a misplaced key belongs: the paths of the sections and components that have it, if any, the latter
+// as in "optimizer.momentum (type rmsprop, sgd)".
 static void add_homes(const component *root, const char *key, text *out) {
     for (const option *o = root->options; o && o->key; o++) {
-        bool here = o->type == OPTION_SECTION && option_find(o->section, key);
-        for (const component *const *c = o->registry; o->type == OPTION_COMPONENT && c && *c && !here; c++)
-            here = option_find(*c, key) != NULL;
-        if (here) text_add(out, "%s%s.%s", out->length ? " or " : "", o->key, key);
+        if (o->type == OPTION_SECTION && option_find(o->section, key))
+            text_add(out, "%s%s.%s", out->length ? " or " : "", o->key, key);
+        if (o->type != OPTION_COMPONENT) continue;
+        int types = 0;
+        for (const component *const *c = o->registry; *c; c++) {
+            if (!option_find(*c, key)) continue;
+            if (types++ == 0) text_add(out, "%s%s.%s (type ", out->length ? " or " : "", o->key, key);
+            text_add(out, types > 1 ? ", %s" : "%s", (*c)->name);
+        }
+        if (types) text_add(out, ")");
     }
 }
 
@@ -303,7 +312,7 @@ static void report_entry(resolver *r, const option *o, node *item, const path *a
 }
 
 static void read_components(resolver *r, const option *o, node *n, component_list *out, const path *at) {
-    if (n->kind != NODE_LIST) {
+    if (n->kind != NODE_LIST || !right_count(o, n->count)) {
         report_value(r, o, n, at, NULL);
         return;
     }

@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "version.h"
 #include "base/text.h"
 #include "version.h"
 

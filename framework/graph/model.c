@@ -48,6 +48,7 @@ static const option model_options[] = {
      .offset = offsetof(model_settings, layers),
      .registry = layer_registry,
      .flags = OPTION_REQUIRED,
+     .min_count = 1,
      .doc = "the layers, from embedding to unembedding"},
     {0},
 };
@@ -112,8 +113,8 @@ static status append_model(model *m, graph *g, model_graph *out, error *err) {
     m->absolute_positions = b.absolute_positions;
     if (out->logits->shape[2] != m->vocabulary) {
         fail_at(err, ERR_CONFIG, s->layers.items[s->layers.count - 1].where,
-                "the last layer gives %d values for each token, but the vocabulary has %d",
-                out->logits->shape[2], m->vocabulary);
+                "the last layer gives %d values for each token, not one for each entry of the vocabulary",
+                out->logits->shape[2]);
         return error_hint(err, "end the list of layers with `unembedding`");
     }
     if (g->mode == GRAPH_DECODE) return OK;
