@@ -1,0 +1,127 @@
+#include "report/gnuplot.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { OUTPUT_BYTES = 4096 };
+
+// Starts the program with no input and both outputs into a pipe. Returns 0, or an errno; *read_end is open
+// only on success.
+static int start(const char *program, const char *script_path, pid_t *child, int *read_end) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return errno;
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
+    char *const arguments[] = {(char *)program, "-d", (char *)script_path, NULL};
+    int result = posix_spawnp(child, program, &actions, NULL, arguments, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    close(ends[1]);
+    if (result != 0) close(ends[0]);
+    *read_end = ends[0];
+    return result;
+}
+
+// Reads until the program closes its end; keeps the last bytes. False when the time is over.
+static bool read_output(int fd, double timeout_seconds, char output[OUTPUT_BYTES]) {
+    double end = clock_seconds() + timeout_seconds;
+    size_t used = 0;
+    for (;;) {
+        double left = end - clock_seconds();
+        struct pollfd wait = {.fd = fd, .events = POLLIN};
+        int ready = left > 0 ? poll(&wait, 1, (int)(left * 1000) + 1) : 0;
+        if (ready < 0 && errno == EINTR) continue;
+        if (ready <= 0) return false;
+        if (used > OUTPUT_BYTES / 2) {
+            memmove(output, output + used - OUTPUT_BYTES / 2, OUTPUT_BYTES / 2);
+            used = OUTPUT_BYTES / 2;
+        }
+        ssize_t got = read(fd, output + used, OUTPUT_BYTES - 1 - used);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) break;
+        used += (size_t)got;
+    }
+    output[used] = '\0';
+    return true;
+}
+
+// The last line that is not empty; output is cut.
+static char *last_line(char *output) {
+    size_t length = strlen(output);
+    while (length > 0 && strchr(" \n\r\t", output[length - 1])) output[--length] = '\0';
+    char *newline = strrchr(output, '\n');
+    return newline ? newline + 1 : output;
+}
+
+status gnuplot_run(const gnuplot *g, const char *script_path, arena *a, const char **picture, error *err) {
+    const char *program = g->program ? g->program : "gnuplot";
+    double timeout = g->timeout_seconds > 0 ? g->timeout_seconds : 60;
+    *picture = NULL;
+    pid_t child;
+    int read_end = -1;
+    int refused = start(program, script_path, &child, &read_end);
+    if (refused == ENOENT) return OK;
+    if (refused) {
+        errno = refused;
+        return fail_errno(err, "start", program);
+    }
+    char output[OUTPUT_BYTES] = "";
+    bool in_time = read_output(read_end, timeout, output);
+    close(read_end);
+    if (!in_time) kill(child, SIGKILL);
+    int how = 0;
+    while (waitpid(child, &how, 0) < 0 && errno == EINTR) {
+    }
+    if (!in_time) {
+        fail(err, ERR_IO, "gnuplot needed more than %g s for %s", timeout, script_path);
+        return error_hint(err, "run gnuplot %s by hand to see why", script_path);
+    }
+    if (WIFEXITED(how) && WEXITSTATUS(how) == 127) return OK; // how some systems report a missing program
+    if (!WIFEXITED(how) || WEXITSTATUS(how) != 0) {
+        fail(err, ERR_IO, "gnuplot could not draw %s: %s", script_path, last_line(output));
+        return error_hint(err, "run gnuplot %s by hand to see all it says", script_path);
+    }
+    *picture = arena_copy_text(a, last_line(output));
+    return OK;
+}
+
+status gnuplot_draw_all(const gnuplot *g, const char *folder, const gnuplot_script *scripts, int count,
+                        error *err) {
+    TRY(folder_create(folder, err));
+    for (int i = 0; i < count; i++)
+        TRY(file_write(scripts[i].path, scripts[i].content, scripts[i].length, err));
+    arena *a = arena_new();
+    int drawn = 0;
+    bool there = true;
+    for (int i = 0; i < count && there; i++) {
+        const char *picture;
+        error failure;
+        if (gnuplot_run(g, scripts[i].path, a, &picture, &failure) != OK)
+            log_warning("%s", failure.message);
+        else if (picture)
+            drawn++;
+        else
+            there = false;
+    }
+    if (!there)
+        log_line("plots: gnuplot is not installed; its scripts are in %s: draw them with "
+                 "gnuplot %s/*.gp",
+                 folder, folder);
+    else if (count > 0)
+        log_line("plots: %d of %d drawn in %s", drawn, count, folder);
+    arena_free(a);
+    return OK;
+}

@@ -1,0 +1,48 @@
+#include "report/run.h"
+
+#include "base/file.h"
+#include "base/text.h"
+#include "config/yaml.h"
+
+#include <string.h>
+
+static const node *read_settings(const char *folder, const char *yaml, arena *a) {
+    size_t length = yaml ? strlen(yaml) : 0;
+    error ignored;
+    char *bytes;
+    if (!yaml && file_read(path_join(a, folder, "config.yaml"), a, &bytes, &length, &ignored) == OK)
+        yaml = bytes;
+    if (!yaml) return NULL;
+    problems found = {0};
+    const yaml_input input = {.text = yaml, .length = length, .name = folder, .folder = folder};
+    const node *tree = yaml_read(a, &input, &found);
+    problems_free(&found);
+    return tree && tree->kind == NODE_MAP ? tree : NULL;
+}
+
+static const char *scalar_at(const node *settings, const char *path) {
+    const node *found = settings ? node_find((node *)settings, path) : NULL;
+    return found && found->kind == NODE_SCALAR ? found->scalar : NULL;
+}
+
+static const char *last_part(const char *path, arena *a) {
+    char *copy = path_absolute(a, path), *slash = strrchr(copy, '/');
+    return slash && slash[1] ? slash + 1 : copy;
+}
+
+status report_run_load(const char *folder, arena *a, report_run *out, error *err) {
+    *out = (report_run){.folder = folder, .description = ""};
+    TRY(metrics_read(folder, a, &out->metrics, err));
+    history_derive(&out->metrics, a, &out->history);
+    out->settings = read_settings(folder, out->metrics.config_text, a);
+    const char *value;
+    out->name = out->metrics.facts.name ? out->metrics.facts.name : last_part(folder, a);
+    if ((value = scalar_at(out->settings, "description"))) out->description = value;
+    if ((value = scalar_at(out->settings, "training.max_steps"))) text_to_int(value, &out->max_steps);
+    if ((value = scalar_at(out->settings, "training.grad_clip"))) text_to_real(value, &out->grad_clip);
+    return OK;
+}
+
+const char *report_run_status(const report_run *run) {
+    return strcmp(run->metrics.status, "killed") == 0 ? "interrupted (killed)" : run->metrics.status;
+}

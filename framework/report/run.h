@@ -1,0 +1,26 @@
+// A run as reports see it: its metrics and the settings it was made with.
+#ifndef RUNEXP_REPORT_RUN_H
+#define RUNEXP_REPORT_RUN_H
+
+#include "config/node.h"
+#include "report/history.h"
+#include "store/metrics.h"
+
+typedef struct report_run {
+    const char *folder;
+    const char *name;        // of the run, else of the folder; never NULL
+    const char *description; // "" when there is none
+    metrics_data metrics;
+    history history;
+    const node *settings; // the resolved experiment; NULL when it could not be read
+    int64_t max_steps;    // 0 when unknown
+    double grad_clip;     // 0: off or unknown
+} report_run;
+
+// Reads a run's folder; works while the run is training. Memory from a. Errors of metrics_read.
+status report_run_load(const char *folder, arena *a, report_run *out, error *err);
+
+// The status as users read it: "interrupted (killed)" for "killed".
+const char *report_run_status(const report_run *run);
+
+#endif

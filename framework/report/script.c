@@ -1,0 +1,284 @@
+#include "report/script.h"
+
+#include <math.h>
+#include <string.h>
+
+const char *const script_colours[SCRIPT_COLOURS] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
+                                                    "#E69F00", "#56B4E9", "#000000"};
+
+const range range_empty = {INFINITY, -INFINITY, 0};
+
+enum { MAX_POINTS = 4000, BINS = 1000, FEW_POINTS = 60 };
+
+// Sizes in pixels; PLOT_ and LETTER_ are near enough to judge what covers what.
+enum { WIDTH = 1000, LINE_HEIGHT = 18, PLOT_WIDTH = 860, PLOT_HEIGHT = 480, LETTER_WIDTH = 8 };
+
+void range_include(range *r, const curve *c) {
+    for (size_t i = 0; i < c->count; i++) {
+        if (!isfinite(c->y[i])) continue;
+        if (c->y[i] < r->low) r->low = c->y[i];
+        if (c->y[i] > r->high) r->high = c->y[i];
+        r->count++;
+    }
+}
+
+// Adds value without what could end a quoted string or a comment line.
+static void add_clean(text *s, const char *value, int max_width, bool double_quotes) {
+    size_t left = strlen(value);
+    bool cut = max_width > 0 && utf8_width(value) > max_width;
+    int columns = cut ? max_width - 1 : -1;
+    while (left > 0 && columns != 0) {
+        uint32_t code_point;
+        int length = utf8_decode(value, left, &code_point);
+        if (length == 0) {
+            text_add(s, "?");
+            length = 1;
+        } else if (code_point < 0x20 || (code_point >= 0x7F && code_point < 0xA0)) {
+            text_add(s, " ");
+        } else if (code_point == '\'' && double_quotes) {
+            text_add(s, "''");
+        } else {
+            text_add_bytes(s, value, (size_t)length);
+        }
+        value += length;
+        left -= (size_t)length;
+        if (columns > 0) columns--;
+    }
+    if (cut) text_add(s, "…");
+}
+
+void script_add_quoted(text *s, const char *value, int max_width) {
+    text_add(s, "'");
+    add_clean(s, value, max_width, true);
+    text_add(s, "'");
+}
+
+void script_legend(text *s, int height, int lines) {
+    const double line = LINE_HEIGHT / (double)height;
+    text_add(s,
+             "set tmargin at screen %.4f\n"
+             "set key at graph 0, screen %.4f left top horizontal Left reverse samplen 2.5 maxrows %d\n",
+             1 - (3.9 + 0.95 * lines) * line, 1 - 3.45 * line, lines);
+}
+
+void script_begin(text *s, const script_heading *h) {
+    const double line = LINE_HEIGHT / (double)h->height;
+    text_add(s, "# ");
+    add_clean(s, h->title, 0, false);
+    text_add(s,
+             "\n# Draws %s.png (.svg or .txt where gnuplot has no png) beside this file: gnuplot %s.gp\n\n",
+             h->stem, h->stem);
+    text_add(s,
+             "set encoding utf8\n"
+             "folder = exists('ARG0') ? ARG0 : ''\n"
+             "while (strlen(folder) > 0 && substr(folder, strlen(folder), strlen(folder)) ne '/') {\n"
+             "    folder = substr(folder, 1, strlen(folder) - 1)\n"
+             "}\n"
+             "has(name) = strstrt(' ' . GPVAL_TERMINALS . ' ', ' ' . name . ' ') > 0\n"
+             "device = has('pngcairo') ? 'pngcairo' : has('png') ? 'png' : has('svg') ? 'svg' : 'dumb'\n");
+    text_add(s,
+             "if (device eq 'pngcairo') { set terminal pngcairo noenhanced size %d,%d font 'sans,11' }\n",
+             WIDTH, h->height);
+    text_add(s,
+             "if (device eq 'png') { set terminal png noenhanced truecolor size %d,%d font 'sans,10' }\n",
+             WIDTH, h->height);
+    text_add(s,
+             "if (device eq 'svg') { set terminal svg noenhanced size %d,%d font 'sans,13' "
+             "background '#FFFFFF' }\n",
+             WIDTH, h->height);
+    text_add(s, "if (device eq 'dumb') { set terminal dumb noenhanced size 120,%d }\n", h->height / 15);
+    text_add(s,
+             "picture = folder . '%s' . (device eq 'svg' ? '.svg' : device eq 'dumb' ? '.txt' : '.png')\n"
+             "set output picture\n\n",
+             h->stem);
+    text_add(s, "set label 1001 ");
+    script_add_quoted(s, h->title, 90);
+    text_add(s, " at graph 0, screen %.4f left font ',15'\n", 1 - 1.35 * line);
+    text_add(s, "set label 1002 ");
+    script_add_quoted(s, h->description ? h->description : "", 112);
+    text_add(s, " at graph 0, screen %.4f left textcolor rgb '" COLOUR_NOTE "'\n", 1 - 2.6 * line);
+    text_add(s,
+             "set lmargin at screen 0.105\n"
+             "set rmargin at screen 0.965\n"
+             "set bmargin at screen %.4f\n",
+             3.2 * line);
+    script_legend(s, h->height, h->legend_lines);
+    text_add(s, "set border 3 linecolor rgb '#666666'\n"
+                "set tics out nomirror\n"
+                "set grid back linecolor rgb '#E3E3E3' linewidth 1 linetype 1\n"
+                "if (device eq 'dumb') { unset grid }\n\n");
+}
+
+void script_end(text *s) {
+    text_add(s, "set output\n"
+                "set print '-'\n"
+                "print picture\n");
+}
+
+static void add_point(text *s, double x, double y) {
+    if (isfinite(y))
+        text_add(s, "%.9g %.7g\n", x, y);
+    else
+        text_add(s, "%.9g NaN\n", x);
+}
+
+// One bin of a thinned curve. A value that is not finite breaks the line here too.
+static void add_bin(text *s, const curve *c, size_t from, size_t to, thinning how) {
+    size_t low = from, high = from, broken = to;
+    double x = 0, y = 0;
+    for (size_t i = from; i < to; i++) {
+        if (!isfinite(c->y[i])) {
+            broken = i;
+            continue;
+        }
+        x += c->x[i];
+        y += c->y[i];
+        if (!isfinite(c->y[low]) || c->y[i] < c->y[low]) low = i;
+        if (!isfinite(c->y[high]) || c->y[i] > c->y[high]) high = i;
+    }
+    if (broken < to) {
+        add_point(s, c->x[broken], NAN);
+    } else if (how == THIN_MEANS) {
+        add_point(s, x / (double)(to - from), y / (double)(to - from));
+    } else {
+        add_point(s, c->x[low < high ? low : high], c->y[low < high ? low : high]);
+        if (low != high) add_point(s, c->x[low < high ? high : low], c->y[low < high ? high : low]);
+    }
+}
+
+void script_add_curve(text *s, const char *name, const curve *c, thinning how) {
+    text_add(s, "$%s << EOD\n", name);
+    if (c->count <= MAX_POINTS)
+        for (size_t i = 0; i < c->count; i++) add_point(s, c->x[i], c->y[i]);
+    else
+        for (size_t b = 0; b < BINS; b++)
+            add_bin(s, c, b * c->count / BINS, (b + 1) * c->count / BINS, how);
+    text_add(s, "EOD\n");
+}
+
+void script_x_axis(text *s, axes *drawn, const char *title, double last) {
+    drawn->last = last > 0 ? last : 1;
+    text_add(s, "set xlabel ");
+    script_add_quoted(s, title, 0);
+    text_add(s, "\nset xrange [0:%.9g]\nset format x '%s'\n", drawn->last, last > 10 ? "%.0f" : "%g");
+    if (last == floor(last) && last <= 10) text_add(s, "set xtics 1\n");
+}
+
+// gnuplot labels whole powers of ten only: over few decades that leaves an axis nearly bare.
+static void add_logarithmic_tics(text *s, double low, double high) {
+    const double decades = log10(high) - log10(low);
+    if (decades > 3) return;
+    static const double few[] = {1, 2, 5, 0}, many[] = {1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9, 0};
+    const char *separator = "set ytics (";
+    for (double power = pow(10, floor(log10(low))); power <= high; power *= 10) {
+        for (const double *digit = decades < 0.8 ? many : few; *digit > 0; digit++) {
+            if (*digit * power < low || *digit * power > high) continue;
+            text_add(s, "%s%g", separator, *digit * power);
+            separator = ", ";
+        }
+    }
+    if (separator[0] == ',') text_add(s, ")\n");
+}
+
+void script_value_axis(text *s, axes *drawn, const char *title, range r, double log_above,
+                       axis_start start) {
+    drawn->logarithmic = r.count > 0 && r.low > 0 && r.high > log_above * r.low;
+    if (drawn->logarithmic) {
+        double room = exp(0.08 * (log(r.high) - log(r.low)));
+        drawn->low = r.low / room;
+        drawn->high = r.high * room;
+    } else {
+        double low = start == AXIS_FROM_ZERO && r.low > 0 ? 0 : r.low, room = 0.08 * (r.high - low);
+        if (!(room > 0)) room = r.high != 0 ? 0.1 * fabs(r.high) : 1;
+        drawn->low = low == 0 ? 0 : low - room;
+        drawn->high = r.high + room;
+    }
+    text_add(s, "set ylabel ");
+    script_add_quoted(s, title, 0);
+    text_add(s, "\n%sset format y '%%g'\nset yrange [%.6g:%.6g]\n",
+             drawn->logarithmic ? "set logscale y\n" : "", drawn->low, drawn->high);
+    if (drawn->logarithmic) add_logarithmic_tics(s, drawn->low, drawn->high);
+}
+
+void script_vertical_mark(text *s, const axes *drawn, double x, int level, const char *colour,
+                          const char *label) {
+    bool to_the_left = x > 0.5 * drawn->last;
+    text_add(s,
+             "set arrow from %.9g, graph 0 to %.9g, graph 1 nohead dashtype 2 linewidth 1.5 "
+             "linecolor rgb '%s'\n",
+             x, x, colour);
+    text_add(s, "set label ");
+    script_add_quoted(s, label, 0);
+    text_add(s, " at %.9g, graph %.3f %s offset %s,0 textcolor rgb '%s' front\n", x, 0.97 - 0.06 * level,
+             to_the_left ? "right" : "left", to_the_left ? "-0.8" : "0.8", colour);
+}
+
+typedef struct box {
+    double left, right, bottom, top;
+} box;
+
+static double pixel_x(const axes *d, double x) {
+    return PLOT_WIDTH * x / d->last;
+}
+
+static double pixel_y(const axes *d, double y) {
+    double part = d->logarithmic ? (log(y) - log(d->low)) / (log(d->high) - log(d->low))
+                                 : (y - d->low) / (d->high - d->low);
+    return PLOT_HEIGHT * part;
+}
+
+// How much of a curve runs through a box, in pixels along x.
+static double covered(const axes *d, const curve *c, const box *b) {
+    double sum = 0;
+    for (size_t i = 1; i < c->count; i++) {
+        double x0 = pixel_x(d, c->x[i - 1]), x1 = pixel_x(d, c->x[i]);
+        if (x1 < b->left || x0 > b->right || !isfinite(c->y[i - 1]) || !isfinite(c->y[i])) continue;
+        double y0 = pixel_y(d, c->y[i - 1]), y1 = pixel_y(d, c->y[i]);
+        int pieces = 1 + (int)((x1 - x0) / 4);
+        for (int k = 0; k < pieces; k++) {
+            double part = (k + 0.5) / pieces, x = x0 + part * (x1 - x0), y = y0 + part * (y1 - y0);
+            if (x >= b->left && x <= b->right && y >= b->bottom && y <= b->top) sum += (x1 - x0) / pieces;
+        }
+    }
+    return sum;
+}
+
+void script_point_mark(text *s, const axes *drawn, double x, double y, const char *colour,
+                       const char *label, const curve *curves, int count, bool has_line) {
+    static const char *const sides[] = {"center", "left", "right"};
+    static const double heights[] = {1.2, -1.2, 2.2, -2.2, 3.4, -3.4, 5, -5};
+    const double width = LETTER_WIDTH * utf8_width(label), px = pixel_x(drawn, x), py = pixel_y(drawn, y);
+    double least = INFINITY, offset_x = 0, offset_y = 1.2;
+    const char *side = sides[0];
+    for (size_t h = 0; h < sizeof heights / sizeof *heights; h++) {
+        for (int k = 0; k < 3; k++) {
+            double shift = k == 1 ? LETTER_WIDTH : k == 2 ? -LETTER_WIDTH : 0;
+            double left = px + shift - (k == 0 ? width / 2 : k == 2 ? width : 0);
+            double middle = py + heights[h] * LINE_HEIGHT;
+            const box b = {left - 4, left + width + 4, middle - 0.6 * LINE_HEIGHT,
+                           middle + 0.6 * LINE_HEIGHT};
+            double cost = 2.0 * (double)h; // near the point when it costs nothing
+            if (b.left < 0) cost -= 10 * b.left;
+            if (b.right > PLOT_WIDTH + 4) cost += 10 * (b.right - PLOT_WIDTH - 4);
+            if (b.bottom < 4) cost += 10 * (4 - b.bottom);
+            if (b.top > PLOT_HEIGHT - 2 * LINE_HEIGHT) cost += 10 * (b.top - PLOT_HEIGHT + 2 * LINE_HEIGHT);
+            if (has_line && k == 0) cost += LINE_HEIGHT;
+            for (int i = 0; i < count; i++) cost += covered(drawn, &curves[i], &b);
+            if (cost >= least) continue;
+            least = cost;
+            side = sides[k];
+            offset_x = k == 1 ? 1 : k == 2 ? -1 : 0;
+            offset_y = heights[h];
+        }
+    }
+    text_add(s, "set label ");
+    script_add_quoted(s, label, 0);
+    text_add(s,
+             " at %.9g,%.9g %s offset %g,%g front textcolor rgb '%s' "
+             "point pointtype 6 pointsize 2 linewidth 2 linecolor rgb '%s'\n",
+             x, y, side, offset_x, offset_y, colour, colour);
+}
+
+const char *script_style(size_t count) {
+    return count <= FEW_POINTS ? "with linespoints pointtype 7 pointsize 0.6" : "with lines";
+}

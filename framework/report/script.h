@@ -1,0 +1,93 @@
+// Writing gnuplot scripts: what every picture of the program has in common.
+//
+// A script carries its data inside, chooses among the terminals that the gnuplot at hand has, and writes
+// its picture beside itself, so that it can be run again on another machine.
+#ifndef RUNEXP_REPORT_SCRIPT_H
+#define RUNEXP_REPORT_SCRIPT_H
+
+#include "base/text.h"
+
+// Colours that colour-blind readers can tell apart: Okabe and Ito, "Color Universal Design", 2008.
+#define COLOUR_TRAIN "#0072B2"      // blue
+#define COLOUR_TRAIN_THIN "#B3D4E8" // the same, pale
+#define COLOUR_VAL "#D55E00"        // vermilion
+#define COLOUR_TEST "#009E73"       // green
+#define COLOUR_OTHER "#CC79A7"      // purple
+#define COLOUR_NOTE "#555555"       // marks and their labels
+
+enum { SCRIPT_COLOURS = 7 };
+extern const char *const script_colours[SCRIPT_COLOURS]; // for curves of different runs
+
+// A curve; values that are not finite break its line.
+typedef struct curve {
+    const double *x, *y;
+    size_t count;
+} curve;
+
+// How a curve of more than 4000 points is thinned: by the smallest and largest value of each of 1000 bins,
+// so that no peak is lost, or by their means.
+typedef enum thinning { THIN_EXTREMES, THIN_MEANS } thinning;
+
+// The range of the finite values of several curves. Start with range_empty; count is 0 when there were
+// none.
+typedef struct range {
+    double low, high;
+    size_t count;
+} range;
+extern const range range_empty;
+void range_include(range *r, const curve *c);
+
+typedef struct script_heading {
+    const char *stem;  // the script's file name without ".gp": the picture's too
+    const char *title; // first line
+    const char *description;
+    int height;       // pixels; the width is always 1000
+    int legend_lines; // room above the plot
+} script_heading;
+
+enum { SCRIPT_HEIGHT = 620 }; // of a picture with one plot
+
+// Everything up to the first axis: terminal, output, title, grid, legend.
+void script_begin(text *s, const script_heading *h);
+void script_end(text *s);
+
+// Makes room for a legend of that many lines (instead of those of the heading) between heading and plot.
+void script_legend(text *s, int height, int lines);
+
+// A string in gnuplot's single quotes: control characters become blanks, invalid UTF-8 a question mark.
+// At most max_width characters, cut with an ellipsis (0: no limit).
+void script_add_quoted(text *s, const char *value, int max_width);
+
+// A data block "$<name> << EOD".
+void script_add_curve(text *s, const char *name, const curve *c, thinning how);
+
+// Axes as they were written: what is needed to know where in the picture a point lies.
+typedef struct axes {
+    double last;      // x runs from 0 to last
+    double low, high; // of y
+    bool logarithmic;
+} axes;
+
+// "set xlabel", "set xrange" and tics from 0 to last.
+void script_x_axis(text *s, axes *drawn, const char *title, double last);
+
+// "set yrange" around the values, with some room; logarithmic when they are positive and spread over more
+// than a factor of `log_above`. AXIS_FROM_ZERO: linear axes of positive values start at 0.
+typedef enum axis_start { AXIS_FITTED, AXIS_FROM_ZERO } axis_start;
+void script_value_axis(text *s, axes *drawn, const char *title, range r, double log_above,
+                       axis_start start);
+
+// A dashed vertical line at x over the whole height with a label beside its top end (level 0) or one or
+// more lines below (level 1, ...).
+void script_vertical_mark(text *s, const axes *drawn, double x, int level, const char *colour,
+                          const char *label);
+
+// A ring around a point, with a label near it where it covers least of the given curves and, when has_line
+// is set, not a vertical line through the point.
+void script_point_mark(text *s, const axes *drawn, double x, double y, const char *colour,
+                       const char *label, const curve *curves, int count, bool has_line);
+
+// "with lines" or, for few points that should be seen, "with linespoints".
+const char *script_style(size_t count);
+
+#endif

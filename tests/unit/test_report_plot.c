@@ -1,0 +1,274 @@
+// Plots: every script is written, carries its data, and is drawn by gnuplot, whatever the run looks like.
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "report/compare.h"
+#include "report/plot.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static arena *memory;
+static error err;
+static char folder[] = "/tmp/runexp-plots-XXXXXX";
+static const gnuplot installed = {.program = NULL}, missing = {.program = "/nonexistent/gnuplot"};
+
+static const char *path_of(const char *name) {
+    return path_join(memory, folder, name);
+}
+
+static const char *content_of(const char *name) {
+    char *bytes;
+    size_t length;
+    assert_int_equal(file_read(path_of(name), memory, &bytes, &length, &err), OK);
+    return bytes;
+}
+
+// A run of `steps` steps with an evaluation every `interval` (0: none) that overfits from its middle on.
+static report_run run_of(const char *name, int64_t steps, int64_t interval) {
+    report_run r = {.folder = name, .name = name, .description = "for tests", .grad_clip = 1};
+    metrics_data *m = &r.metrics;
+    m->status = "finished";
+    m->train = arena_alloc(memory, (size_t)(steps + 1) * sizeof *m->train);
+    m->eval[SPLIT_VAL] = arena_alloc(memory, (size_t)(steps + 1) * sizeof *m->eval[SPLIT_VAL]);
+    for (int64_t step = 0; step <= steps; step++) {
+        double part = steps ? (double)step / (double)steps : 0, loss = 4 / (1 + 2 * part);
+        if (step > 0)
+            m->train[m->train_count++] = (train_row){.step = step,
+                                                     .tokens = 768 * step,
+                                                     .seconds = 0.025 * (double)step,
+                                                     .loss = loss + (step % 2 ? 0.1 : -0.1),
+                                                     .lr = 1e-3 * (1 - 0.9 * part),
+                                                     .grad_norm = 0.5 + part,
+                                                     .tokens_per_second = 30000};
+        double val = loss + 0.1 + 4 * fmax(0, part - 0.5);
+        if (interval > 0 && step % interval == 0)
+            m->eval[SPLIT_VAL][m->eval_count[SPLIT_VAL]++] = (eval_row){.step = step,
+                                                                        .tokens = 768 * step,
+                                                                        .seconds = 0.025 * (double)step,
+                                                                        .loss = val,
+                                                                        .perplexity = exp(val)};
+    }
+    return r;
+}
+
+static report_run *with_history(report_run *r) {
+    history_derive(&r->metrics, memory, &r->history);
+    return r;
+}
+
+static void scripts_without_gnuplot(void **state) {
+    (void)state;
+    report_run r = run_of("no_gnuplot", 100, 10);
+    assert_int_equal(report_plot_run(with_history(&r), folder, &missing, &err), OK);
+    for (int i = 0; plot_registry[i]; i++) {
+        const char *name = plot_registry[i]->name;
+        const char *script = content_of(arena_format(memory, "no_gnuplot/%s.gp", name));
+        assert_non_null(strstr(script, " << EOD\n"));
+        assert_non_null(strstr(script, "\nplot $"));
+        assert_false(file_exists(path_of(arena_format(memory, "no_gnuplot/%s.png", name))));
+    }
+    const char *loss = content_of("no_gnuplot/loss.gp");
+    assert_non_null(strstr(loss, "overfitting starts at step 50"));
+    assert_non_null(strstr(loss, "best 2.1000 at step 50"));
+    const char *grad_norm = content_of("no_gnuplot/grad_norm.gp");
+    assert_non_null(strstr(grad_norm, "clip at 1: 50% of steps"));
+}
+
+static size_t lines_of_block(const char *script, const char *block) {
+    char heading[64];
+    snprintf(heading, sizeof heading, "$%s << EOD\n", block);
+    const char *start = strstr(script, heading);
+    if (!start) return 0;
+    const char *end = strstr(start, "\nEOD\n");
+    size_t lines = 0;
+    for (; start < end; start++) lines += *start == '\n';
+    return lines;
+}
+
+static void long_curves_are_thinned_and_keep_their_peaks(void **state) {
+    (void)state;
+    report_run r = run_of("long", 50000, 0);
+    r.metrics.train[31234].loss = 7.125;
+    r.metrics.train[11111].loss = NAN;
+    assert_int_equal(report_plot_run(with_history(&r), folder, &missing, &err), OK);
+    const char *script = content_of("long/loss.gp");
+    assert_in_range(lines_of_block(script, "train_raw"), 1000, 2000);
+    assert_int_equal(lines_of_block(script, "train"), 1000);
+    assert_non_null(strstr(script, "31235 7.125\n"));
+    assert_non_null(strstr(script, "11112 NaN\n"));
+    r = run_of("short", 4000, 0);
+    assert_int_equal(report_plot_run(with_history(&r), folder, &missing, &err), OK);
+    assert_int_equal(lines_of_block(content_of("short/loss.gp"), "train_raw"), 4000);
+}
+
+static void names_cannot_break_a_script(void **state) {
+    (void)state;
+    script_heading heading = {.stem = "x", .height = SCRIPT_HEIGHT, .legend_lines = 1};
+    heading.title = "it's `date` \"quoted\"\nprint 'boom' \xFF naïve";
+    text s = {0};
+    script_begin(&s, &heading);
+    assert_non_null(strstr(s.bytes, "'it''s `date` \"quoted\" print ''boom'' ? naïve'"));
+    assert_null(strstr(s.bytes, "\nprint"));
+    text_clear(&s);
+    script_add_quoted(&s, "ÄÖÜäöü", 4);
+    assert_string_equal(s.bytes, "'ÄÖÜ…'");
+    text_free(&s);
+}
+
+// Draws all of a run's plots and expects `count` pictures from scripts that gnuplot accepts.
+static void draw(report_run *r, int count) {
+    int scripts = 0;
+    assert_int_equal(report_plot_run(with_history(r), folder, &missing, &err), OK);
+    for (int i = 0; plot_registry[i]; i++) {
+        const char *script = path_of(arena_format(memory, "%s/%s.gp", r->folder, plot_registry[i]->name));
+        if (!file_exists(script)) continue;
+        scripts++;
+        const char *picture;
+        if (gnuplot_run(&installed, script, memory, &picture, &err) != OK) fail_msg("%s", err.message);
+        if (!picture) skip();
+        struct stat info;
+        assert_int_equal(stat(picture, &info), 0);
+        assert_true(info.st_size > 1000);
+    }
+    assert_int_equal(scripts, count);
+}
+
+static void usual_run_is_drawn(void **state) {
+    (void)state;
+    report_run r = run_of("usual", 500, 50);
+    r.metrics.eval[SPLIT_TEST] = r.metrics.eval[SPLIT_VAL];
+    r.metrics.eval_count[SPLIT_TEST] = r.metrics.eval_count[SPLIT_VAL];
+    r.metrics.eval[SPLIT_TRAIN] = r.metrics.eval[SPLIT_VAL];
+    r.metrics.eval_count[SPLIT_TRAIN] = r.metrics.eval_count[SPLIT_VAL];
+    draw(&r, 6);
+}
+
+static void strange_runs_are_drawn(void **state) {
+    (void)state;
+    report_run r = run_of("empty", 0, 0);
+    draw(&r, 0);
+    r = run_of("one_step", 1, 0);
+    draw(&r, 5); // no gap without evaluations
+    r = run_of("one_evaluation", 0, 1);
+    draw(&r, 2); // loss and perplexity
+    r = run_of("it's_odd {x}^2 @y `z` \"ü\"", 3, 1);
+    draw(&r, 6);
+}
+
+static void diverged_runs_are_drawn(void **state) {
+    (void)state;
+    report_run r = run_of("diverged", 200, 20);
+    for (int i = 150; i < 200; i++) r.metrics.train[i].loss = exp(i - 140);
+    for (int i = 180; i < 200; i++) r.metrics.train[i].loss = r.metrics.train[i].grad_norm = NAN;
+    r.metrics.eval[SPLIT_VAL][9].loss = INFINITY;
+    r.metrics.eval[SPLIT_VAL][9].perplexity = INFINITY;
+    draw(&r, 6);
+    assert_non_null(strstr(content_of("diverged/loss.gp"), "diverged at step 180"));
+    assert_non_null(strstr(content_of("diverged/loss.gp"), "set logscale y"));
+
+    r = run_of("all_nan", 20, 5);
+    for (int i = 0; i < 20; i++) {
+        r.metrics.train[i].loss = NAN;
+        r.metrics.train[i].grad_norm = INFINITY;
+    }
+    for (int i = 0; i < 5; i++) r.metrics.eval[SPLIT_VAL][i].loss = NAN;
+    for (int i = 0; i < 5; i++) r.metrics.eval[SPLIT_VAL][i].perplexity = NAN;
+    draw(&r, 2); // learning rate and speed are still numbers
+}
+
+static void comparison_is_drawn(void **state) {
+    (void)state;
+    report_run runs[] = {run_of("first", 300, 30), run_of("second", 500, 50), run_of("no_val", 100, 0)};
+    for (int i = 0; i < 3; i++) with_history(&runs[i]);
+    assert_int_equal(report_compare(runs, 3, folder, &missing, &err), OK);
+    const char *const names[] = {"steps", "tokens", "seconds"};
+    for (int i = 0; i < 3; i++) {
+        const char *script = path_of(arena_format(memory, "compare-first-second-no_val/%s.gp", names[i]));
+        const char *picture;
+        if (gnuplot_run(&installed, script, memory, &picture, &err) != OK) fail_msg("%s", err.message);
+        if (!picture) skip();
+        assert_true(file_exists(picture));
+    }
+    assert_non_null(strstr(content_of("compare-first-second-no_val/steps.gp"), "set multiplot"));
+}
+
+static void picture_lands_beside_its_script(void **state) {
+    (void)state;
+    report_run r = run_of("beside", 50, 10);
+    assert_int_equal(report_plot_run(with_history(&r), folder, &installed, &err), OK);
+    const char *picture;
+    assert_int_equal(gnuplot_run(&installed, path_of("beside/lr.gp"), memory, &picture, &err), OK);
+    if (!picture) skip();
+    assert_string_equal(picture, path_of("beside/lr.png"));
+    assert_true(file_exists(path_of("beside/lr.png")));
+}
+
+static void failures_of_gnuplot_are_reported(void **state) {
+    (void)state;
+    const char *picture = "unset";
+    assert_int_equal(gnuplot_run(&missing, "x.gp", memory, &picture, &err), OK);
+    assert_null(picture);
+
+    assert_int_equal(file_write(path_of("wrong.gp"), "plot nonsense(\n", 15, &err), OK);
+    status result = gnuplot_run(&installed, path_of("wrong.gp"), memory, &picture, &err);
+    if (result == OK && !picture) skip();
+    assert_int_equal(result, ERR_IO);
+    assert_non_null(strstr(err.message, "wrong.gp"));
+    assert_true(err.hint[0]);
+
+    const char *slow = path_of("slow");
+    assert_int_equal(file_write(slow, "#!/bin/sh\nexec sleep 20\n", 24, &err), OK);
+    assert_int_equal(chmod(slow, 0755), 0);
+    double start = clock_seconds();
+    const gnuplot impatient = {.program = slow, .timeout_seconds = 0.2};
+    assert_int_equal(gnuplot_run(&impatient, "x.gp", memory, &picture, &err), ERR_IO);
+    assert_non_null(strstr(err.message, "more than 0.2 s"));
+    assert_true(clock_seconds() - start < 5);
+}
+
+static void unwritable_folder_is_an_error(void **state) {
+    (void)state;
+    report_run r = run_of("unwritable", 10, 0);
+    assert_int_equal(report_plot_run(with_history(&r), "/proc/nowhere", &missing, &err), ERR_IO);
+    assert_non_null(strstr(err.message, "/proc/nowhere"));
+}
+
+static int set_up(void **state) {
+    (void)state;
+    memory = arena_new();
+    log_set_quiet(true);
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    arena_free(memory);
+    return system(command);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(scripts_without_gnuplot),
+        cmocka_unit_test(long_curves_are_thinned_and_keep_their_peaks),
+        cmocka_unit_test(names_cannot_break_a_script),
+        cmocka_unit_test(usual_run_is_drawn),
+        cmocka_unit_test(strange_runs_are_drawn),
+        cmocka_unit_test(diverged_runs_are_drawn),
+        cmocka_unit_test(comparison_is_drawn),
+        cmocka_unit_test(picture_lands_beside_its_script),
+        cmocka_unit_test(failures_of_gnuplot_are_reported),
+        cmocka_unit_test(unwritable_folder_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
