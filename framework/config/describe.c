@@ -13,7 +13,7 @@ enum {
 };
 
 // Keys are never cut: one looks for them. The columns after them give way when the meaning needs room.
-static const int widest[COLUMNS] = {PAGE_WIDTH, 26, 16, PAGE_WIDTH};
+static const int widest[COLUMNS] = {PAGE_WIDTH, 28, 18, PAGE_WIDTH};
 static const int narrowest[COLUMNS] = {PAGE_WIDTH, 18, 10, 0};
 
 // The cells of one row of the table of settings.
@@ -83,10 +83,11 @@ static void add_wrapped(const char *s, int indent, text *out) {
 
 // ---- The table of settings
 
-static void add_options(table *t, const component *c, const char *prefix) {
+static void add_options(table *t, const component *c) {
     for (const option *o = c->options; o && o->key; o++) {
+        if (o->type == OPTION_SECTION) continue;
         row *r = add_row(t);
-        text_add(&r->cells[0], "%s%s", prefix, o->key);
+        text_add(&r->cells[0], "%s", o->key);
         if (o->type != OPTION_CHOICE && o->type != OPTION_COMPONENT) option_type_name(o, &r->cells[1]);
         bool is_number = o->type == OPTION_INT || o->type == OPTION_REAL;
         text limits = {0};
@@ -102,15 +103,7 @@ static void add_options(table *t, const component *c, const char *prefix) {
                 text_add(&r->cells[2], *s == '\n' ? "\\n" : "%c", *s);
         else if (option_may_be_absent(o))
             text_add(&r->cells[2], "not set");
-        text_add(&r->cells[3], "%s",
-                 o->doc                              ? o->doc
-                 : o->section && o->section->summary ? o->section->summary
-                                                     : "");
-        if (o->type != OPTION_SECTION) continue;
-        text below = {0};
-        text_add(&below, "%s%s.", prefix, o->key);
-        add_options(t, o->section, below.bytes);
-        text_free(&below);
+        text_add(&r->cells[3], "%s", o->doc ? o->doc : "");
     }
 }
 
@@ -157,6 +150,27 @@ static void add_table(const table *t, text *out) {
     }
 }
 
+// The settings of a component, then those of each of its sections under a title of their own.
+static void add_settings(const component *c, const char *title, const char *prefix, text *out) {
+    table t = {0};
+    add_options(&t, c);
+    if (t.count) {
+        text_add(out, "\n%s\n", title);
+        add_table(&t, out);
+    }
+    free_table(&t);
+    for (const option *o = c->options; o && o->key; o++) {
+        if (o->type != OPTION_SECTION) continue;
+        text section_title = {0}, section_prefix = {0};
+        const char *about = o->doc ? o->doc : o->section->summary;
+        text_add(&section_title, "%s%s%s%s", prefix, o->key, about ? ": " : "", about ? about : "");
+        text_add(&section_prefix, "%s%s.", prefix, o->key);
+        add_settings(o->section, section_title.bytes, section_prefix.bytes, out);
+        text_free(&section_title);
+        text_free(&section_prefix);
+    }
+}
+
 // ---- The page
 
 static void add_indented(const char *s, int indent, text *out) {
@@ -179,14 +193,10 @@ void component_describe(const component *c, text *out) {
         text_add(out, "\n");
         add_wrapped(c->details, INDENT, out);
     }
-    table t = {0};
-    add_options(&t, c, "");
-    if (t.count) {
-        text_add(out, "\nSettings\n");
-        add_table(&t, out);
-    } else
+    if (c->options && c->options->key)
+        add_settings(c, "Settings", "", out);
+    else
         text_add(out, "\nIt has no settings.\n");
-    free_table(&t);
     const option *list = option_of_list(c);
     if (list && strcmp(c->kind, "section") != 0) {
         text note = {0};

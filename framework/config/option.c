@@ -1,6 +1,7 @@
 #include "config/option.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 const option *option_find(const component *c, const char *key) {
@@ -13,6 +14,12 @@ const component *registry_find(const component *const *registry, const char *nam
     for (; registry && *registry; registry++)
         if (strcmp((*registry)->name, name) == 0) return *registry;
     return NULL;
+}
+
+// A limit as one would write it: integers in full, others short.
+static const char *number(double value, char buffer[32]) {
+    snprintf(buffer, 32, value == floor(value) && fabs(value) < 1e16 ? "%.0f" : "%.15g", value);
+    return buffer;
 }
 
 bool option_is_component_list(const option *o) {
@@ -93,6 +100,7 @@ static void add_choices(const option *o, text *out) {
 }
 
 void option_limits(const option *o, text *out) {
+    char from[32], to[32];
     double min = 0, max = 0;
     bool above = false, below = false;
     bool lower = option_lower(o, &min, &above), upper = option_upper(o, &max, &below);
@@ -106,10 +114,10 @@ void option_limits(const option *o, text *out) {
         return;
     }
     if (lower && upper && !above && !below)
-        text_add(out, "%.15g to %.15g", min, max);
+        text_add(out, "%s to %s", number(min, from), number(max, to));
     else {
-        if (lower) text_add(out, "%s %.15g", above ? ">" : ">=", min);
-        if (upper) text_add(out, "%s%s %.15g", lower ? ", " : "", below ? "<" : "<=", max);
+        if (lower) text_add(out, "%s %s", above ? ">" : ">=", number(min, from));
+        if (upper) text_add(out, "%s%s %s", lower ? ", " : "", below ? "<" : "<=", number(max, to));
     }
     const char *separator = lower || upper ? ", " : "";
     bool in_type = o->type == OPTION_REALS && o->min_count == o->max_count;
@@ -123,20 +131,21 @@ void option_limits(const option *o, text *out) {
 
 // " from 0 to 1", " above 0", " of at least 1 and below 5".
 static void add_range(const option *o, text *out) {
+    char from[32], to[32];
     double min = 0, max = 0;
     bool above = false, below = false;
     bool lower = option_lower(o, &min, &above), upper = option_upper(o, &max, &below);
     if (lower && upper && !above && !below) {
-        text_add(out, " from %.15g to %.15g", min, max);
+        text_add(out, " from %s to %s", number(min, from), number(max, to));
         return;
     }
-    if (lower) text_add(out, "%s %.15g", above ? " above" : " of at least", min);
+    if (lower) text_add(out, "%s %s", above ? " above" : " of at least", number(min, from));
     if (upper)
-        text_add(out, "%s%s %.15g", lower ? " and" : "",
+        text_add(out, "%s%s %s", lower ? " and" : "",
                  below   ? " below"
                  : lower ? " at most"
                          : " of at most",
-                 max);
+                 number(max, to));
 }
 
 // "2 ", "1 to 3 ", "at least 1 ", "at most 4 " or nothing, to stand before the name of the items.

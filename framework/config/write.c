@@ -31,8 +31,12 @@ static void indent_to(writer *w, int indent) {
 // Adds a text on one line, cut when long.
 static void add_short(text *out, const char *s, size_t longest) {
     size_t used = 0;
-    for (; *s && (used < longest || ((unsigned char)*s & 0xC0) == 0x80); s++, used++)
-        text_add(out, "%c", (unsigned char)*s < 0x20 ? ' ' : *s);
+    for (; *s && (used < longest || ((unsigned char)*s & 0xC0) == 0x80); s++, used++) {
+        if (*s == '\n')
+            text_add(out, "\\n");
+        else
+            text_add(out, "%c", (unsigned char)*s < 0x20 ? ' ' : *s);
+    }
     if (*s) text_add(out, "...");
 }
 

@@ -141,7 +141,7 @@ static void test_wrong_values(void **state) {
     static const struct {
         const char *yaml, *message;
     } cases[] = {
-        {"seed: 1.5", "seed must be an integer from 0 to 1e+18, not \"1.5\""},
+        {"seed: 1.5", "seed must be an integer from 0 to 1000000000000, not \"1.5\""},
         {"seed: 0x10", "not \"0x10\""},
         {"seed: [1]", "not a list of 1"},
         {"seed: {a: 1}", "not a mapping"},
@@ -255,7 +255,7 @@ static void test_null(void **state) {
     assert_string_equal(l.s->sampling.prompt, "");
     done(&l);
     l = load(HEAD "seed: ~\n", NULL);
-    assert_one_problem(&l, "x.yaml:3:7: error: seed must be an integer from 0 to 1e+18, not ~\n"
+    assert_one_problem(&l, "x.yaml:3:7: error: seed must be an integer from 0 to 1000000000000, not ~\n"
                            "    seed: ~\n"
                            "          ^\n"
                            "  leave seed out for its default, 1337\n");

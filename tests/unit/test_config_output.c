@@ -366,7 +366,9 @@ static void test_description(void **state) {
                         "embedding (layer)\n  A vector for every token\n\nIt has no settings.\n");
     text_clear(&page);
     component_describe(&test_root, &page);
-    assert_non_null(strstr(page.bytes, "\n  training.batch_size"));
+    assert_non_null(strstr(
+        page.bytes,
+        "\ntraining: how long\n  setting     type                         default  meaning\n  batch_size  int >= 1 (sequences) "));
     for (const char *line = page.bytes; *line; line += strcspn(line, "\n") + 1)
         assert_in_range(strcspn(line, "\n"), 0, 100);
     text_free(&page);

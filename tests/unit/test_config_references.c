@@ -136,8 +136,9 @@ static void test_the_value_behind_is_checked_where_it_is_used(void **state) {
     (void)state;
     loaded l = load(HEAD "vars: {h: many}\nseed: ${vars.h}\n", NULL);
     assert_one_problem(
-        &l, "x.yaml:4:7: error: seed must be an integer from 0 to 1e+18, not \"many\" (from ${vars.h})\n"
-            "    seed: ${vars.h}\n          ^\n  seed: of all random numbers (default 1337)\n");
+        &l,
+        "x.yaml:4:7: error: seed must be an integer from 0 to 1000000000000, not \"many\" (from ${vars.h})\n"
+        "    seed: ${vars.h}\n          ^\n  seed: of all random numbers (default 1337)\n");
 }
 
 static void test_cycles(void **state) {

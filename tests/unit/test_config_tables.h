@@ -390,7 +390,7 @@ static const option experiment_options[] = {
      .type = OPTION_INT,
      .offset = offsetof(experiment_settings, seed),
      .min = 0,
-     .max = 1e18,
+     .max = 1e12,
      .fallback = "1337",
      .doc = "of all random numbers"},
     {.key = "vars", .type = OPTION_VARIABLES, .doc = "values for ${vars.name}"},
