@@ -86,7 +86,7 @@ typedef struct string_list {
 } string_list;
 
 // A chosen component: its declaration, its settings (of about->settings_size bytes; every OPTION_ member
-// filled) and where it stands in the file. node is the mapping it was read from, for problem_at_key
+// filled) and where it stands in the file. node is the mapping it was read from, for problem_place
 // (config/problems.h).
 typedef struct component_choice {
     const component *about;

@@ -425,7 +425,7 @@ static void read_option(resolver *r, const option *o, node *map, char *settings,
 // Whether a key that the component does not have is a setting of another of its kind, left behind when a
 // file or override of higher rank chose this type.
 static bool left_behind(const component *about, const option *choice, const entry *e, const node *type) {
-    if (!choice || e->value->from.rank >= type->from.rank) return false;
+    if (!choice || !type || e->value->from.rank >= type->from.rank) return false;
     for (const component *const *c = choice->registry; *c; c++)
         if (*c != about && option_find(*c, e->key)) return true;
     return false;
@@ -445,7 +445,7 @@ static void read_settings(resolver *r, const component *about, const option *cho
         }
         text name = {0};
         add_path(at, &name);
-        if (e->value->from.rank > 0)
+        if (type && e->value->from.rank > 0)
             resolver_note(r, "%s.%s (%s) is dropped: %s, chosen later (%s), has no such setting",
                           name.bytes, e->key, e->value->from.text, about->name, type->from.text);
         text_free(&name);

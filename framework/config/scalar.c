@@ -73,7 +73,7 @@ void scalar_write(const node *n, bool in_list, bool as_text, text *out) {
             if (strncmp(s, "${", 2) == 0) text_add(&escaped, "$");
             text_add_bytes(&escaped, s, 1);
         }
-        s = escaped.bytes;
+        if (escaped.bytes) s = escaped.bytes;
     }
     node unquoted = {.kind = NODE_SCALAR, .scalar = s};
     if (may_be_plain(s, in_list) && !node_is_null(&unquoted) && !(as_text && looks_typed(s)))

@@ -182,7 +182,7 @@ static void hide_braces(const char *s, size_t length, text *out) {
 
 static char *copy_scalar(arena *a, const char *s, size_t length) {
     char *copy = arena_copy_bytes(a, s, length), *to = copy;
-    if (!memchr(copy, OPENING[0], length)) return copy;
+    if (!memchr(copy, 0xF4, length)) return copy;
     for (const char *from = copy; *from;) {
         bool opening = strncmp(from, OPENING, 4) == 0;
         if (opening || strncmp(from, CLOSING, 4) == 0) {
