@@ -26,7 +26,7 @@ static const char *path_of(const char *name) {
 }
 
 static const char *content_of(const char *name) {
-    char *bytes;
+    static char *bytes; // static: gcc 12 takes a pointer into the file for one to this variable
     size_t length;
     assert_int_equal(file_read(path_of(name), memory, &bytes, &length, &err), OK);
     return bytes;
