@@ -142,5 +142,6 @@ const command command_eval = {
     .usage = "RUN",
     .min_arguments = 1,
     .max_arguments = 1,
+    .parallel = true,
     .run = run,
 };
