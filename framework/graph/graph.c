@@ -76,12 +76,18 @@ op *graph_append(graph *g, const op_kind *kind, tensor *const *in, int in_count,
     return o;
 }
 
+// Whether something that learns hangs on the operator.
+static bool has_backward(const op *o) {
+    return o->out[0]->gradient || o->kind->is_loss;
+}
+
 static void run_backward(const graph *g, const run_context *c, const op *o) {
-    if (!o->out[0]->gradient && !o->kind->is_loss) return; // nothing that learns hangs on it
+    if (!has_backward(o)) return;
     if (o->kind->backward) o->kind->backward(g, c, o);
-    if (o->add_passthrough) {
-        tensor *into = o->in[o->kind->passthrough]->gradient;
-        kernels->add(into->count, into->data, o->out[0]->gradient->data, into->data);
+    if (o->passes_apart) {
+        int i = o->kind->passthrough;
+        const tensor *into = o->in[i]->gradient;
+        kernels->scale(into->count, 1, o->out[0]->gradient->data, into->data, op_adds(c, o, i));
     }
 }
 
@@ -116,6 +122,7 @@ const tensor *graph_find_not_finite(const graph *g, const run_context *c, size_t
     *is_gradient = true;
     for (int i = g->op_count - 1; i >= 0; i--) {
         *maker = g->ops[i];
+        if (!has_backward(*maker)) continue;
         run_backward(g, c, *maker);
         for (int k = 0; k < (*maker)->in_count; k++) {
             tensor *t = (*maker)->in[k];

@@ -71,11 +71,15 @@ typedef struct op_kind {
                      const op *o); // NULL: nothing to do or no gradient
     // What backward reads: SAVES_INPUT(i), SAVES_OUTPUT(i), ored.
     unsigned saves;
-    // Input whose gradient is the output's, unchanged (a residual); -1: none. Its bytes are then shared and
-    // backward must not write it; when they cannot be (it already has another gradient) graph_finish
-    // appends nothing and sets `add_passthrough`, and backward adds the output's gradient to the input's.
+    // Bit i: backward can only overwrite the gradient of in[i], never add to it. graph_finish refuses a
+    // graph in which another operator reads such an input later (ERR_INTERNAL).
+    unsigned overwrites;
+    // Input whose gradient is the output's, unchanged (a residual); -1: none. backward must not write it:
+    // the bytes are shared, or, when they cannot be (the input has a gradient already, or is a parameter),
+    // `passes_apart` is set and graph_backward copies or adds them after the operator's own step.
     int passthrough;
-    // A loss: its forward step overwrites input 0 by its gradient (GRAPH_TRAIN).
+    // A loss: its forward step overwrites input 0 by its gradient (GRAPH_TRAIN), so no operator may want to
+    // read that input again (graph_finish: ERR_INTERNAL).
     bool is_loss;
     double (*flops)(const op *o);                    // of one forward run; NULL: not worth counting
     size_t (*workspace)(const op *o, bool backward); // bytes, NULL: none
@@ -89,10 +93,10 @@ struct op {
     const char *path; // layer path, for timing and messages
     tensor *in[OP_MAX_INPUTS], *out[OP_MAX_OUTPUTS];
     int in_count, out_count;
-    void *settings; // the kind's own struct
-    unsigned adds;  // bit i: the gradient of in[i] is added to, not overwritten
-    bool add_passthrough;
-    uint32_t site; // dropout site number
+    void *settings;    // the kind's own struct
+    unsigned adds;     // bit i: the gradient of in[i] is added to, not overwritten
+    bool passes_apart; // see op_kind.passthrough
+    uint32_t site;     // dropout site number
 };
 
 typedef struct state_set
@@ -133,6 +137,8 @@ op *graph_append(graph *g, const op_kind *kind, tensor *const *in, int in_count,
 
 // Plans gradients (GRAPH_TRAIN) and memory, measures the workspace; with allocate also gets the memory.
 // keep (may be NULL, NULL-terminated) are tensors that must stay readable after the run (logits, losses).
+// ERR_INTERNAL when operators are composed in a way that their gradients do not allow. The workspace suits
+// the instruction set and the number of threads in force now: changing them means building again.
 status graph_finish(graph *g, tensor *const *keep, bool allocate, error *err);
 
 void graph_forward(const graph *g, const run_context *c);

@@ -47,7 +47,7 @@ typedef struct attention_options {
     int rope_dim;   // 0: no rotary positions
     double rope_base;
     tensor *q_gamma, *k_gamma; // RMSNorm of q and k over head_size, or NULL
-    int block_size;            // cache capacity when decoding without a window
+    int block_size;            // cache capacity when decoding without a (shorter) window
 } attention_options;
 
 // Causal self-attention over qkv rows (q | k | v): (batch, time, (heads + 2 kv_heads) * head_size) ->

@@ -65,7 +65,7 @@ static void prepare_forward(const graph *g, const run_context *c, const op *o) {
 
 static void prepare_backward(const graph *g, const run_context *c, const op *o) {
     const prepare_settings *s = o->settings;
-    real *dx = o->in[QKV]->gradient->data; // this operator is the only reader of qkv: nothing to add to
+    real *dx = o->in[QKV]->gradient->data;
     kernels->scale(o->out[PREPARED]->count, 1, o->out[PREPARED]->gradient->data, dx, false);
     rotate_q_and_k(s, g->time, -1, dx);
     if (!o->in[Q_GAMMA]) return;
@@ -84,14 +84,18 @@ static size_t prepare_workspace(const op *o, bool backward) {
     return backward && o->in[Q_GAMMA] ? kernels->norm_workspace(s->rows * s->heads, s->head_size) : 0;
 }
 
-static const op_kind rotate_kind = {
-    .name = "rotate_qk", .forward = prepare_forward, .backward = prepare_backward, .passthrough = -1};
+static const op_kind rotate_kind = {.name = "rotate_qk",
+                                    .forward = prepare_forward,
+                                    .backward = prepare_backward,
+                                    .overwrites = 1u << QKV,
+                                    .passthrough = -1};
 
 static const op_kind prepare_kind = {
     .name = "normalise_qk",
     .forward = prepare_forward,
     .backward = prepare_backward,
     .saves = SAVES_INPUT(QKV) | SAVES_OUTPUT(Q_STATISTICS) | SAVES_OUTPUT(K_STATISTICS),
+    .overwrites = 1u << QKV,
     .passthrough = -1,
     .workspace = prepare_workspace,
 };
@@ -171,6 +175,7 @@ static const op_kind block_kind = {
     .forward = block_forward,
     .backward = block_backward,
     .saves = SAVES_INPUT(QKV) | SAVES_OUTPUT(Y) | SAVES_OUTPUT(LSE),
+    .overwrites = 1u << QKV,
     .passthrough = -1,
     .flops = block_flops,
     .workspace = block_workspace,
@@ -202,8 +207,17 @@ static void decode_forward(const graph *g, const run_context *c, const op *o) {
         }
 }
 
-static const op_kind decode_kind = {
-    .name = "attention_decode", .forward = decode_forward, .passthrough = -1, .workspace = block_workspace};
+// One score for each slot.
+static size_t decode_workspace(const op *o, bool backward) {
+    (void)backward;
+    const attention_settings *s = o->settings;
+    return (size_t)kernels_threads() * (size_t)s->capacity * sizeof(real);
+}
+
+static const op_kind decode_kind = {.name = "attention_decode",
+                                    .forward = decode_forward,
+                                    .passthrough = -1,
+                                    .workspace = decode_workspace};
 
 tensor *op_attention(graph *g, tensor *qkv, const attention_options *options) {
     attention_settings *s = arena_alloc(g->memory, sizeof *s);
@@ -221,7 +235,9 @@ tensor *op_attention(graph *g, tensor *qkv, const attention_options *options) {
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, 3,
                              (int[]){g->batch, g->time, options->heads * options->head_size});
     if (g->mode == GRAPH_DECODE) {
-        s->capacity = options->window ? options->window : options->block_size;
+        // A window that reaches beyond the block never made a difference in training.
+        bool windowed = options->window && options->window < options->block_size;
+        s->capacity = windowed ? options->window : options->block_size;
         int ring[] = {g->batch, s->capacity, options->kv_heads * options->head_size};
         tensor *in[DECODE_INPUTS] = {qkv, graph_state(g, "keys", 3, ring),
                                      graph_state(g, "values", 3, ring)};

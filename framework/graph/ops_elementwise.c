@@ -18,7 +18,7 @@ static void add_forward(const graph *g, const run_context *c, const op *o) {
 
 static void add_backward(const graph *g, const run_context *c, const op *o) {
     (void)g;
-    if (!o->in[1]->gradient || o->in[1]->gradient == o->out[0]->gradient) return;
+    if (!o->in[1]->gradient) return;
     kernels->scale(o->out[0]->count, 1, o->out[0]->gradient->data, o->in[1]->gradient->data,
                    op_adds(c, o, 1));
 }
@@ -33,9 +33,9 @@ tensor *op_add(graph *g, tensor *a, tensor *b) {
 }
 
 tensor *op_residual(graph *g, tensor *x, tensor *branch) {
-    op *last = g->ops[g->op_count - 1];
-    if (last->out[0] == branch && branch != x &&
-        (linear_fuse_residual(last, x) || dropout_fuse_residual(last, x)))
+    op *maker = branch->producer;
+    bool is_last = maker && maker == g->ops[g->op_count - 1];
+    if (is_last && branch != x && (linear_fuse_residual(maker, x) || dropout_fuse_residual(maker, x)))
         return branch;
     return op_add(g, x, branch);
 }
@@ -129,6 +129,7 @@ static const op_kind gated_kind = {
     .forward = gated_forward,
     .backward = gated_backward,
     .saves = SAVES_INPUT(0),
+    .overwrites = 1u << 0,
     .passthrough = -1,
 };
 

@@ -2,6 +2,7 @@
 #include "graph/ops.h"
 
 #include <math.h>
+#include <string.h>
 
 // --- embedding
 // ----------------------------------------------------------------------------------------------------------
@@ -69,8 +70,12 @@ static void learned_forward(const graph *g, const run_context *c, const op *o) {
 }
 
 static void learned_backward(const graph *g, const run_context *c, const op *o) {
+    const tensor *into = o->in[1]->gradient;
+    bool adds = op_adds(c, o, 1);
+    size_t used = (size_t)g->time * (size_t)o->out[0]->shape[2]; // positions beyond `time` have no gradient
+    if (!adds) memset(into->data + used, 0, (into->count - used) * sizeof(real));
     kernels->positions_backward(g->batch, g->time, o->out[0]->shape[2], o->out[0]->gradient->data,
-                                o->in[1]->gradient->data, op_adds(c, o, 1));
+                                into->data, adds);
 }
 
 static const op_kind learned_kind = {.name = "learned_positions",

@@ -17,29 +17,54 @@ static tensor *new_gradient(graph *g, tensor *of) {
     return gradient;
 }
 
-static void plan_gradients(graph *g) {
+// Whether the gradient step of some operator reads t.
+static bool is_saved(const graph *g, const tensor *t) {
+    for (int k = 0; k < g->op_count; k++) {
+        const op *o = g->ops[k];
+        for (int i = 0; i < o->in_count; i++)
+            if (o->in[i] == t && (o->kind->saves & SAVES_INPUT(i))) return true;
+        for (int i = 0; i < o->out_count; i++)
+            if (o->out[i] == t && (o->kind->saves & SAVES_OUTPUT(i))) return true;
+    }
+    return false;
+}
+
+// Gives in[i] of o a gradient, or notes that o adds to the one that it has.
+static status plan_gradient(graph *g, op *o, int i, error *err) {
+    tensor *in = o->in[i];
+    if (!in || !in->differentiable) return OK;
+    if (in->gradient && (o->kind->overwrites >> i & 1))
+        return fail(err, ERR_INTERNAL, "%s: another operator also reads input %d of %s", o->path, i,
+                    o->kind->name);
+    if (!in->gradient && i == o->kind->passthrough && in->kind == TENSOR_ACTIVATION) {
+        in->gradient = o->out[0]->gradient;
+        return OK;
+    }
+    if (i == o->kind->passthrough) o->passes_apart = true;
+    if (in->gradient)
+        o->adds |= 1u << i;
+    else
+        new_gradient(g, in);
+    return OK;
+}
+
+static status plan_gradients(graph *g, error *err) {
     for (int k = g->op_count - 1; k >= 0; k--) {
         op *o = g->ops[k];
         if (o->kind->is_loss) {
+            if (o->in[0]->gradient || is_saved(g, o->in[0]))
+                return fail(err, ERR_INTERNAL, "%s: another operator also reads the input of the loss",
+                            o->path);
             new_gradient(g, o->in[0])->shares = o->in[0];
             continue;
         }
         if (!o->out[0]->gradient) continue;
-        for (int i = 0; i < o->in_count; i++) {
-            tensor *in = o->in[i];
-            if (!in || !in->differentiable) continue;
-            if (in->gradient) {
-                if (i == o->kind->passthrough)
-                    o->add_passthrough = true;
-                else
-                    o->adds |= 1u << i;
-            } else if (i == o->kind->passthrough && in->kind == TENSOR_ACTIVATION) {
-                in->gradient = o->out[0]->gradient;
-            } else {
-                new_gradient(g, in);
-            }
-        }
+        // In the order in which they are written: what is passed through comes last.
+        for (int i = 0; i < o->in_count; i++)
+            if (i != o->kind->passthrough) TRY(plan_gradient(g, o, i, err));
+        if (o->kind->passthrough >= 0) TRY(plan_gradient(g, o, o->kind->passthrough, err));
     }
+    return OK;
 }
 
 // --- lifetimes
@@ -154,7 +179,7 @@ static void bind_parameters(graph *g) {
 }
 
 status graph_finish(graph *g, tensor *const *keep, bool allocate, error *err) {
-    if (g->mode == GRAPH_TRAIN) plan_gradients(g);
+    if (g->mode == GRAPH_TRAIN) TRY(plan_gradients(g, err));
     plan_lifetimes(g, keep);
     plan_places(g);
     plan_workspace(g);

@@ -164,7 +164,7 @@ typedef struct kernel_table {
     size_t (*attention_workspace)(const attention_shape *shape, int threads);
     // One query per row against a cache: q is rows x heads*head_size with leading dimension ldq; keys and
     // values are rows x capacity x kv_heads*head_size, of which the first `valid` slots of each row are
-    // attended.
+    // attended. workspace: capacity reals for each thread.
     void (*attention_decode)(int rows, int heads, int kv_heads, int head_size, int capacity, int valid,
                              real scale, const real *q, int ldq, const real *keys, const real *values,
                              real *out, void *workspace);
