@@ -1,0 +1,89 @@
+// For tests: models that between them use every layer and every way of wiring them.
+#ifndef RUNEXP_TESTS_SUPPORT_MODEL_TEXTS_H
+#define RUNEXP_TESTS_SUPPORT_MODEL_TEXTS_H
+
+typedef struct model_text {
+    const char *name, *yaml;
+} model_text;
+
+static const model_text model_texts[] = {
+    {"pre-norm, learned positions, tied head",
+     "model:\n"
+     "  width: 24\n"
+     "  depth: 2\n"
+     "  init_std: 0.2\n"
+     "  layers:\n"
+     "    - embedding\n"
+     "    - positions\n"
+     "    - repeat:\n"
+     "        layers:\n"
+     "          - residual: [layernorm, {attention: {heads: 3}}]\n"
+     "          - residual: [layernorm, mlp]\n"
+     "    - layernorm\n"
+     "    - unembedding\n"},
+    {"post-norm, sinusoidal positions, no biases",
+     "model:\n"
+     "  width: 20\n"
+     "  depth: 2\n"
+     "  init: torch\n"
+     "  layers:\n"
+     "    - embedding: {scale: 4.5, init_std: 1.0}\n"
+     "    - positions: {type: sinusoidal}\n"
+     "    - repeat:\n"
+     "        layers:\n"
+     "          - residual: [{attention: {heads: 4, bias: false}}]\n"
+     "          - layernorm: {bias: false}\n"
+     "          - residual: [{mlp: {hidden: 28, activation: relu2, bias: false}}]\n"
+     "          - layernorm: {bias: false}\n"
+     "    - unembedding: {tied: false, bias: true}\n"},
+    {"rotary, grouped heads, qk_norm, window, swiglu",
+     "model:\n"
+     "  width: 24\n"
+     "  depth: 2\n"
+     "  init_std: 0.2\n"
+     "  layers:\n"
+     "    - embedding\n"
+     "    - repeat:\n"
+     "        layers:\n"
+     "          - residual: [rmsnorm, {attention: {heads: 4, kv_heads: 2, rope: true, rope_dim: 4, qk_norm: true, window: 9}}]\n"
+     "          - residual: [rmsnorm, {mlp: {hidden: 30, activation: swiglu}}]\n"
+     "    - rmsnorm\n"
+     "    - unembedding\n"},
+    {"parallel branches by sum, product and concat",
+     "model:\n"
+     "  width: 16\n"
+     "  init_std: 0.3\n"
+     "  layers:\n"
+     "    - embedding\n"
+     "    - parallel:\n"
+     "        branches: [[], [layernorm, {attention: {heads: 2, kv_heads: 1, rope: true}}], [linear, {activation: {type: tanh}}]]\n"
+     "    - parallel:\n"
+     "        combine: product\n"
+     "        branches: [[{linear: {out: 20}}, {activation: {type: silu}}], [{linear: {out: 20}}]]\n"
+     "    - parallel:\n"
+     "        combine: concat\n"
+     "        branches: [[{linear: {out: 7}}], [], [{sequential: [rmsnorm, {linear: {out: 9, bias: false}}]}]]\n"
+     "    - residual: [{mlp: {activation: geglu, hidden: 24}}]\n"
+     "    - parallel: {branches: [[], []]}\n"
+     "    - linear: {out: 16}\n"
+     "    - unembedding\n"},
+    {"nested residuals without a norm, multi-query heads of their own size",
+     "model:\n"
+     "  width: 18\n"
+     "  init: torch\n"
+     "  layers:\n"
+     "    - embedding: {init_std: 0.5}\n"
+     "    - positions\n"
+     "    - residual:\n"
+     "        - residual: [{attention: {heads: 3, kv_heads: 1, head_size: 5, window: 4}}]\n"
+     "        - residual: [{linear: {out: 18}}]\n"
+     "        - activation: {type: gelu_tanh}\n"
+     "    - residual: [{activation: {type: sigmoid}}]\n"
+     "    - residual: [layernorm, {mlp: {activation: glu, hidden: 11}}, {residual: [{linear: {bias: false}}]}]\n"
+     "    - layernorm\n"
+     "    - unembedding: {bias: true}\n"},
+};
+
+enum { MODEL_TEXTS = sizeof model_texts / sizeof *model_texts };
+
+#endif
