@@ -72,16 +72,15 @@ def check_series(checks, path, group, columns):
                     f"{path}: perplexity is exp(loss)")
 
 
-def check_metrics(checks, path):
-    with h5py.File(path, "r") as f:
-        check_facts(checks, path, f)
-        checks.that(f.attrs.get("status") in STATUSES, f"{path}: status is one of {STATUSES}")
-        if f.attrs.get("status") != "running":
-            checks.that(isinstance(f.attrs.get("finished"), str), f"{path}: attribute finished is a str")
-        check_text(checks, path, f, "config")
-        check_series(checks, f"{path}:/train", f.get("train"), TRAIN)
-        for split in ("train", "val", "test"):
-            check_series(checks, f"{path}:/eval/{split}", f.get(f"eval/{split}"), EVAL)
+def check_metrics(checks, path, f):
+    check_facts(checks, path, f)
+    checks.that(f.attrs.get("status") in STATUSES, f"{path}: status is one of {STATUSES}")
+    if f.attrs.get("status") != "running":
+        checks.that(isinstance(f.attrs.get("finished"), str), f"{path}: attribute finished is a str")
+    check_text(checks, path, f, "config")
+    check_series(checks, f"{path}:/train", f.get("train"), TRAIN)
+    for split in ("train", "val", "test"):
+        check_series(checks, f"{path}:/eval/{split}", f.get(f"eval/{split}"), EVAL)
 
 
 def arrays_below(group):
@@ -91,30 +90,37 @@ def arrays_below(group):
     return found
 
 
-def check_checkpoint(checks, path):
-    with h5py.File(path, "r") as f:
-        check_facts(checks, path, f)
-        check_text(checks, path, f, "config")
-        check_text(checks, path, f, "tokenizer")
-        if checks.that("state" in f, f"{path}: group /state"):
-            for name in STATE:
-                checks.that(name in f["state"].attrs, f"{path}: /state has attribute {name}")
-        if not checks.that("weights" in f, f"{path}: group /weights"):
-            return
-        weights = arrays_below(f["weights"])
-        checks.that(len(weights) > 0, f"{path}: there are weights")
-        for name, data in weights.items():
-            checks.that(data.dtype == np.dtype("<f4"), f"{path}: /weights/{name} is float32")
-            checks.that(bool(np.all(np.isfinite(data[()]))), f"{path}: /weights/{name} is finite")
-        checks.that(sum(data.size for data in weights.values()) == f.attrs["parameters"],
-                    f"{path}: the weights are as many as the attribute parameters says")
-        blocks = [f"optimizer/{name}" for name in f.get("optimizer", ())]
-        if "average" in f:
-            blocks.append("average")
-        for block in blocks:
-            shapes = {name: data.shape for name, data in arrays_below(f[block]).items()}
-            checks.that(shapes == {name: data.shape for name, data in weights.items()},
-                        f"{path}: /{block} has the names and shapes of /weights")
+def check_checkpoint(checks, path, f):
+    check_facts(checks, path, f)
+    check_text(checks, path, f, "config")
+    check_text(checks, path, f, "tokenizer")
+    if checks.that("state" in f, f"{path}: group /state"):
+        for name in STATE:
+            checks.that(name in f["state"].attrs, f"{path}: /state has attribute {name}")
+    if not checks.that("weights" in f, f"{path}: group /weights"):
+        return
+    weights = arrays_below(f["weights"])
+    checks.that(len(weights) > 0, f"{path}: there are weights")
+    for name, data in weights.items():
+        checks.that(data.dtype == np.dtype("<f4"), f"{path}: /weights/{name} is float32")
+        checks.that(bool(np.all(np.isfinite(data[()]))), f"{path}: /weights/{name} is finite")
+    checks.that(sum(data.size for data in weights.values()) == f.attrs["parameters"],
+                f"{path}: the weights are as many as the attribute parameters says")
+    blocks = [f"optimizer/{name}" for name in f.get("optimizer", ())]
+    if "average" in f:
+        blocks.append("average")
+    for block in blocks:
+        shapes = {name: data.shape for name, data in arrays_below(f[block]).items()}
+        checks.that(shapes == {name: data.shape for name, data in weights.items()},
+                    f"{path}: /{block} has the names and shapes of /weights")
+
+
+def check_file(checks, path, check):
+    try:
+        with h5py.File(path, "r") as f:
+            check(checks, path, f)
+    except OSError as reason:
+        checks.that(False, f"{path}: {reason}")
 
 
 def main():
@@ -123,11 +129,11 @@ def main():
         return 2
     checks = Checks()
     for run in sys.argv[1:]:
-        check_metrics(checks, os.path.join(run, "metrics.h5"))
+        check_file(checks, os.path.join(run, "metrics.h5"), check_metrics)
         found = [name for name in ("last.h5", "best.h5") if os.path.exists(os.path.join(run, name))]
         checks.that(found, f"{run}: has a checkpoint")
         for name in found:
-            check_checkpoint(checks, os.path.join(run, name))
+            check_file(checks, os.path.join(run, name), check_checkpoint)
     print(f"{checks.passed} passed, {checks.failed} failed")
     return 1 if checks.failed else 0
 
