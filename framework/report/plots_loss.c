@@ -176,6 +176,6 @@ const plot_type plot_gap = {
               .kind = "plot",
               .summary = "validation loss minus training loss at each evaluation",
               .options = plot_no_options},
-    .title = "gap between validation and training",
+    .title = "generalisation gap",
     .draw = draw_gap,
 };

@@ -91,9 +91,10 @@ void script_begin(text *s, const script_heading *h) {
              "picture = folder . '%s' . (device eq 'svg' ? '.svg' : device eq 'dumb' ? '.txt' : '.png')\n"
              "set output picture\n\n",
              h->stem);
+    const bool is_long = utf8_width(h->title) > 74;
     text_add(s, "set label 1001 ");
-    script_add_quoted(s, h->title, 90);
-    text_add(s, " at graph 0, screen %.4f left font ',15'\n", 1 - 1.35 * line);
+    script_add_quoted(s, h->title, 92);
+    text_add(s, " at graph 0, screen %.4f left font ',%d'\n", 1 - 1.35 * line, is_long ? 12 : 15);
     text_add(s, "set label 1002 ");
     script_add_quoted(s, h->description ? h->description : "", 112);
     text_add(s, " at graph 0, screen %.4f left textcolor rgb '" COLOUR_NOTE "'\n", 1 - 2.6 * line);
