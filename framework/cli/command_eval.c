@@ -91,7 +91,7 @@ static status evaluate_and_print(const trained *from, const eval_options *o, con
     evaluator *scorer;
     evaluation result;
     TRY(evaluator_new(from->model, (int)(o->batch_size ? o->batch_size : e->training.batch_size),
-                      (int)stride, &scorer, err));
+                      (int)stride, NULL, &scorer, err));
     evaluate_split(scorer, &data->splits[part], from->tokenizer, &result);
     evaluator_free(scorer);
     printf("checkpoint      %s (step %lld)\n", from->path, (long long)from->state.step);

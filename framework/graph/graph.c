@@ -20,7 +20,7 @@ graph *graph_new(graph_mode mode, int batch, int time, parameter_set *parameters
 
 void graph_free(graph *g) {
     if (!g) return;
-    memory_planned_free(g->plan_memory, g->plan_bytes + g->workspace_bytes);
+    if (!g->borrowed) memory_planned_free(g->plan_memory, g->plan_bytes + g->workspace_bytes);
     free(g->ops);
     free(g->tensors);
     arena_free(g->memory);

@@ -120,6 +120,7 @@ struct graph {
     uint32_t sites;   // dropout sites so far
     const char *path; // of the layer being built
     void *plan_memory;
+    bool borrowed;     // plan_memory is another graph's
     size_t plan_bytes; // activations and gradients
     void *workspace;
     size_t workspace_bytes;
@@ -135,11 +136,15 @@ tensor *graph_state(graph *g, const char *name, int rank, const int *shape);
 op *graph_append(graph *g, const op_kind *kind, tensor *const *in, int in_count, tensor *out,
                  void *settings);
 
-// Plans gradients (GRAPH_TRAIN) and memory, measures the workspace; with allocate also gets the memory.
-// keep (may be NULL, NULL-terminated) are tensors that must stay readable after the run (logits, losses).
-// ERR_INTERNAL when operators are composed in a way that their gradients do not allow. The workspace suits
-// the instruction set and the number of threads in force now: changing them means building again.
+// Plans gradients (GRAPH_TRAIN) and memory, measures the workspace; with allocate also gets the memory, as
+// graph_place. keep (may be NULL, NULL-terminated) are tensors that must stay readable after the run
+// (logits, losses).
 status graph_finish(graph *g, tensor *const *keep, bool allocate, error *err);
+
+// Gives the tensors of a finished graph their places: in the memory of lender, when there is one and it is
+// large enough (the two graphs then overwrite each other's activations, and lender must outlive g), else in
+// memory of its own.
+status graph_place(graph *g, const graph *lender, error *err);
 
 void graph_forward(const graph *g, const run_context *c);
 void graph_backward(const graph *g, const run_context *c); // after graph_forward with the same context

@@ -178,20 +178,26 @@ static void bind_parameters(graph *g) {
     }
 }
 
+status graph_place(graph *g, const graph *lender, error *err) {
+    size_t bytes = g->plan_bytes + g->workspace_bytes;
+    g->borrowed = lender && lender->plan_memory && lender->plan_bytes + lender->workspace_bytes >= bytes;
+    if (g->borrowed)
+        g->plan_memory = lender->plan_memory;
+    else
+        TRY(memory_planned_alloc(&g->plan_memory, bytes, "activations", err));
+    g->workspace = (char *)g->plan_memory + g->plan_bytes;
+    for (int i = 0; i < g->tensor_count; i++) {
+        tensor *t = g->tensors[i];
+        if (t->kind == TENSOR_ACTIVATION) t->data = (real *)((char *)g->plan_memory + owner(t)->offset);
+    }
+    bind_parameters(g);
+    return OK;
+}
+
 status graph_finish(graph *g, tensor *const *keep, bool allocate, error *err) {
     if (g->mode == GRAPH_TRAIN) TRY(plan_gradients(g, err));
     plan_lifetimes(g, keep);
     plan_places(g);
     plan_workspace(g);
-    if (!allocate) return OK;
-    void *block;
-    TRY(memory_planned_alloc(&block, g->plan_bytes + g->workspace_bytes, "activations", err));
-    g->plan_memory = block;
-    g->workspace = (char *)block + g->plan_bytes;
-    for (int i = 0; i < g->tensor_count; i++) {
-        tensor *t = g->tensors[i];
-        if (t->kind == TENSOR_ACTIVATION) t->data = (real *)((char *)block + owner(t)->offset);
-    }
-    bind_parameters(g);
-    return OK;
+    return allocate ? graph_place(g, NULL, err) : OK;
 }

@@ -16,7 +16,7 @@ typedef struct total {
     size_t tokens, characters, unknown;
 } total;
 
-status evaluator_new(model *m, int batch, int stride, evaluator **out, error *err) {
+status evaluator_new(model *m, int batch, int stride, const graph *lender, evaluator **out, error *err) {
     evaluator *e = memory_alloc(sizeof *e);
     e->batch = batch;
     e->block_size = m->block_size;
@@ -25,7 +25,8 @@ status evaluator_new(model *m, int batch, int stride, evaluator **out, error *er
     e->ids = memory_alloc(count * sizeof *e->ids);
     e->targets = memory_alloc(count * sizeof *e->targets);
     *out = e;
-    status result = model_build(m, GRAPH_EVAL, batch, m->block_size, NULL, true, &e->built, err);
+    status result = model_build(m, GRAPH_EVAL, batch, m->block_size, NULL, false, &e->built, err);
+    if (result == OK) result = graph_place(e->built.graph, lender, err);
     if (result != OK) {
         evaluator_free(e);
         *out = NULL;
@@ -42,7 +43,8 @@ void evaluator_free(evaluator *e) {
 }
 
 size_t evaluator_bytes(const evaluator *e) {
-    return e->built.graph->plan_bytes + e->built.graph->workspace_bytes;
+    const graph *g = e->built.graph;
+    return g->borrowed ? 0 : g->plan_bytes + g->workspace_bytes;
 }
 
 // Scores the rows filled so far and adds them up in order.

@@ -16,11 +16,12 @@ typedef struct evaluation {
 
 typedef struct evaluator evaluator;
 
-// batch: windows evaluated at once; stride: distance of the windows (1..block_size). The parameters must
-// have been allocated. Free with evaluator_free.
-status evaluator_new(model *m, int batch, int stride, evaluator **out, error *err);
+// batch: windows evaluated at once; stride: distance of the windows (1..block_size); lender: a graph whose
+// memory may be used between its own runs, or NULL. The parameters must have been allocated. Free with
+// evaluator_free.
+status evaluator_new(model *m, int batch, int stride, const graph *lender, evaluator **out, error *err);
 void evaluator_free(evaluator *e);
-size_t evaluator_bytes(const evaluator *e);
+size_t evaluator_bytes(const evaluator *e); // of its own
 
 // Windows of block_size tokens start at 0, stride, 2*stride, ...; the first scores all its targets, later
 // ones the last `stride`; the final one is aligned to the end and scores what is left. A split of n tokens

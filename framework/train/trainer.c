@@ -30,7 +30,7 @@ static status place_memory(trainer *t, error *err) {
     TRY(optimizer_new(&e->optimizer, t->model->parameters, &t->optimizer, err));
     TRY(model_build(t->model, GRAPH_TRAIN, batch_size, block_size, NULL, true, &t->built, err));
     TRY(evaluator_new(t->model, evaluation_batch(e), stride < block_size ? stride : block_size,
-                      &t->evaluator, err));
+                      t->built.graph, &t->evaluator, err));
     if (e->training.average_decay > 0)
         TRY(memory_planned_alloc((void **)&t->average, t->model->parameters->block_bytes,
                                  "averaged weights", err));
