@@ -4,10 +4,12 @@
 
 #include <stddef.h>
 
-// Physical cores that this process may use: its CPU set, hyper-threads of one core counted once, limited by the control group's quota. At least 1.
+// Physical cores that this process may use: its CPU set, hyper-threads of one core counted once, limited by
+// the control group's quota. At least 1.
 int machine_cores(void);
 
-// Model name of the processor and name of the host, in buffers of the caller; "unknown" when the system does not tell. Return buffer.
+// Model name of the processor and name of the host, in buffers of the caller; "unknown" when the system
+// does not tell. Return buffer.
 char *machine_cpu(char *buffer, size_t size);
 char *machine_host(char *buffer, size_t size);
 

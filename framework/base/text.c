@@ -198,3 +198,33 @@ char *text_duration(double seconds, char *buffer, size_t size) {
         snprintf(buffer, size, "%ld h %02ld min", whole / 3600, whole % 3600 / 60);
     return buffer;
 }
+
+size_t text_line_that_fits(const char *s, int width, const char **next) {
+    size_t fits = 0, i = 0;
+    int used = 0;
+    while (s[i] && s[i] != '\n') {
+        if (s[i] == ' ') fits = i;
+        if (used == width) break;
+        do i++;
+        while (((unsigned char)s[i] & 0xC0) == 0x80);
+        used++;
+    }
+    if (!s[i] || s[i] == '\n')
+        fits = i;
+    else if (fits == 0)
+        fits = i;
+    *next = s + fits;
+    while (**next == ' ') (*next)++;
+    if (**next == '\n') (*next)++;
+    return fits;
+}
+
+void text_add_visible(text *t, const char *bytes, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7F)
+            text_add(t, "^%c", c ^ 0x40);
+        else
+            text_add_bytes(t, bytes + i, 1);
+    }
+}

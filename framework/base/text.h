@@ -38,6 +38,13 @@ int utf8_encode(uint32_t code_point, char *buffer);
 // Number of terminal columns of a UTF-8 string, one per code point.
 int utf8_width(const char *s);
 
+// How many bytes of s go into a line of `width` columns, cut at a blank or newline where there is one;
+// *next is where the next line begins. A word longer than the line is cut.
+size_t text_line_that_fits(const char *s, int width, const char **next);
+
+// Appends text for a terminal: control characters other than newline and tab as ^G.
+void text_add_visible(text *t, const char *bytes, size_t count);
+
 // The name among candidates (NULL-terminated) nearest to word by edit distance with transpositions, or NULL
 // when none is near enough to be a likely slip of the keyboard.
 const char *nearest_name(const char *word, const char *const *candidates);

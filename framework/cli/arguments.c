@@ -202,22 +202,25 @@ static const char *value_name(const option *o) {
 }
 
 static void help_option(const option *o, bool is_setting) {
+    enum { LEFT = 28, RIGHT = 72 };
     char left[64], key[48];
     snprintf(key, sizeof key, "%s", o->key);
     for (char *k = key; *k; k++)
         if (*k == '_') *k = '-';
     snprintf(left, sizeof left, "--%s%s", key, value_name(o));
-    printf("  %-28s %s", left, o->doc);
-    if (o->type == OPTION_CHOICE) {
-        printf(" (");
-        for (int i = 0; o->choices[i]; i++) printf(i ? " | %s" : "%s", o->choices[i]);
-        printf(")");
-    }
+    text doc = {0};
+    text_add(&doc, "%s", o->doc);
+    for (int i = 0; o->type == OPTION_CHOICE && o->choices[i]; i++)
+        text_add(&doc, "%s%s%s", i ? " | " : " (", o->choices[i], o->choices[i + 1] ? "" : ")");
     if (is_setting)
-        printf(" [the experiment's]");
+        text_add(&doc, " [the experiment's]");
     else if (o->fallback && o->type != OPTION_BOOL)
-        printf(" [%s]", o->fallback);
-    printf("\n");
+        text_add(&doc, " [%s]", o->fallback);
+    for (const char *rest = doc.bytes, *next; *rest; rest = next) {
+        size_t length = text_line_that_fits(rest, RIGHT, &next);
+        printf("  %-*s %.*s\n", LEFT, rest == doc.bytes ? left : "", (int)length, rest);
+    }
+    text_free(&doc);
 }
 
 void help_command(const command *c) {

@@ -1,5 +1,5 @@
 // runexp eval RUN: loss of a whole split, or of any text.
-#include "base/log.h"
+#include "base/file.h"
 #include "base/machine.h"
 #include "cli/commands.h"
 #include "cli/load.h"
@@ -71,7 +71,7 @@ static status open_data(const trained *from, const eval_options *o, const comman
     static double whole[] = {0, 1, 0};
     if (o->data) {
         const char **files = arena_alloc(call->memory, sizeof *files);
-        files[0] = o->data;
+        files[0] = path_absolute(call->memory, o->data);
         settings.source = (string_list){files, 1};
         settings.val_source = settings.test_source = (string_list){NULL, 0};
         settings.split = (real_list){whole, 3};

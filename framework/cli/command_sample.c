@@ -55,8 +55,16 @@ static const option options[] = {
 };
 #undef OFFSET
 
+// On a terminal control characters are made visible: a model may have learned to ring the bell.
 static void print_piece(void *to, const char *bytes, size_t count) {
-    fwrite(bytes, 1, count, to);
+    text visible = {0};
+    if (log_is_terminal()) {
+        text_add_visible(&visible, bytes, count);
+        fwrite(visible.bytes, 1, visible.length, to);
+    } else {
+        fwrite(bytes, 1, count, to);
+    }
+    text_free(&visible);
     fflush(to);
 }
 

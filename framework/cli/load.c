@@ -88,6 +88,7 @@ status load_experiment(const char *path, const char *const *overrides, int overr
     if (result == OK) {
         dataset_check(&experiment_of(out)->dataset, node_get(out->root, "dataset"), &p);
         check_layers(experiment_of(out), &p);
+        dataset_check(&experiment_of(out)->dataset, node_get(out->root, "dataset"), &p);
         give_name(out, path, a);
         check_name(experiment_of(out), out, &p);
     }

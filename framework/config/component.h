@@ -36,8 +36,8 @@ typedef enum option_type {
 // OPTION_REQUIRED: absent is a problem. OPTION_NO_DEFAULT (and any option without fallback that is not
 // required): absent leaves the member NULL or zero, and a file may say so with null, which also undoes what
 // it extends. Everywhere else null is refused.
-// OPTION_MAYBE_PATH: an OPTION_STRING or OPTION_STRINGS text with a '/' in it is a path and made absolute
-// like an OPTION_PATH; others (names out of a catalogue) stay as they are.
+// OPTION_MAYBE_PATH: an OPTION_STRING or OPTION_STRINGS text with one of / . * ? [ in it is a path, made
+// absolute like an OPTION_PATH; others (names out of a catalogue) stay as they are.
 enum {
     OPTION_ABOVE_MIN = 1,
     OPTION_BELOW_MAX = 2,

@@ -43,28 +43,6 @@ static void free_table(table *t) {
 
 // ---- Wrapping
 
-// How much of s goes into a line of this width: up to a blank or newline when there is one, *next is where
-// to go on. A word longer than the line is cut.
-static size_t line_that_fits(const char *s, int width, const char **next) {
-    size_t fits = 0, i = 0;
-    int used = 0;
-    while (s[i] && s[i] != '\n') {
-        if (s[i] == ' ') fits = i;
-        if (used == width) break;
-        do i++;
-        while (((unsigned char)s[i] & 0xC0) == 0x80);
-        used++;
-    }
-    if (!s[i] || s[i] == '\n')
-        fits = i;
-    else if (fits == 0)
-        fits = i;
-    *next = s + fits;
-    while (**next == ' ') (*next)++;
-    if (**next == '\n') (*next)++;
-    return fits;
-}
-
 // A paragraph, or several: wrapped, every line indented. Lines that begin with blanks are kept as they are.
 static void add_wrapped(const char *s, int indent, text *out) {
     while (*s) {
@@ -74,7 +52,7 @@ static void add_wrapped(const char *s, int indent, text *out) {
             length = strcspn(s, "\n");
             next = s + length + (s[length] == '\n');
         } else
-            length = line_that_fits(s, PAGE_WIDTH - indent, &next);
+            length = text_line_that_fits(s, PAGE_WIDTH - indent, &next);
         if (length) text_add(out, "%*s%.*s", indent, "", (int)length, s);
         text_add(out, "\n");
         s = next;
@@ -113,7 +91,7 @@ static void add_line_of_cells(const char *rest[COLUMNS], const int width[COLUMNS
     int column = 0;
     for (int k = 0; k < COLUMNS; k++) {
         const char *next;
-        size_t length = line_that_fits(rest[k], width[k], &next);
+        size_t length = text_line_that_fits(rest[k], width[k], &next);
         text_add_bytes(&line, rest[k], length);
         column += width[k] + GAP;
         rest[k] = next;

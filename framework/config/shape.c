@@ -111,7 +111,7 @@ static void shape_component(resolver *r, const option *o, node *n) {
 
 static void make_absolute(resolver *r, const option *o, node *n) {
     if (n->kind != NODE_SCALAR || n->broken || node_is_null(n) || n->scalar[0] == '\0') return;
-    if (o->type != OPTION_PATH && !strchr(n->scalar, '/')) return;
+    if (o->type != OPTION_PATH && !strpbrk(n->scalar, "/.*?[")) return;
     n->scalar = path_absolute(r->a, path_join(r->a, n->folder, n->scalar));
 }
 

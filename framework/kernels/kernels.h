@@ -54,8 +54,8 @@ typedef struct attention_shape {
     real scale; // of the scores, 1/sqrt(head_size) by default
 } attention_shape;
 
-// In double, so that 1 - beta and the like are exact to rounding when a kernel takes them to real (in float,
-// 1 - 0.999f is wrong in its fifth digit).
+// In double, so that 1 - beta and the like are exact to rounding when a kernel takes them to real (in
+// float, 1 - 0.999f is wrong in its fifth digit).
 typedef struct optimizer_update {
     double lr, beta1, beta2, epsilon, weight_decay; // lr after schedule and group multiplier
     double gradient_scale;           // clip factor / accumulation count: multiplies every gradient
@@ -178,7 +178,8 @@ typedef struct kernel_table {
 
     // --- optimizers: one pass over n parameters; m and v are the state. With h = gradient_scale * g, and
     // h += weight_decay * p where the decay is coupled (sgd, rmsprop, adam that is not decoupled):
-    // sgd      m = first_step ? h : momentum m + (1 - dampening) h;  p -= lr (nesterov ? h + momentum m : m)
+    // sgd      m = first_step ? h : momentum m + (1 - dampening) h;  p -= lr (nesterov ? h + momentum m :
+    // m)
     void (*update_sgd)(size_t n, const optimizer_update *u, real *p, const real *g, real *m);
     // rmsprop  v = beta2 v + (1 - beta2) h^2;  p -= lr h / (sqrt(v) + epsilon)
     void (*update_rmsprop)(size_t n, const optimizer_update *u, real *p, const real *g, real *v);

@@ -67,15 +67,17 @@ TILES(1)
 TILES(2)
 TILES(3)
 TILES(4)
-TILES(5) TILES(6)
+TILES(5)
+TILES(6)
 #if defined(__AVX512F__) || defined(__aarch64__)
-    TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12)
+TILES(7)
+TILES(8) TILES(9) TILES(10) TILES(11) TILES(12)
 #endif
 
-        static tile_function *const functions[TILE_ROWS][2][TILE_VECTORS] = {
-            NAMES(1), NAMES(2), NAMES(3), NAMES(4),  NAMES(5),  NAMES(6),
+    static tile_function *const functions[TILE_ROWS][2][TILE_VECTORS] = {
+        NAMES(1), NAMES(2), NAMES(3), NAMES(4),  NAMES(5),  NAMES(6),
 #if defined(__AVX512F__) || defined(__aarch64__)
-            NAMES(7), NAMES(8), NAMES(9), NAMES(10), NAMES(11), NAMES(12),
+        NAMES(7), NAMES(8), NAMES(9), NAMES(10), NAMES(11), NAMES(12),
 #endif
 };
 

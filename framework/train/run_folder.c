@@ -73,8 +73,14 @@ status run_folder_prepare(const run_folder *f, const component *root, const conf
 }
 
 status run_folder_clear(const run_folder *f, error *err) {
-    static const char *const names[] = {"config.yaml", "metrics.h5", "metrics.tsv", "last.h5",
-                                        "best.h5",     "log.txt",    "samples.txt", NULL};
+    static const char *const names[] = {"config.yaml", "metrics.h5",  "metrics.h5.damaged",
+                                        "metrics.tsv", "last.h5",     "last.h5.tmp",
+                                        "best.h5",     "best.h5.tmp", "log.txt",
+                                        "samples.txt", NULL};
+    if (metrics_running(f->path)) {
+        fail(err, ERR_DATA, "%s cannot be replaced: another process is training into it", f->path);
+        return error_hint(err, "wait for it or stop it, or choose another name (name=...)");
+    }
     arena *a = arena_new();
     status result = OK;
     for (int i = 0; names[i] && result == OK; i++) {

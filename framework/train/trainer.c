@@ -137,10 +137,18 @@ static void exchange_average(trainer *t) {
     }
 }
 
-static status record(trainer *t, split part, const evaluation *e, error *err) {
+// Metrics that cannot be written (a full disk) are kept and written with a later row: a reason to warn,
+// once, not to stop.
+static void warn_of_metrics(trainer *t, const error *why) {
+    if (!t->metrics_warned) log_warning("%s; training goes on, the rows are kept for later", why->message);
+    t->metrics_warned = true;
+}
+
+static void record(trainer *t, split part, const evaluation *e) {
     const eval_row row = {t->state.step, t->state.tokens, t->state.seconds,
                           e->loss,       e->perplexity,   e->bits_per_char};
-    return metrics_add_eval(t->metrics, part, &row, err);
+    error why;
+    if (metrics_add_eval(t->metrics, part, &row, &why) != OK) warn_of_metrics(t, &why);
 }
 
 static void collect(void *to, const char *bytes, size_t count) {
@@ -164,8 +172,12 @@ static status write_sample(trainer *t, int64_t tokens, bool aloud, error *err) {
                  t->request.stop, &made);
         char *heading = arena_format(a, "step %lld", (long long)t->state.step);
         result = run_folder_add_sample(&t->request.folder, heading, sample.bytes, err);
-        if (aloud)
-            log_line("sample (%.0f tokens/s):\n%s", (double)made.tokens / made.seconds, sample.bytes);
+        if (aloud) {
+            text visible = {0};
+            text_add_visible(&visible, sample.bytes, sample.length);
+            log_line("sample (%.0f tokens/s):\n%s", (double)made.tokens / made.seconds, visible.bytes);
+            text_free(&visible);
+        }
     }
     text_free(&sample);
     arena_free(a);
@@ -184,14 +196,14 @@ static status evaluate(trainer *t, error *err) {
     status result = write_sample(t, e->evaluation.sample_tokens, false, err);
     exchange_average(t);
     TRY(result);
-    if (e->evaluation.train_tokens) TRY(record(t, SPLIT_TRAIN, &train, err));
+    if (e->evaluation.train_tokens) record(t, SPLIT_TRAIN, &train);
     t->evaluated = t->state.step;
     if (!d->splits[SPLIT_VAL].count) {
         log_line("step %lld: train loss %.4f, perplexity %.3f", (long long)t->state.step, train.loss,
                  train.perplexity);
         return OK;
     }
-    TRY(record(t, SPLIT_VAL, &val, err));
+    record(t, SPLIT_VAL, &val);
     bool better = val.loss < t->state.best_loss - e->evaluation.min_delta;
     t->state.evaluations_without_improvement = better ? 0 : t->state.evaluations_without_improvement + 1;
     if (better) t->state.best_loss = val.loss, t->state.best_step = t->state.step;
@@ -323,7 +335,9 @@ static status loop(trainer *t, error *err) {
         }
         train_row row;
         TRY(step(t, &row, err));
-        if (due(row.step, e->training.log_interval)) TRY(metrics_add_train(t->metrics, &row, err));
+        error why;
+        if (due(row.step, e->training.log_interval) && metrics_add_train(t->metrics, &row, &why) != OK)
+            warn_of_metrics(t, &why);
         report_progress(t, &row);
         bool saving = due(row.step, e->checkpoint.interval);
         if (due(row.step, e->evaluation.interval) || row.step == e->training.max_steps)
@@ -356,7 +370,7 @@ static status conclude(trainer *t, error *err) {
         evaluate_split(t->evaluator, &d->splits[SPLIT_TEST], d->tokenizer, &test);
         log_line("test loss %.4f, perplexity %.3f, %.3f bits/char (weights of step %lld)", test.loss,
                  test.perplexity, test.bits_per_char, (long long)t->state.step);
-        result = record(t, SPLIT_TEST, &test, err);
+        record(t, SPLIT_TEST, &test);
     }
     if (result == OK) result = write_sample(t, e->sampling.max_tokens, true, err);
     exchange_average(t);

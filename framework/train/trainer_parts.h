@@ -17,6 +17,7 @@ struct trainer {
     generator *generator; // made when the first sample is written
     real *average;        // averaged weights, or NULL
     metrics *metrics;
+    bool metrics_warned; // of rows that could not be written yet
     run_state state;
     int rows;               // sequences of a step, all passes
     int32_t *ids, *targets; // rows x block_size

@@ -1,0 +1,61 @@
+// runexp compare RUN...: a table of the runs and overlaid curves.
+#include "cli/commands.h"
+#include "cli/load.h"
+#include "report/compare.h"
+
+#include <stdio.h>
+
+typedef struct compare_options {
+    bool csv, no_plots;
+    const char *plots;
+} compare_options;
+
+#define OFFSET(member) offsetof(compare_options, member)
+static const option options[] = {
+    {.key = "csv",
+     .type = OPTION_BOOL,
+     .offset = OFFSET(csv),
+     .doc = "print the table as CSV, with all settings that differ; draw nothing"},
+    {.key = "no-plots", .type = OPTION_BOOL, .offset = OFFSET(no_plots), .doc = "only the table"},
+    {.key = "plots",
+     .type = OPTION_STRING,
+     .offset = OFFSET(plots),
+     .fallback = "plots",
+     .doc = "folder of the plots"},
+    {0},
+};
+#undef OFFSET
+
+static status run(const command_call *call, error *err) {
+    const compare_options *o = call->options;
+    report_run *runs = arena_alloc(call->memory, (size_t)call->count * sizeof *runs);
+    for (int i = 0; i < call->count; i++) {
+        const char *folder;
+        TRY(find_run(call->arguments[i], call->memory, &folder, err));
+        TRY(report_run_load(folder, call->memory, &runs[i], err));
+    }
+    text table = {0};
+    report_compare_table(runs, call->count, o->csv, &table);
+    fwrite(table.bytes, 1, table.length, stdout);
+    text_free(&table);
+    if (o->csv || o->no_plots) return OK;
+    return report_compare(runs, call->count, o->plots, &(gnuplot){0}, err);
+}
+
+const command command_compare = {
+    .about =
+        {
+            .name = "compare",
+            .kind = "command",
+            .summary = "Compares runs: a table, and their curves by step, token and second",
+            .details = "The table shows the settings in which the runs differ, the best first.",
+            .example = "  runexp compare smallm_decay smallm_no_decay\n"
+                       "  runexp compare runs/gpt_nano* --csv > sweep.csv\n",
+            .options = options,
+            .settings_size = sizeof(compare_options),
+        },
+    .usage = "RUN...",
+    .min_arguments = 1,
+    .max_arguments = -1,
+    .run = run,
+};
