@@ -15,6 +15,7 @@ static const model_text model_texts[] = {
      "  layers:\n"
      "    - embedding\n"
      "    - positions\n"
+     "    - dropout\n"
      "    - repeat:\n"
      "        layers:\n"
      "          - residual: [layernorm, {attention: {heads: 3}}]\n"
@@ -79,6 +80,7 @@ static const model_text model_texts[] = {
      "        - residual: [{linear: {out: 18}}]\n"
      "        - activation: {type: gelu_tanh}\n"
      "    - residual: [{activation: {type: sigmoid}}]\n"
+     "    - residual: [dropout]\n"
      "    - residual: [layernorm, {mlp: {activation: glu, hidden: 11}}, {residual: [{linear: {bias: false}}]}]\n"
      "    - layernorm\n"
      "    - unembedding: {bias: true}\n"},

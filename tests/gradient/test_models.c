@@ -1,0 +1,144 @@
+// Whole models in double precision: every parameter's gradient against central differences of the loss, and
+// two micro-batches against one batch of twice the size.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/central_differences.h"
+#include "support/model.h"
+#include "support/model_texts.h"
+
+#include <cmocka.h>
+
+enum { BATCH = 3, TIME = 13, BLOCK = 15, TOKENS = BATCH * TIME, VOCABULARY = 29 };
+
+typedef struct model_run {
+    test_model t;
+    model_graph built;
+    int32_t ids[TOKENS], targets[TOKENS];
+    run_context context;
+} model_run;
+
+static void run_open(const char *yaml, model_run *r) {
+    *r = (model_run){.t = test_model_new(yaml, VOCABULARY, BLOCK, 0.1),
+                     .context = {.seed = 3, .step = 17, .gradient_scale = 1.0 / TOKENS}};
+    test_tokens(1, TOKENS, VOCABULARY, r->ids);
+    test_tokens(2, TOKENS, VOCABULARY, r->targets);
+    r->targets[4] = r->targets[20] = -1;
+    r->built = test_model_build(&r->t, GRAPH_TRAIN, BATCH, TIME, NULL);
+    tokens_bind(r->built.ids, r->ids);
+    tokens_bind(r->built.targets, r->targets);
+}
+
+static void run_close(model_run *r) {
+    graph_free(r->built.graph);
+    test_model_free(&r->t);
+}
+
+static double loss_of(void *with) {
+    model_run *r = with;
+    graph_forward(r->built.graph, &r->context);
+    return test_loss(&r->built) * r->context.gradient_scale;
+}
+
+static int check_model(const char *name, const char *yaml) {
+    model_run r;
+    run_open(yaml, &r);
+    graph_forward(r.built.graph, &r.context);
+    graph_backward(r.built.graph, &r.context);
+    const bool agree = gradients_agree(name, r.t.model->parameters, 32, 1e-6, loss_of, &r);
+    run_close(&r);
+    return !agree;
+}
+
+static void gradients_agree_with_differences(void **state) {
+    (void)state;
+    int wrong = 0;
+    for (int i = 0; i < MODEL_TEXTS; i++) wrong += check_model(model_texts[i].name, model_texts[i].yaml);
+    assert_int_equal(wrong, 0);
+}
+
+static void gradients_agree_with_differences_under_dropout(void **state) {
+    (void)state;
+    int wrong = 0;
+    arena *a = arena_new();
+    for (int i = 0; i < MODEL_TEXTS; i++) {
+        const char *inside = model_texts[i].yaml + strlen("model:\n");
+        wrong += check_model(arena_format(a, "%s, with dropout", model_texts[i].name),
+                             arena_format(a, "model:\n  dropout: 0.2\n%s", inside));
+    }
+    arena_free(a);
+    assert_int_equal(wrong, 0);
+}
+
+static void micro_batches_make_a_batch(void **state) {
+    (void)state;
+    for (int i = 0; i < MODEL_TEXTS; i++) {
+        int32_t ids[2 * TOKENS], targets[2 * TOKENS];
+        model_run r;
+        run_open(model_texts[i].yaml, &r);
+        parameter_set *set = r.t.model->parameters;
+        test_tokens(5, 2 * TOKENS, VOCABULARY, ids);
+        test_tokens(6, 2 * TOKENS, VOCABULARY, targets);
+        r.context.gradient_scale = 0.5 / TOKENS;
+        double loss = 0;
+        for (uint32_t micro = 0; micro < 2; micro++) {
+            r.context.micro = micro;
+            tokens_bind(r.built.ids, ids + micro * TOKENS);
+            tokens_bind(r.built.targets, targets + micro * TOKENS);
+            loss += loss_of(&r);
+            graph_backward(r.built.graph, &r.context);
+        }
+        real *gradients = malloc(set->total * sizeof *gradients);
+        memcpy(gradients, set->gradients, set->total * sizeof *gradients);
+
+        model_graph whole = test_model_build(&r.t, GRAPH_TRAIN, 2 * BATCH, TIME, NULL);
+        tokens_bind(whole.ids, ids);
+        tokens_bind(whole.targets, targets);
+        r.context.micro = 0;
+        graph_forward(whole.graph, &r.context);
+        graph_backward(whole.graph, &r.context);
+        const double whole_loss = test_loss(&whole) * r.context.gradient_scale;
+        assert_true(fabs(loss - whole_loss) <= 1e-13 * whole_loss);
+        for (int k = 0; k < set->count; k++) {
+            const parameter *p = set->items[k];
+            const double off =
+                relative_difference(p->count, gradients + p->offset, set->gradients + p->offset);
+            if (!(off <= 1e-11)) fail_msg("%s: %s differs by %.3g", model_texts[i].name, p->name, off);
+        }
+        free(gradients);
+        graph_free(whole.graph);
+        run_close(&r);
+    }
+}
+
+// Training and evaluation graphs compute the same losses.
+static void evaluation_is_training_without_gradients(void **state) {
+    (void)state;
+    for (int i = 0; i < MODEL_TEXTS; i++) {
+        model_run r;
+        run_open(model_texts[i].yaml, &r);
+        model_graph evaluation = test_model_build(&r.t, GRAPH_EVAL, BATCH, TIME, NULL);
+        tokens_bind(evaluation.ids, r.ids);
+        tokens_bind(evaluation.targets, r.targets);
+        graph_forward(r.built.graph, &r.context);
+        graph_forward(evaluation.graph, &r.context);
+        assert_memory_equal(r.built.losses->data, evaluation.losses->data, TOKENS * sizeof(real));
+        graph_free(evaluation.graph);
+        run_close(&r);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradients_agree_with_differences),
+        cmocka_unit_test(gradients_agree_with_differences_under_dropout),
+        cmocka_unit_test(micro_batches_make_a_batch),
+        cmocka_unit_test(evaluation_is_training_without_gradients),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

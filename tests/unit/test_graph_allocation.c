@@ -1,0 +1,128 @@
+// Runs of a graph allocate nothing. The program's own malloc, calloc, realloc, aligned_alloc and mmap stand
+// before the C library's and count.
+//
+// The address sanitizer brings its own malloc: under it this program only runs the graphs.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "support/model.h"
+#include "support/model_texts.h"
+
+#include <cmocka.h>
+
+static volatile int counting, allocations;
+
+#if !defined(__SANITIZE_ADDRESS__) && defined(__GLIBC__)
+extern void *__libc_malloc(size_t bytes);
+extern void *__libc_calloc(size_t count, size_t bytes);
+extern void *__libc_realloc(void *block, size_t bytes);
+extern void *__libc_memalign(size_t alignment, size_t bytes);
+
+static void count(void) {
+    if (counting) __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
+}
+
+void *malloc(size_t bytes) {
+    count();
+    return __libc_malloc(bytes);
+}
+
+void *calloc(size_t number, size_t bytes) {
+    count();
+    return __libc_calloc(number, bytes);
+}
+
+void *realloc(void *block, size_t bytes) {
+    count();
+    return __libc_realloc(block, bytes);
+}
+
+void *aligned_alloc(size_t alignment, size_t bytes) {
+    count();
+    return __libc_memalign(alignment, bytes);
+}
+
+void *mmap(void *address, size_t bytes, int protection, int flags, int file, off_t offset) {
+    count();
+    return (void *)syscall(SYS_mmap, address, bytes, protection, flags, file, offset);
+}
+
+static void allocations_are_counted(void **state) {
+    (void)state;
+    error err = {0};
+    void *block;
+    counting = 1;
+    free(memory_alloc(10));
+    assert_int_equal(memory_planned_alloc(&block, 100, "a test", &err), OK);
+    memory_planned_free(block, 100);
+    counting = 0;
+    assert_int_equal(allocations, 2);
+    allocations = 0;
+}
+#else
+static void allocations_are_counted(void **state) {
+    (void)state;
+    skip();
+}
+#endif
+
+enum { BATCH = 4, TIME = 96, TOKENS = BATCH * TIME, VOCABULARY = 29 };
+
+static void check_runs(int threads) {
+    static int32_t ids[TOKENS], targets[TOKENS];
+    const graph_mode modes[] = {GRAPH_TRAIN, GRAPH_EVAL, GRAPH_DECODE};
+    arena *a = arena_new();
+    test_tokens(1, TOKENS, VOCABULARY, ids);
+    test_tokens(2, TOKENS, VOCABULARY, targets);
+    kernels_set_threads(threads);
+    for (int i = 0; i < MODEL_TEXTS; i++)
+        for (int mode = 0; mode < 3; mode++) {
+            const char *inside = model_texts[i].yaml + strlen("model:\n");
+            test_model t = test_model_new(arena_format(a, "model:\n  dropout: 0.1\n%s", inside), VOCABULARY,
+                                          TIME, 0.1);
+            state_set *states = states_new();
+            model_graph built = test_model_build(&t, modes[mode], BATCH, TIME, states);
+            tokens_bind(built.ids, ids);
+            if (built.targets) tokens_bind(built.targets, targets);
+            for (uint32_t step = 0; step < 3; step++) {
+                const run_context c = {.step = step, .gradient_scale = 1.0 / TOKENS};
+                counting = step > 0; // the first run starts OpenMP's threads
+                graph_forward(built.graph, &c);
+                if (modes[mode] == GRAPH_TRAIN) graph_backward(built.graph, &c);
+                counting = 0;
+            }
+            if (allocations) fail_msg("%s: %d allocations", model_texts[i].name, allocations);
+            graph_free(built.graph);
+            states_free(states);
+            test_model_free(&t);
+        }
+    arena_free(a);
+    kernels_set_threads(1);
+}
+
+static void runs_on_one_thread_allocate_nothing(void **state) {
+    (void)state;
+    check_runs(1);
+}
+
+static void runs_on_several_threads_allocate_nothing(void **state) {
+    (void)state;
+    check_runs(3);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(allocations_are_counted),
+        cmocka_unit_test(runs_on_one_thread_allocate_nothing),
+        cmocka_unit_test(runs_on_several_threads_allocate_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,283 @@
+// The memory plan: tensors that are alive at the same time lie apart, nothing reads bytes that are dead or
+// were never written, and what cannot be planned is refused.
+//
+// The plan's claims are checked by running a graph one operator at a time and filling every byte that the
+// plan calls dead with NaN in between: a lifetime that is too short turns some result into NaN.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/model.h"
+#include "support/model_texts.h"
+#include "support/small_operators.h"
+
+#include "graph/ops.h"
+
+#include <cmocka.h>
+
+enum { BATCH = 3, TIME = 13, BLOCK = 15, TOKENS = BATCH * TIME, VOCABULARY = 29 };
+
+static const run_context context = {.seed = 3, .step = 17, .gradient_scale = 1.0 / TOKENS};
+
+static int32_t ids[TOKENS], targets[TOKENS];
+
+static int draw_tokens(void **state) {
+    (void)state;
+    test_tokens(1, TOKENS, VOCABULARY, ids);
+    test_tokens(2, TOKENS, VOCABULARY, targets);
+    return 0;
+}
+
+static void bind_tokens(const model_graph *built) {
+    tokens_bind(built->ids, ids);
+    if (built->targets) tokens_bind(built->targets, targets);
+}
+
+static size_t size_of(const tensor *t) {
+    return t->count * sizeof(real);
+}
+
+static bool is_placed(const tensor *t) {
+    return t->kind == TENSOR_ACTIVATION && !t->shares && t->born >= 0;
+}
+
+static void tensors_lie_apart(const char *name, const graph *g) {
+    int placed = 0;
+    for (int i = 0; i < g->tensor_count; i++) {
+        const tensor *a = g->tensors[i];
+        if (!is_placed(a)) continue;
+        placed++;
+        assert_int_equal((size_t)((char *)a->data - (char *)g->plan_memory), a->offset);
+        assert_true(a->offset + size_of(a) <= g->plan_bytes);
+        assert_int_equal(a->offset % 64, 0);
+        assert_true(a->born < a->dies);
+        for (int k = 0; k < i; k++) {
+            const tensor *b = g->tensors[k];
+            if (!is_placed(b) || a->dies <= b->born || b->dies <= a->born) continue;
+            if (a->offset < b->offset + size_of(b) && b->offset < a->offset + size_of(a))
+                fail_msg("%s: two tensors, of %s and of %s, share bytes", name, a->name, b->name);
+        }
+    }
+    assert_true(placed > 0);
+}
+
+static void living_tensors_lie_apart(void **state) {
+    (void)state;
+    const graph_mode modes[] = {GRAPH_TRAIN, GRAPH_EVAL, GRAPH_DECODE};
+    for (int i = 0; i < MODEL_TEXTS; i++)
+        for (int mode = 0; mode < 3; mode++) {
+            test_model t = test_model_new(model_texts[i].yaml, VOCABULARY, BLOCK, 0.1);
+            state_set *states = states_new();
+            model_graph built = test_model_build(&t, modes[mode], BATCH, TIME, states);
+            tensors_lie_apart(model_texts[i].name, built.graph);
+            graph_free(built.graph);
+            states_free(states);
+            test_model_free(&t);
+        }
+}
+
+// Memory is worth planning: the activations of an evaluation come and go.
+static void dead_bytes_are_used_again(void **state) {
+    (void)state;
+    test_model t = test_model_new(model_texts[0].yaml, VOCABULARY, BLOCK, 0.1);
+    model_graph built = test_model_build(&t, GRAPH_EVAL, BATCH, TIME, NULL);
+    size_t all = 0, largest_one = 0;
+    for (int i = 0; i < built.graph->tensor_count; i++) {
+        if (!is_placed(built.graph->tensors[i])) continue;
+        const size_t size = size_of(built.graph->tensors[i]);
+        all += size;
+        if (size > largest_one) largest_one = size;
+    }
+    assert_true(built.graph->plan_bytes < all / 2);
+    assert_true(built.graph->plan_bytes >= largest_one);
+    graph_free(built.graph);
+    test_model_free(&t);
+}
+
+// --- NaN in dead bytes
+
+static void poison(real *from, size_t bytes) {
+    for (size_t i = 0; i < bytes / sizeof(real); i++) from[i] = (real)NAN;
+}
+
+// Fills what is not alive both before and at `time`, and the workspace.
+static void poison_dead(const graph *g, int time) {
+    char *dead = malloc(g->plan_bytes);
+    memset(dead, 1, g->plan_bytes);
+    for (int i = 0; i < g->tensor_count; i++) {
+        const tensor *t = g->tensors[i];
+        if (is_placed(t) && t->born < time && time < t->dies) memset(dead + t->offset, 0, size_of(t));
+    }
+    for (size_t at = 0; at < g->plan_bytes; at += sizeof(real))
+        if (dead[at]) *(real *)((char *)g->plan_memory + at) = (real)NAN;
+    free(dead);
+    poison(g->workspace, g->workspace_bytes);
+}
+
+// A graph of the one operator.
+static graph only(const graph *g, int k) {
+    graph one = *g;
+    one.ops = &g->ops[k];
+    one.op_count = 1;
+    return one;
+}
+
+static void run_poisoned(const graph *g) {
+    const int n = g->op_count;
+    for (int k = 0; k < n; k++) {
+        const graph one = only(g, k);
+        poison_dead(g, k);
+        graph_forward(&one, &context);
+    }
+    if (g->mode == GRAPH_TRAIN)
+        for (int k = n - 1; k >= 0; k--) {
+            const graph one = only(g, k);
+            poison_dead(g, 2 * n - 1 - k);
+            graph_backward(&one, &context);
+        }
+    poison_dead(g, g->mode == GRAPH_TRAIN ? 2 * n : n);
+}
+
+static void check_training_poisoned(const char *name, const char *yaml) {
+    test_model t = test_model_new(yaml, VOCABULARY, BLOCK, 0.1);
+    parameter_set *set = t.model->parameters;
+    model_graph built = test_model_build(&t, GRAPH_TRAIN, BATCH, TIME, NULL);
+    bind_tokens(&built);
+    graph_forward(built.graph, &context);
+    graph_backward(built.graph, &context);
+    real losses[TOKENS], *gradients = malloc(set->total * sizeof(real));
+    memcpy(losses, built.losses->data, sizeof losses);
+    memcpy(gradients, set->gradients, set->total * sizeof(real));
+    for (int k = 0; k < set->count; k++)
+        poison(set->gradients + set->items[k]->offset, set->items[k]->count * sizeof(real));
+    run_poisoned(built.graph);
+    assert_true(isfinite(losses[0]));
+    if (memcmp(losses, built.losses->data, sizeof losses) != 0)
+        fail_msg("%s: losses depend on dead bytes", name);
+    for (int k = 0; k < set->count; k++) {
+        const parameter *p = set->items[k];
+        if (memcmp(gradients + p->offset, set->gradients + p->offset, p->count * sizeof(real)) != 0)
+            fail_msg("%s: the gradient of %s depends on dead bytes", name, p->name);
+    }
+    free(gradients);
+    graph_free(built.graph);
+    test_model_free(&t);
+}
+
+static void training_reads_only_living_bytes(void **state) {
+    (void)state;
+    arena *a = arena_new();
+    for (int i = 0; i < MODEL_TEXTS; i++) {
+        const char *inside = model_texts[i].yaml + strlen("model:\n");
+        check_training_poisoned(model_texts[i].name, model_texts[i].yaml);
+        check_training_poisoned(model_texts[i].name, arena_format(a, "model:\n  dropout: 0.2\n%s", inside));
+    }
+    arena_free(a);
+}
+
+static void evaluation_reads_only_living_bytes(void **state) {
+    (void)state;
+    for (int i = 0; i < MODEL_TEXTS; i++) {
+        test_model t = test_model_new(model_texts[i].yaml, VOCABULARY, BLOCK, 0.1);
+        model_graph built = test_model_build(&t, GRAPH_EVAL, BATCH, TIME, NULL);
+        bind_tokens(&built);
+        graph_forward(built.graph, &context);
+        real losses[TOKENS], *logits = malloc(size_of(built.logits));
+        memcpy(losses, built.losses->data, sizeof losses);
+        memcpy(logits, built.logits->data, size_of(built.logits));
+        run_poisoned(built.graph);
+        assert_true(isfinite(losses[0]));
+        assert_memory_equal(losses, built.losses->data, sizeof losses);
+        assert_memory_equal(logits, built.logits->data, size_of(built.logits));
+        free(logits);
+        graph_free(built.graph);
+        test_model_free(&t);
+    }
+}
+
+static void decoding_reads_only_living_bytes(void **state) {
+    (void)state;
+    for (int i = 0; i < MODEL_TEXTS; i++) {
+        test_model t = test_model_new(model_texts[i].yaml, VOCABULARY, BLOCK, 0.1);
+        state_set *states = states_new();
+        model_graph built = test_model_build(&t, GRAPH_DECODE, BATCH, TIME, states);
+        bind_tokens(&built);
+        graph_forward(built.graph, &context);
+        real *logits = malloc(size_of(built.logits));
+        memcpy(logits, built.logits->data, size_of(built.logits));
+        run_poisoned(built.graph); // the states of a text's beginning are written before they are read
+        assert_true(isfinite(logits[0]));
+        assert_memory_equal(logits, built.logits->data, size_of(built.logits));
+        free(logits);
+        graph_free(built.graph);
+        states_free(states);
+        test_model_free(&t);
+    }
+}
+
+// --- what is refused
+
+typedef struct refused {
+    parameter_set *set;
+    graph *g;
+    tensor *x;
+} refused;
+
+static refused refused_open(int width) {
+    error err = {0};
+    parameter *p;
+    const parameter_declaration about = {.rank = 3, .shape = {BATCH, TIME, width}};
+    refused r = {.set = parameters_new()};
+    assert_int_equal(parameters_declare(r.set, "x", &about, &p, &err), OK);
+    assert_int_equal(parameters_allocate(r.set, true, &err), OK);
+    r.g = graph_new(GRAPH_TRAIN, BATCH, TIME, r.set, NULL);
+    r.x = test_copy(r.g, graph_parameter(r.g, p));
+    return r;
+}
+
+static void refused_close(refused *r) {
+    error err = {0};
+    assert_int_equal(graph_finish(r->g, NULL, true, &err), ERR_INTERNAL);
+    assert_true(strlen(err.message) > 0);
+    graph_free(r->g);
+    parameters_free(r->set);
+}
+
+static void gradients_that_would_be_lost_are_refused(void **state) {
+    (void)state;
+    enum { HALF = 6 };
+    static real factors[TOKENS * 3 * HALF];
+    refused r = refused_open(2 * HALF); // a gated unit whose input is read again
+    tensor *y = op_gated(r.g, r.x, ACTIVATION_SILU);
+    test_project(r.g, op_concat(r.g, (tensor *[]){y, r.x}, 2), factors);
+    refused_close(&r);
+
+    r = refused_open(3 * HALF); // attention whose qkv is read again
+    const attention_options options = {
+        .heads = 2, .kv_heads = 2, .head_size = HALF / 2, .block_size = TIME};
+    y = op_attention(r.g, r.x, &options);
+    y = op_concat(r.g, (tensor *[]){y, y, y}, 3);
+    test_project(r.g, op_multiply(r.g, y, r.x), factors);
+    refused_close(&r);
+
+    r = refused_open(3 * HALF); // a loss on a tensor that attention needs for its gradient
+    tensor *ids_of = graph_tensor(r.g, TENSOR_TOKENS, 2, (int[]){BATCH, TIME});
+    op_cross_entropy(r.g, op_attention(r.g, r.x, &options), ids_of, 0);
+    refused_close(&r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(living_tensors_lie_apart),
+        cmocka_unit_test(dead_bytes_are_used_again),
+        cmocka_unit_test(training_reads_only_living_bytes),
+        cmocka_unit_test(evaluation_reads_only_living_bytes),
+        cmocka_unit_test(decoding_reads_only_living_bytes),
+        cmocka_unit_test(gradients_that_would_be_lost_are_refused),
+    };
+    return cmocka_run_group_tests(tests, draw_tokens, NULL);
+}
