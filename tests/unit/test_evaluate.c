@@ -1,0 +1,233 @@
+// Whole-split evaluation against a direct computation that scores each target by itself.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/alphabet.h"
+#include "support/model.h"
+
+#include "train/evaluate.h"
+
+#include <cmocka.h>
+
+enum { VOCABULARY = 29, BLOCK = 12, LONGEST = 200 };
+
+typedef struct fixture {
+    arena *memory;
+    tokenizer *letters;
+    test_model t;
+    int32_t tokens[LONGEST];
+} fixture;
+
+static int open_fixture(void **state) {
+    fixture *f = calloc(1, sizeof *f);
+    f->memory = arena_new();
+    f->letters = test_alphabet(f->memory);
+    f->t = test_model_new("model:\n"
+                          "  width: 16\n"
+                          "  init_std: 0.4\n"
+                          "  layers:\n"
+                          "    - embedding\n"
+                          "    - positions\n"
+                          "    - residual: [layernorm, {attention: {heads: 2}}]\n"
+                          "    - residual: [layernorm, mlp]\n"
+                          "    - unembedding\n",
+                          VOCABULARY, BLOCK, 0.1);
+    test_tokens(1, LONGEST, VOCABULARY, f->tokens);
+    *state = f;
+    return 0;
+}
+
+static int close_fixture(void **state) {
+    fixture *f = *state;
+    test_model_free(&f->t);
+    arena_free(f->memory);
+    free(f);
+    return 0;
+}
+
+static evaluation evaluate(fixture *f, size_t count, int batch, int stride) {
+    error err = {0};
+    evaluator *e;
+    evaluation result;
+    const split_tokens part = {.tokens = f->tokens, .count = count};
+    test_ok(evaluator_new(f->t.model, batch, stride, NULL, &e, &err), &err);
+    evaluate_split(e, &part, f->letters, &result);
+    evaluator_free(e);
+    return result;
+}
+
+// What the model loses on target `at` (the token after it) when it reads tokens from `first` on.
+static double direct_loss(const fixture *f, size_t first, size_t at) {
+    const int time = (int)(at - first + 1);
+    model_graph built = test_model_build(&f->t, GRAPH_EVAL, 1, time, NULL);
+    tokens_bind(built.ids, f->tokens + first);
+    tokens_bind(built.targets, f->tokens + first + 1);
+    graph_forward(built.graph, &(run_context){.gradient_scale = 1});
+    const double loss = (double)built.losses->data[time - 1];
+    graph_free(built.graph);
+    return loss;
+}
+
+// The sum over all targets, each read from the start of the window that scores it: 0 for the first block's,
+// then the first window, in steps of stride or at the end, that reaches it.
+static double direct_sum(const fixture *f, size_t count, size_t stride) {
+    const size_t targets = count - 1;
+    double sum = 0;
+    for (size_t at = 0; at < targets; at++) {
+        size_t end = BLOCK;
+        while (end <= at) end += stride;
+        if (end > targets) end = targets;
+        sum += direct_loss(f, end > BLOCK ? end - BLOCK : 0, at);
+    }
+    return sum;
+}
+
+static void every_target_is_scored_once(void **state) {
+    fixture *f = *state;
+    const size_t counts[] = {2, 3, 11, 12, 13, 14, 24, 25, 26, 60, 61};
+    const int strides[] = {1, 5, 11, 12};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        for (size_t k = 0; k < sizeof strides / sizeof *strides; k++) {
+            const evaluation result = evaluate(f, counts[i], 3, strides[k]);
+            const double loss = direct_sum(f, counts[i], (size_t)strides[k]) / (double)(counts[i] - 1);
+            assert_int_equal(result.tokens, counts[i] - 1);
+            if (!(fabs(result.loss - loss) <= 1e-6 * loss))
+                fail_msg("%zu tokens, stride %d: %.9g instead of %.9g", counts[i], strides[k], result.loss,
+                         loss);
+            assert_true(fabs(result.perplexity - exp(result.loss)) <= 1e-12 * result.perplexity);
+        }
+}
+
+static void batches_make_no_difference(void **state) {
+    fixture *f = *state;
+    const int batches[] = {2, 3, 7, 16, 40};
+    for (int stride = 5; stride <= BLOCK; stride += 7) {
+        const evaluation one = evaluate(f, 150, 1, stride);
+        for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
+            const evaluation more = evaluate(f, 150, batches[i], stride);
+            assert_int_equal(more.tokens, one.tokens);
+            assert_true(more.loss == one.loss);
+            assert_true(more.bits_per_char == one.bits_per_char);
+        }
+    }
+}
+
+static void strides_change_the_context(void **state) {
+    fixture *f = *state;
+    assert_true(evaluate(f, 150, 4, 1).loss != evaluate(f, 150, 4, BLOCK).loss);
+}
+
+// Bits count the characters that the targets stand for; an unknown token stands for none.
+static void bits_are_counted_by_character(void **state) {
+    fixture *f = *state;
+    const int32_t unknown = tokenizer_unknown(f->letters);
+    assert_true(unknown >= 0);
+    for (int i = 0; i < LONGEST; i++)
+        if (f->tokens[i] == unknown) f->tokens[i] = unknown + 1;
+    evaluation result = evaluate(f, 101, 4, BLOCK);
+    assert_true(result.unknown_rate == 0);
+    assert_true(fabs(result.bits_per_char - result.loss / log(2)) <= 1e-12 * result.bits_per_char);
+    for (int i = 1; i <= 25; i++) f->tokens[4 * i] = unknown;
+    result = evaluate(f, 101, 4, BLOCK);
+    assert_true(fabs(result.unknown_rate - 0.25) <= 1e-12);
+    assert_true(fabs(result.bits_per_char - result.loss / log(2) / 0.75) <= 1e-12 * result.bits_per_char);
+    for (int i = 0; i < LONGEST; i++) f->tokens[i] = unknown;
+    result = evaluate(f, 30, 4, BLOCK);
+    assert_true(isnan(result.bits_per_char));
+    assert_true(isfinite(result.loss));
+}
+
+static void splits_without_targets_have_no_loss(void **state) {
+    fixture *f = *state;
+    for (size_t count = 0; count < 2; count++) {
+        const evaluation result = evaluate(f, count, 3, BLOCK);
+        assert_int_equal(result.tokens, 0);
+        assert_true(isnan(result.loss));
+    }
+}
+
+// A lender's memory changes nothing, whatever stands in it.
+static void memory_can_be_borrowed(void **state) {
+    fixture *f = *state;
+    error err = {0};
+    const split_tokens part = {.tokens = f->tokens, .count = 100};
+    const evaluation alone = evaluate(f, 100, 2, BLOCK);
+    model_graph training = test_model_build(&f->t, GRAPH_TRAIN, 8, BLOCK, NULL);
+    evaluator *e;
+    evaluation result;
+    test_ok(evaluator_new(f->t.model, 2, BLOCK, training.graph, &e, &err), &err);
+    assert_int_equal(evaluator_bytes(e), 0);
+    memset(training.graph->plan_memory, 0xff, training.graph->plan_bytes);
+    evaluate_split(e, &part, f->letters, &result);
+    assert_true(result.loss == alone.loss);
+    evaluator_free(e);
+    test_ok(evaluator_new(f->t.model, 64, BLOCK, training.graph, &e, &err), &err); // too large for it
+    assert_true(evaluator_bytes(e) > 0);
+    evaluate_split(e, &part, f->letters, &result);
+    assert_true(result.loss == alone.loss);
+    evaluator_free(e);
+    graph_free(training.graph);
+}
+
+// --- samples
+
+static evaluation evaluate_part(fixture *f, size_t count, size_t max_tokens) {
+    error err = {0};
+    evaluator *e;
+    evaluation result;
+    const split_tokens part = {.tokens = f->tokens, .count = count};
+    test_ok(evaluator_new(f->t.model, 4, 5, NULL, &e, &err), &err);
+    evaluate_sample(e, &part, f->letters, max_tokens, &result);
+    evaluator_free(e);
+    return result;
+}
+
+static void a_sample_of_everything_is_everything(void **state) {
+    fixture *f = *state;
+    const evaluation whole = evaluate(f, 97, 4, 5);
+    for (size_t most = 96; most < 1000; most *= 3) {
+        const evaluation sample = evaluate_part(f, 97, most);
+        assert_int_equal(sample.tokens, 96);
+        assert_true(sample.loss == whole.loss);
+    }
+}
+
+static void samples_are_whole_windows_spread_evenly(void **state) {
+    fixture *f = *state;
+    const struct {
+        size_t count, most, windows;
+    } cases[] = {{200, 12, 1}, {200, 5, 1}, {200, 36, 3}, {200, 47, 3}, {200, 190, 15}, {100, 97, 8}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const size_t targets = cases[i].count - 1, windows = cases[i].windows;
+        const evaluation sample = evaluate_part(f, cases[i].count, cases[i].most);
+        assert_int_equal(sample.tokens, windows * BLOCK);
+        double sum = 0;
+        size_t end = 0;
+        for (size_t w = 0; w < windows; w++) {
+            const size_t first = windows > 1 ? w * (targets - BLOCK) / (windows - 1) : 0;
+            assert_true(first >= end); // no target twice
+            end = first + BLOCK;
+            for (size_t at = first; at < end; at++) sum += direct_loss(f, first, at);
+        }
+        assert_true(windows == 1 || end == targets);
+        const double loss = sum / (double)(windows * BLOCK);
+        assert_true(fabs(sample.loss - loss) <= 1e-6 * loss);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(every_target_is_scored_once),          TEST(batches_make_no_difference),
+        TEST(strides_change_the_context),           TEST(bits_are_counted_by_character),
+        TEST(splits_without_targets_have_no_loss),  TEST(memory_can_be_borrowed),
+        TEST(a_sample_of_everything_is_everything), TEST(samples_are_whole_windows_spread_evenly),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

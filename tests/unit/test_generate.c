@@ -1,0 +1,377 @@
+// Decoding gives the logits of the training graph, for every way of attending, of cutting a prompt into
+// chunks, and of going on when the context is full.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/alphabet.h"
+#include "support/model.h"
+#include "support/model_texts.h"
+
+#include "train/generate.h"
+
+#include <cmocka.h>
+
+enum { VOCABULARY = 29, LONGEST = 160 };
+
+static const double LIMIT = 2e-5; // of the largest logit
+
+static int32_t context[LONGEST];
+
+static int draw_tokens(void **state) {
+    (void)state;
+    test_tokens(1, LONGEST, VOCABULARY, context);
+    return 0;
+}
+
+static sampling_settings sampling(overflow_mode overflow) {
+    return (sampling_settings){
+        .mode = SAMPLE_PROB, .temperature = 1, .repetition_penalty = 1, .seed = 7, .overflow = overflow};
+}
+
+// The logits after `count` tokens by the graph that reads them all at once (VOCABULARY values in out).
+static void block_logits(const test_model *t, const int32_t *ids, size_t count, real *out) {
+    model_graph built = test_model_build(t, GRAPH_EVAL, 1, (int)count, NULL);
+    int32_t *targets = calloc(count, sizeof *targets);
+    tokens_bind(built.ids, ids);
+    tokens_bind(built.targets, targets);
+    graph_forward(built.graph, &(run_context){.gradient_scale = 1});
+    memcpy(out, built.logits->data + (count - 1) * VOCABULARY, VOCABULARY * sizeof(real));
+    free(targets);
+    graph_free(built.graph);
+}
+
+static generator *open_generator(const test_model *t, const sampling_settings *settings) {
+    error err = {0};
+    generator *g = NULL;
+    test_ok(generator_new(t->model, settings, &g, &err), &err);
+    return g;
+}
+
+// --- decoding graphs
+
+static void each_token_has_the_logits_of_the_block(void **state) {
+    (void)state;
+    enum { BATCH = 3, TIME = 45, CHUNK = 7 };
+    for (int i = 0; i < MODEL_TEXTS; i++) {
+        int32_t ids[BATCH * TIME], targets[BATCH * TIME] = {0}, part[BATCH * CHUNK];
+        test_model t = test_model_new(model_texts[i].yaml, VOCABULARY, TIME, 0.1);
+        test_tokens(2, BATCH * TIME, VOCABULARY, ids);
+        model_graph block = test_model_build(&t, GRAPH_EVAL, BATCH, TIME, NULL);
+        tokens_bind(block.ids, ids);
+        tokens_bind(block.targets, targets);
+        graph_forward(block.graph, &(run_context){.gradient_scale = 1});
+        const double limit = LIMIT * largest(block.logits->count, block.logits->data);
+
+        state_set *states = states_new();
+        model_graph chunk = test_model_build(&t, GRAPH_DECODE, BATCH, CHUNK, states);
+        model_graph step = test_model_build(&t, GRAPH_DECODE, BATCH, 1, states);
+        for (int round = 0; round < 2; round++) { // the second begins a new text with the same states
+            states_reset(states);
+            for (int at = 0, taken; at < TIME; at += taken) {
+                // Chunks and single tokens in turn.
+                taken = at / CHUNK % 2 == 0 && at + CHUNK <= TIME ? CHUNK : 1;
+                const model_graph *built = taken == CHUNK ? &chunk : &step;
+                for (int b = 0; b < BATCH; b++)
+                    memcpy(part + b * taken, ids + b * TIME + at, (size_t)taken * sizeof *part);
+                tokens_bind(built->ids, part);
+                graph_forward(built->graph, &(run_context){.position = at});
+                for (int b = 0; b < BATCH; b++) {
+                    const double off = largest_difference(
+                        (size_t)taken * VOCABULARY, built->logits->data + b * taken * VOCABULARY,
+                        block.logits->data + (b * TIME + at) * VOCABULARY);
+                    if (!(off <= limit))
+                        fail_msg("%s: tokens from %d on differ by %.3g", model_texts[i].name, at, off);
+                }
+            }
+        }
+        graph_free(block.graph);
+        graph_free(chunk.graph);
+        graph_free(step.graph);
+        states_free(states);
+        test_model_free(&t);
+    }
+}
+
+// The workspace has room for a score for each slot of the cache, however short the graph.
+static void a_long_cache_has_room_for_its_scores(void **state) {
+    (void)state;
+    enum { LONG = 1 << 20, THREADS = 3 };
+    kernels_set_threads(THREADS);
+    test_model t =
+        test_model_new("model: {width: 2, layers: [embedding, {attention: {heads: 1}}, unembedding]}",
+                       VOCABULARY, LONG, 0.1);
+    state_set *states = states_new();
+    model_graph step = test_model_build(&t, GRAPH_DECODE, 1, 1, states);
+    assert_true(step.graph->workspace_bytes >= THREADS * LONG * sizeof(real));
+    graph_free(step.graph);
+    states_free(states);
+    test_model_free(&t);
+    kernels_set_threads(1);
+}
+
+// A window that reaches beyond the block needs no cache beyond the block.
+static void caches_end_with_the_block(void **state) {
+    (void)state;
+    test_model t = test_model_new(
+        "model: {width: 6, layers: [embedding, {attention: {heads: 2, kv_heads: 1, window: 1000000000}}, unembedding]}",
+        VOCABULARY, 20, 0.1);
+    state_set *states = states_new();
+    model_graph step = test_model_build(&t, GRAPH_DECODE, 1, 1, states);
+    assert_int_equal(states_bytes(states), 2 * 20 * 3 * sizeof(real));
+    graph_free(step.graph);
+    states_free(states);
+    test_model_free(&t);
+}
+
+// --- generators
+
+static void contexts_of_any_length_agree(void **state) {
+    (void)state;
+    const struct {
+        int block_size;
+        size_t counts[10];
+    } cases[] = {{150, {1, 5, 63, 64, 65, 127, 128, 130, 150}}, {20, {1, 19, 20}}, {1, {1}}};
+    for (int i = 0; i < MODEL_TEXTS; i++)
+        for (size_t n = 0; n < sizeof cases / sizeof *cases; n++) {
+            const sampling_settings settings = sampling(OVERFLOW_AUTO);
+            test_model t = test_model_new(model_texts[i].yaml, VOCABULARY, cases[n].block_size, 0.1);
+            generator *g = open_generator(&t, &settings);
+            for (const size_t *count = cases[n].counts; *count; count++) {
+                real expected[VOCABULARY];
+                block_logits(&t, context, *count, expected);
+                const double off =
+                    relative_difference(VOCABULARY, generator_logits(g, context, *count), expected);
+                if (!(off <= LIMIT))
+                    fail_msg("%s: after %zu tokens logits are off by %.3g", model_texts[i].name, *count,
+                             off);
+            }
+            generator_free(g);
+            test_model_free(&t);
+        }
+}
+
+static void cropping_reads_the_last_block(void **state) {
+    (void)state;
+    enum { BLOCK = 20 };
+    const sampling_settings settings = sampling(OVERFLOW_CROP);
+    for (int i = 0; i < MODEL_TEXTS; i++) {
+        test_model t = test_model_new(model_texts[i].yaml, VOCABULARY, BLOCK, 0.1);
+        generator *g = open_generator(&t, &settings);
+        for (size_t count = BLOCK; count < 4 * BLOCK; count += 13) {
+            real expected[VOCABULARY];
+            block_logits(&t, context + count - BLOCK, BLOCK, expected);
+            assert_true(relative_difference(VOCABULARY, generator_logits(g, context, count), expected) <=
+                        LIMIT);
+        }
+        generator_free(g);
+        test_model_free(&t);
+    }
+}
+
+// Caches that forget their oldest tokens are attention through a window of their size, at any depth.
+static void a_ring_is_a_window(void **state) {
+    (void)state;
+    enum { BLOCK = 20 };
+    const char *const layers =
+        "  layers:\n"
+        "    - embedding\n"
+        "    - repeat:\n"
+        "        layers:\n"
+        "          - residual: [rmsnorm, {attention: {heads: 3, rope: true, window: %d}}]\n"
+        "          - residual: [rmsnorm, mlp]\n"
+        "    - unembedding\n";
+    const struct {
+        int depth, window; // of the model that decodes
+    } cases[] = {{1, 0}, {3, 0}, {1, 7}, {3, 7}, {2, 50}};
+    arena *a = arena_new();
+    for (size_t n = 0; n < sizeof cases / sizeof *cases; n++) {
+        const sampling_settings settings = sampling(OVERFLOW_RING);
+        const int window = cases[n].window;
+        const char *const head =
+            arena_format(a, "model:\n  width: 24\n  depth: %d\n  init_std: 0.2\n", cases[n].depth);
+        const char *const tail = arena_format(a, layers, window);
+        const char *const tail_window = arena_format(a, layers, window && window < BLOCK ? window : BLOCK);
+        test_model ring = test_model_new(arena_format(a, "%s%s", head, tail), VOCABULARY, BLOCK, 0.1);
+        test_model windowed =
+            test_model_new(arena_format(a, "%s%s", head, tail_window), VOCABULARY, LONGEST, 0.1);
+        generator *g = open_generator(&ring, &settings);
+        for (size_t count = 5; count <= LONGEST; count += 31) {
+            real expected[VOCABULARY];
+            block_logits(&windowed, context, count, expected);
+            const double off =
+                relative_difference(VOCABULARY, generator_logits(g, context, count), expected);
+            if (!(off <= LIMIT)) fail_msg("case %zu, %zu tokens: off by %.3g", n, count, off);
+        }
+        generator_free(g);
+        test_model_free(&ring);
+        test_model_free(&windowed);
+    }
+    arena_free(a);
+}
+
+static void rings_and_positions_do_not_mix(void **state) {
+    (void)state;
+    const sampling_settings settings = sampling(OVERFLOW_RING);
+    test_model t = test_model_new(model_texts[0].yaml, VOCABULARY, 20, 0.1);
+    error err = {0};
+    generator *g = NULL;
+    assert_int_equal(generator_new(t.model, &settings, &g, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.message, "ring"));
+    assert_true(strlen(err.hint) > 0);
+    test_model_free(&t);
+}
+
+// --- texts
+
+static void append(void *to, const char *bytes, size_t count) {
+    assert_true(count > 0);
+    text_add_bytes(to, bytes, count);
+}
+
+// What generate should write, by reading the visible part of the context anew for every token.
+static void slow_generate(const test_model *t, const tokenizer *letters, const sampling_settings *settings,
+                          size_t prompt, size_t tokens, uint32_t stream, text *out) {
+    int32_t ids[LONGEST];
+    sampler *s = sampler_new(settings, VOCABULARY);
+    const size_t block = (size_t)t->model->block_size;
+    size_t visible = prompt < block ? prompt : block;
+    memcpy(ids, context, prompt * sizeof *ids);
+    for (size_t n = 0; n < tokens; n++) {
+        real logits[VOCABULARY];
+        const size_t count = prompt + n;
+        block_logits(t, ids + count - visible, visible, logits);
+        ids[count] = sampler_pick(s, logits, ids, count, stream, (uint32_t)n);
+        tokenizer_decode(letters, ids[count], out);
+        if (visible < block)
+            visible++;
+        else if (settings->overflow == OVERFLOW_HOP)
+            visible = block > 1 ? block / 2 : 1;
+    }
+    sampler_free(s);
+}
+
+static void texts_are_those_of_the_slow_way(void **state) {
+    (void)state;
+    enum { TOKENS = 70 };
+    const overflow_mode modes[] = {OVERFLOW_CROP, OVERFLOW_HOP};
+    const struct {
+        int block_size;
+        size_t prompt;
+    } cases[] = {{150, 3}, {150, 70}, {20, 1}, {20, 19}, {20, 20}, {20, 50}, {7, 3}, {1, 2}};
+    arena *a = arena_new();
+    const tokenizer *letters = test_alphabet(a);
+    assert_int_equal(tokenizer_vocabulary(letters), VOCABULARY);
+    for (int i = 0; i < 3; i++)
+        for (size_t m = 0; m < sizeof modes / sizeof *modes; m++)
+            for (size_t n = 0; n < sizeof cases / sizeof *cases; n++) {
+                const sampling_settings settings = sampling(modes[m]);
+                test_model t = test_model_new(model_texts[i].yaml, VOCABULARY, cases[n].block_size, 0.1);
+                generator *g = open_generator(&t, &settings);
+                for (uint32_t stream = 0; stream < 2; stream++) {
+                    text expected = {0}, got = {0};
+                    generated done;
+                    slow_generate(&t, letters, &settings, cases[n].prompt, TOKENS, stream, &expected);
+                    generate(g, letters, context, cases[n].prompt, TOKENS, stream, append, &got, NULL,
+                             &done);
+                    if (strcmp(got.bytes, expected.bytes) != 0)
+                        fail_msg("%s, overflow %d, block %d, prompt %zu: \"%s\" instead of \"%s\"",
+                                 model_texts[i].name, modes[m], cases[n].block_size, cases[n].prompt,
+                                 got.bytes, expected.bytes);
+                    assert_int_equal(done.tokens, TOKENS);
+                    assert_int_equal(done.prompt_tokens, cases[n].prompt);
+                    text_free(&expected);
+                    text_free(&got);
+                }
+                generator_free(g);
+                test_model_free(&t);
+            }
+    arena_free(a);
+}
+
+// A model without absolute positions goes on for ever, and the same way every time.
+static void rings_go_on(void **state) {
+    (void)state;
+    enum { TOKENS = 300 };
+    const sampling_settings settings = sampling(OVERFLOW_AUTO);
+    arena *a = arena_new();
+    const tokenizer *letters = test_alphabet(a);
+    test_model t = test_model_new(model_texts[2].yaml, VOCABULARY, 20, 0.1);
+    generator *g = open_generator(&t, &settings);
+    text texts[4] = {{0}};
+    for (int i = 0; i < 4; i++) {
+        generated done;
+        generate(g, letters, context, 3, TOKENS, (uint32_t)(i / 2), append, &texts[i], NULL, &done);
+        assert_int_equal(done.tokens, TOKENS);
+    }
+    assert_string_equal(texts[0].bytes, texts[1].bytes);
+    assert_string_equal(texts[2].bytes, texts[3].bytes);
+    assert_string_not_equal(texts[0].bytes, texts[2].bytes);
+    for (int i = 0; i < 4; i++) text_free(&texts[i]);
+    generator_free(g);
+    test_model_free(&t);
+    arena_free(a);
+}
+
+static volatile int stop_now;
+
+static void stop_after_five(void *seen, const char *bytes, size_t count) {
+    (void)bytes, (void)count;
+    if (++*(int *)seen == 5) stop_now = 1;
+}
+
+static void generation_can_be_stopped(void **state) {
+    (void)state;
+    const sampling_settings settings = sampling(OVERFLOW_AUTO);
+    arena *a = arena_new();
+    const tokenizer *letters = test_alphabet(a);
+    test_model t = test_model_new(model_texts[0].yaml, VOCABULARY, 20, 0.1);
+    generator *g = open_generator(&t, &settings);
+    generated done;
+    int seen = 0;
+    stop_now = 0;
+    generate(g, letters, context, 3, 100, 0, stop_after_five, &seen, &stop_now, &done);
+    assert_in_range(done.tokens, 5, 99); // tokens that stand for no text are not emitted
+    assert_int_equal(seen, 5);
+    generate(g, letters, context, 3, 0, 0, NULL, NULL, NULL, &done);
+    assert_int_equal(done.tokens, 0);
+    generator_free(g);
+    test_model_free(&t);
+    arena_free(a);
+}
+
+// A generator reads the weights as they are at the time.
+static void new_weights_count_at_once(void **state) {
+    (void)state;
+    const sampling_settings settings = sampling(OVERFLOW_AUTO);
+    test_model t = test_model_new(model_texts[2].yaml, VOCABULARY, 20, 0.1);
+    generator *g = open_generator(&t, &settings);
+    real expected[VOCABULARY];
+    generator_logits(g, context, 9);
+    for (size_t i = 0; i < t.model->parameters->total; i++) t.model->parameters->values[i] *= (real)0.5;
+    block_logits(&t, context, 9, expected);
+    assert_true(relative_difference(VOCABULARY, generator_logits(g, context, 9), expected) <= LIMIT);
+    generator_free(g);
+    test_model_free(&t);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_token_has_the_logits_of_the_block),
+        cmocka_unit_test(a_long_cache_has_room_for_its_scores),
+        cmocka_unit_test(caches_end_with_the_block),
+        cmocka_unit_test(contexts_of_any_length_agree),
+        cmocka_unit_test(cropping_reads_the_last_block),
+        cmocka_unit_test(a_ring_is_a_window),
+        cmocka_unit_test(rings_and_positions_do_not_mix),
+        cmocka_unit_test(texts_are_those_of_the_slow_way),
+        cmocka_unit_test(rings_go_on),
+        cmocka_unit_test(generation_can_be_stopped),
+        cmocka_unit_test(new_weights_count_at_once),
+    };
+    return cmocka_run_group_tests(tests, draw_tokens, NULL);
+}
