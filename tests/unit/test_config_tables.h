@@ -234,6 +234,7 @@ static const component *const test_optimizers[] = {&optimizer_adamw, &optimizer_
 // ---- Sections
 
 typedef struct dataset_settings {
+    string_list labels;
     string_list source;
     const char *cache;
     real_list split;
@@ -273,6 +274,11 @@ static const option dataset_options[] = {
      .flags = OPTION_REQUIRED | OPTION_MAYBE_PATH,
      .min_count = 1,
      .doc = "names of the catalogue, or paths"},
+    {.key = "labels",
+     .type = OPTION_STRINGS,
+     .offset = offsetof(dataset_settings, labels),
+     .flags = OPTION_NO_DEFAULT,
+     .doc = "any texts"},
     {.key = "cache",
      .type = OPTION_PATH,
      .offset = offsetof(dataset_settings, cache),
