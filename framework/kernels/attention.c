@@ -33,7 +33,6 @@ typedef struct scratch {
     real *scores, *score_gradients;    // tiles
     real *q, *dout;                    // tiles, and the same as panels of columns:
     real *q_panels, *dout_panels;
-    real *dk, *dv; // rows head_width apart
     real *factors; // of dropout, one chunk of a row
 } scratch;
 
@@ -74,8 +73,6 @@ static size_t scratch_layout(const attention_shape *s, real *memory, scratch *w)
                        {&w->dout, head},
                        {&w->q_panels, panels},
                        {&w->dout_panels, panels},
-                       {&w->dk, down},
-                       {&w->dv, down},
                        {&w->factors, DEPTH + DROPOUT_SLACK}};
     size_t used = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -175,66 +172,72 @@ static void multiply_down(const attention_shape *s, const query_tile *t, real *s
     }
 }
 
-// sums (one row for each key, head_width apart) += scores^T right: panels are the columns of a tile.
+// sums (one row for each key, ld apart) += scores^T right: panels are the columns of a tile. begins: keys
+// that this tile is the first to see get their first value.
 static void add_transposed(const attention_shape *s, const query_tile *t, real *scores, const real *panels,
-                           real *sums) {
-    const int ld = head_width(s);
+                           real *sums, ptrdiff_t ld, bool begins) {
     for (int c = 0; c < s->head_size; c += TILE_COLUMNS) {
-        const int width = panel_width(smaller(TILE_COLUMNS, s->head_size - c));
+        const int columns = smaller(TILE_COLUMNS, s->head_size - c), width = panel_width(columns);
         for (int key = t->from / TILE_ROWS * TILE_ROWS; key < t->to; key += TILE_ROWS) {
             const int row = larger(0, key - t->first) / TILE_ROWS * TILE_ROWS;
-            real *to = sums + (ptrdiff_t)key * ld + c;
+            real *to = sums + key * ld + c;
             KERNEL(tile_multiply)
-            (TILE_ROWS, width, t->count - row, chunk_at(scores, row, key), A_ROW,
-             panels + c * QUERIES + row * width, NULL, to, to, ld);
+            (smaller(TILE_ROWS, t->to - key), columns, t->count - row, chunk_at(scores, row, key), A_ROW,
+             panels + c * QUERIES + row * width, NULL, begins && key >= t->first ? NULL : to, to, ld);
         }
     }
 }
 
-static void fill_zero(real *tile, int row, int begin, int end) {
-    for (int k = begin, next; k < end; k = next) {
-        next = smaller(end, (k / DEPTH + 1) * DEPTH);
-        memset(chunk_at(tile, row, k), 0, (size_t)(next - k) * sizeof(real));
-    }
-}
-
-// Zeroes what a row of a tile holds for keys its query does not see, as far as products read it.
-static void hide_invisible(const attention_shape *s, const query_tile *t, int row, real *tile) {
-    const int query = t->first + row;
+// Rows of scores are worked on in whole vectors, from t->from to row_end: as far as products read them.
+static int row_end(const query_tile *t, int row) {
     const int block_end = t->first + smaller(t->count, (row / TILE_ROWS + 1) * TILE_ROWS);
-    fill_zero(tile, row, t->from / TILE_ROWS * TILE_ROWS, first_visible(s, query));
-    fill_zero(tile, row, query + 1, divide_up(block_end, TILE_ROWS) * TILE_ROWS);
+    return divide_up(divide_up(block_end, TILE_ROWS) * TILE_ROWS, VEC) * VEC;
 }
 
-// Replaces a row of scores by exp(score - maximum), dropped out where a mask is given (not NULL): the sum
-// of the exponentials, before dropout, is *sum. element is the number of the row's first probability in the
-// stream of the mask.
+// Which of the keys key, key + 1, ... a query sees that sees first .. query.
+static ALWAYS_INLINE ivec visible(int first, int query, int key) {
+    return (vec_lanes >= first - key) & (vec_lanes <= query - key);
+}
+
+static ALWAYS_INLINE bool all_visible(int first, int query, int key) {
+    return key >= first && key + VEC - 1 <= query;
+}
+
+// Blocks of keys may begin before t->from: what they find there must be zero.
+static void clear_before(const query_tile *t, int row, real *tile) {
+    const int begin = t->from / TILE_ROWS * TILE_ROWS;
+    if (begin < t->from) memset(chunk_at(tile, row, begin), 0, (size_t)(t->from - begin) * sizeof(real));
+}
+
+// Replaces a row of scores by exp(score - maximum), zero for invisible keys, dropped out where a mask is
+// given (not NULL). *sum is the sum of the exponentials, before dropout. element is the number of the row's
+// first probability in the stream of the mask.
 static real row_softmax(const attention_shape *s, const query_tile *t, int row, const dropout_mask *mask,
                         uint64_t element, scratch *w, real *sum) {
-    const int query = t->first + row, begin = first_visible(s, query), end = query + 1;
-    real maximum = *chunk_at(w->scores, row, begin);
-    vec high = vec_set(maximum), total = {0};
-    for (int k = begin, next; k < end; k = next) {
+    const int query = t->first + row, first = first_visible(s, query), end = row_end(t, row);
+    vec high = vec_set(-INFINITY), total = {0};
+    for (int k = t->from, next; k < end; k = next) {
         next = smaller(end, (k / DEPTH + 1) * DEPTH);
-        const real *p = chunk_at(w->scores, row, k);
-        int i = 0;
-        for (; i + VEC <= next - k; i += VEC) high = vec_max(vec_load(p + i), high);
-        for (; i < next - k; i++)
-            if (p[i] > maximum) maximum = p[i];
+        real *p = chunk_at(w->scores, row, k);
+        for (int i = 0; i < next - k; i += VEC) {
+            vec score = vec_load(p + i);
+            if (!all_visible(first, query, k + i)) {
+                score = vec_select(visible(first, query, k + i), score, vec_set(-INFINITY));
+                vec_store(p + i, score);
+            }
+            high = vec_max(score, high);
+        }
     }
-    const real high_sum = vec_maximum(high);
-    if (high_sum > maximum) maximum = high_sum;
-    for (int k = begin, next; k < end; k = next) {
+    const real maximum = vec_maximum(high);
+    for (int k = t->from, next; k < end; k = next) {
         next = smaller(end, (k / DEPTH + 1) * DEPTH);
         const int count = next - k;
         real *p = chunk_at(w->scores, row, k);
         const real *factors = mask ? dropout_factors(mask, element + (uint64_t)k, count, w->factors) : NULL;
         for (int i = 0; i < count; i += VEC) {
-            const int left = count - i;
-            vec e = vec_exp(vec_get(p + i, left) - maximum);
-            if (left < VEC) e = vec_select(vec_lanes < left, e, (vec){0});
+            const vec e = vec_exp(vec_load(p + i) - maximum);
             total += e;
-            vec_put(p + i, factors ? e * vec_load(factors + i) : e, left);
+            vec_store(p + i, factors ? e * vec_load(factors + i) : e);
         }
     }
     *sum = vec_sum(total);
@@ -245,23 +248,27 @@ static real row_softmax(const attention_shape *s, const query_tile *t, int row, 
 // the scores (for dq and dk). delta is the product of the output with its gradient.
 static void row_gradient(const attention_shape *s, const query_tile *t, int row, const dropout_mask *mask,
                          uint64_t element, real lse, real delta, scratch *w) {
-    const int query = t->first + row, end = query + 1;
-    for (int k = first_visible(s, query), next; k < end; k = next) {
+    const int query = t->first + row, first = first_visible(s, query), end = row_end(t, row);
+    for (int k = t->from, next; k < end; k = next) {
         next = smaller(end, (k / DEPTH + 1) * DEPTH);
         const int count = next - k;
         real *p = chunk_at(w->scores, row, k), *g = chunk_at(w->score_gradients, row, k);
         const real *factors = mask ? dropout_factors(mask, element + (uint64_t)k, count, w->factors) : NULL;
         for (int i = 0; i < count; i += VEC) {
-            const int left = count - i;
-            const vec probability = vec_exp(vec_get(p + i, left) - lse);
-            vec gradient = vec_get(g + i, left), kept = probability;
+            vec probability = vec_exp(vec_load(p + i) - lse), gradient = vec_load(g + i);
+            if (!all_visible(first, query, k + i)) {
+                const ivec seen = visible(first, query, k + i);
+                probability = vec_select(seen, probability, (vec){0});
+                gradient = vec_select(seen, gradient, (vec){0});
+            }
+            vec kept = probability;
             if (factors) {
                 const vec factor = vec_load(factors + i);
                 gradient *= factor;
                 kept *= factor;
             }
-            vec_put(p + i, kept, left);
-            vec_put(g + i, probability * (gradient - delta), left);
+            vec_store(p + i, kept);
+            vec_store(g + i, probability * (gradient - delta));
         }
     }
 }
@@ -298,18 +305,16 @@ void KERNEL(attention_forward)(const attention_shape *shape, const dropout_mask 
         for (int head = kv * group; head < (kv + 1) * group; head++)
             for (int first = 0; first < s.time; first += QUERIES) {
                 const query_tile t = tile_at(&s, first);
-                real sums[QUERIES];
+                real sums[QUERIES], maxima[QUERIES];
                 real *to = out + ((ptrdiff_t)b * s.time + first) * ldo + head * s.head_size;
+                real *to_lse = lse + ((ptrdiff_t)b * s.heads + head) * s.time + first;
                 pack_tile(t.count, s.head_size, rows + first * ld + head * s.head_size, ld, s.scale, w.q);
                 multiply_across(&s, &t, w.q, w.keys_across, w.scores);
-                for (int r = 0; r < t.count; r++) {
-                    const int query = first + r;
-                    const real maximum =
-                        row_softmax(&s, &t, r, mask, row_element(&s, b, head, query), &w, &sums[r]);
-                    lse[((ptrdiff_t)b * s.heads + head) * s.time + query] =
-                        maximum + (real)log((double)sums[r]);
-                    hide_invisible(&s, &t, r, w.scores);
-                }
+                for (int r = 0; r < t.count; r++)
+                    maxima[r] =
+                        row_softmax(&s, &t, r, mask, row_element(&s, b, head, first + r), &w, &sums[r]);
+                for (int r = 0; r < t.count; r += VEC)
+                    vec_put(to_lse + r, vec_load(maxima + r) + vec_log(vec_load(sums + r)), t.count - r);
                 multiply_down(&s, &t, w.scores, w.values_down, to, ldo);
                 for (int r = 0; r < t.count; r++) scale_row(s.head_size, 1 / sums[r], to + r * ldo);
             }
@@ -320,10 +325,6 @@ static real dot(int n, const real *a, const real *b) {
     vec sum = {0};
     for (int i = 0; i < n; i += VEC) sum += vec_get(a + i, n - i) * vec_get(b + i, n - i);
     return vec_sum(sum);
-}
-
-static void copy_rows(int rows, int columns, const real *from, ptrdiff_t ldf, real *to, ptrdiff_t ldt) {
-    for (int r = 0; r < rows; r++) memcpy(to + r * ldt, from + r * ldf, (size_t)columns * sizeof(real));
 }
 
 void KERNEL(attention_backward)(const attention_shape *shape, const dropout_mask *mask, const real *qkv,
@@ -344,9 +345,6 @@ void KERNEL(attention_backward)(const attention_shape *shape, const dropout_mask
         pack_across(&s, rows + k_column, ld, w.keys_across);
         pack_across(&s, rows + v_column, ld, w.values_across);
         pack_down(&s, rows + k_column, ld, w.keys_down);
-        const size_t sums = (size_t)divide_up(s.time, TILE_ROWS) * TILE_ROWS * (size_t)head_width(&s);
-        memset(w.dk, 0, sums * sizeof(real));
-        memset(w.dv, 0, sums * sizeof(real));
         for (int head = kv * group; head < (kv + 1) * group; head++)
             for (int first = 0; first < s.time; first += QUERIES) {
                 const query_tile t = tile_at(&s, first);
@@ -362,17 +360,17 @@ void KERNEL(attention_backward)(const attention_shape *shape, const dropout_mask
                     const real delta = dot(s.head_size, out + at + r * ldo, dout + at + r * ldo);
                     row_gradient(&s, &t, r, mask, row_element(&s, b, head, query),
                                  lse[((ptrdiff_t)b * s.heads + head) * s.time + query], delta, &w);
-                    hide_invisible(&s, &t, r, w.scores);
-                    hide_invisible(&s, &t, r, w.score_gradients);
+                    clear_before(&t, r, w.scores);
+                    clear_before(&t, r, w.score_gradients);
                 }
-                add_transposed(&s, &t, w.scores, w.dout_panels, w.dv);
-                add_transposed(&s, &t, w.score_gradients, w.q_panels, w.dk); // q holds the scale
+                const bool begins = head == kv * group;
+                add_transposed(&s, &t, w.scores, w.dout_panels, to + v_column, ld, begins);
+                add_transposed(&s, &t, w.score_gradients, w.q_panels, to + k_column, ld,
+                               begins); // q is scaled
                 real *dq = to + first * ld + head * s.head_size;
                 multiply_down(&s, &t, w.score_gradients, w.keys_down, dq, ld);
                 for (int r = 0; r < t.count; r++) scale_row(s.head_size, s.scale, dq + r * ld);
             }
-        copy_rows(s.time, s.head_size, w.dk, head_width(&s), to + k_column, ld);
-        copy_rows(s.time, s.head_size, w.dv, head_width(&s), to + v_column, ld);
     }
 }
 

@@ -94,12 +94,12 @@ static ALWAYS_INLINE void vec_put(real *p, vec v, int left) {
         vec_store_some(p, v, left);
 }
 
-// Lane by lane: mask ? a : b, where mask is the result of a comparison.
+// mask ? a : b in every lane, where mask is the result of a comparison.
 static ALWAYS_INLINE vec vec_select(ivec mask, vec a, vec b) {
     return (vec)(((ivec)a & mask) | ((ivec)b & ~mask));
 }
 
-static ALWAYS_INLINE vec vec_max(vec a, vec b) { // b where a is NaN
+static ALWAYS_INLINE vec vec_max(vec a, vec b) { // b where either is NaN
     return vec_select(a > b, a, b);
 }
 

@@ -40,8 +40,6 @@ static inline vec vec_normal_cdf(vec x, vec *bell) {
 // exp(x + low), where low is a small correction that x could not hold. Results below 1.7e-38 are 0.
 static ALWAYS_INLINE vec vec_exp_corrected(vec x, vec low) {
     const real round_to_int = 12582912; // 1.5 * 2^23: adding it leaves the integer in the low bits
-    x = vec_select(x < -87.3f, vec_set(-87.3f), x);
-    x = vec_select(x > 89, vec_set(89), x);
     vec shifted = x * 1.44269504f + round_to_int;
     vec n = shifted - round_to_int;
     // ln 2 in two parts, the first with few enough bits that n * it is exact.
@@ -51,9 +49,11 @@ static ALWAYS_INLINE vec vec_exp_corrected(vec x, vec low) {
     p = p * r + 0.166665152f;
     p = p * r + 0.49999994f;
     p = p * (r * r) + r + 1;
-    // 2^n as 2 * 2^(n-1), because n reaches 128. The smallest n, -126, gives the exponent field 0: zero.
+    // 2^n as 2 * 2^(n-1), because n reaches 128. Beyond the range of single precision this is anything.
     ivec exponent = (ivec)shifted - (0x4B400000 - 126);
-    return (p + p) * (vec)(exponent << 23);
+    vec y = (p + p) * (vec)(exponent << 23);
+    y = vec_select(x > 88.8f, vec_set(INFINITY), y);
+    return (vec)((ivec)y & ~(x < -86.98f));
 }
 
 static ALWAYS_INLINE vec vec_exp(vec x) {

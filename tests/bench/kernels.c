@@ -1,0 +1,166 @@
+// Speed of the kernels that carry a training step, as a share of what the processor can do: the ceiling is
+// measured in the same run, in turn with the kernels, because shared machines change speed from moment to
+// moment.
+//
+//   build/release/tests/bench/kernels [instruction set]
+#include "base/clock.h"
+#include "base/rng.h"
+#include "kernels/kernels.h"
+
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECONDS 0.1 // for each line
+
+static real *A, *B, *C, *D, *lse;
+static void *workspace;
+
+// Multiply-adds on registers only, as many chains as the units need to stay busy; returns how many.
+#define CEILING(bytes, attributes)                                                                         \
+    attributes __attribute__((optimize("fp-contract=fast"))) static double ceiling_##bytes(long rounds) {  \
+        typedef real lanes __attribute__((vector_size(bytes)));                                            \
+        lanes x = (lanes){0} + (real)0.5, a = x, b = a + x, c = b + x, d = c + x, e = d + x, f = e + x,    \
+              g = f + x, h = g + x, i = h + x, j = i + x, k = j + x, l = k + x;                            \
+        for (long r = 0; r < rounds; r++) {                                                                \
+            a = a * x + x, b = b * x + x, c = c * x + x, d = d * x + x, e = e * x + x, f = f * x + x;      \
+            g = g * x + x, h = h * x + x, i = i * x + x, j = j * x + x, k = k * x + x, l = l * x + x;      \
+        }                                                                                                  \
+        a += b + c + d + e + f + g + h + i + j + k + l;                                                    \
+        memcpy(D + 16 * omp_get_thread_num(), &a, sizeof a);                                               \
+        return 12.0 * bytes / sizeof(real) * (double)rounds;                                               \
+    }
+#ifdef __x86_64__
+CEILING(64, __attribute__((target("avx512f"))))
+CEILING(32, __attribute__((target("avx2,fma"))))
+#else
+#define ceiling_64 ceiling_16
+#define ceiling_32 ceiling_16
+#endif
+CEILING(16, )
+
+static double ceiling_flops(void) {
+    double (*ceiling)(long) = kernels->vector_bytes == 64   ? ceiling_64
+                              : kernels->vector_bytes == 32 ? ceiling_32
+                                                            : ceiling_16;
+    double total = 0;
+#pragma omp parallel num_threads(kernels_threads())
+    {
+        const double multiply_adds = ceiling(20000);
+#pragma omp critical
+        total += 2 * multiply_adds;
+    }
+    return total;
+}
+
+typedef struct job {
+    const char *name;
+    void (*run)(const struct job *j);
+    double flops;
+    bool transpose_a, transpose_b;
+    int M, N, K;
+    attention_shape shape;
+    double dropout;
+} job;
+
+static void run_gemm(const job *j) {
+    kernels->gemm(j->transpose_a, j->transpose_b, j->M, j->N, j->K, A, j->transpose_a ? j->M : j->K, B,
+                  j->transpose_b ? j->K : j->N, C, j->N, NULL, workspace);
+}
+
+static dropout_mask mask_of(const job *j) {
+    return (dropout_mask){(real)j->dropout, {1, RNG_DROPOUT, 0, 0, 0}};
+}
+
+static void run_attention(const job *j) {
+    const dropout_mask mask = mask_of(j);
+    kernels->attention_forward(&j->shape, &mask, A, C, lse, workspace);
+}
+
+static void run_attention_backward(const job *j) {
+    const dropout_mask mask = mask_of(j);
+    kernels->attention_backward(&j->shape, &mask, A, C, lse, B, D, workspace);
+}
+
+static double seconds_of(const job *j) { // NULL: the ceiling
+    const double begin = clock_seconds();
+    if (j)
+        j->run(j);
+    else
+        ceiling_flops();
+    return clock_seconds() - begin;
+}
+
+// The fastest of many runs: what the machine does when nobody else disturbs.
+static void measure(const job *j) {
+    double best = 1e9, best_ceiling = 1e9;
+    const double flops = ceiling_flops(), begin = clock_seconds();
+    for (int run = 0; run < 5 || clock_seconds() - begin < SECONDS; run++) {
+        const double seconds = seconds_of(j), ceiling = seconds_of(NULL);
+        if (seconds < best) best = seconds;
+        if (ceiling < best_ceiling) best_ceiling = ceiling;
+    }
+    const double rate = j->flops / best * 1e-9, ceiling = flops / best_ceiling * 1e-9;
+    printf("  %-44s %8.1f us %8.1f GFLOP/s  %3.0f%% of %.0f\n", j->name, best * 1e6, rate,
+           100 * rate / ceiling, ceiling);
+}
+
+static void measure_gemm(bool transpose_a, bool transpose_b, int M, int N, int K) {
+    char name[64];
+    snprintf(name, sizeof name, "gemm %d x %d x %d %c%c", M, N, K, transpose_a ? 'T' : 'N',
+             transpose_b ? 'T' : 'N');
+    measure(&(job){.name = name,
+                   .run = run_gemm,
+                   .flops = 2.0 * M * N * K,
+                   .transpose_a = transpose_a,
+                   .transpose_b = transpose_b,
+                   .M = M,
+                   .N = N,
+                   .K = K});
+}
+
+static void measure_attention(int batch, int time, int heads, int head_size, double dropout) {
+    char name[64];
+    const double pairs = (double)batch * heads * time * (time + 1) / 2;
+    job j = {.name = name, .shape = {batch, time, heads, heads, head_size, 0, 0.125f}, .dropout = dropout};
+    snprintf(name, sizeof name, "attention %d x %d, %d heads of %d, dropout %.1f", batch, time, heads,
+             head_size, dropout);
+    j.run = run_attention, j.flops = 4 * pairs * head_size;
+    measure(&j);
+    snprintf(name, sizeof name, "  its backward pass");
+    j.run = run_attention_backward, j.flops = 10 * pairs * head_size; // the scores are made again
+    measure(&j);
+}
+
+int main(int argc, char **argv) {
+    // Tokens, inputs and outputs of linear layers.
+    static const int linear[][3] = {
+        {768, 128, 384}, {768, 128, 512}, {768, 512, 128}, {768, 128, 65}, {2048, 384, 384}};
+    const size_t reals = 8u << 20;
+    real **const blocks[] = {&A, &B, &C, &D, &lse};
+    error err;
+    for (int i = 0; i < 5; i++) {
+        *blocks[i] = aligned_alloc(64, reals * sizeof(real));
+        for (size_t k = 0; k < reals; k++)
+            (*blocks[i])[k] = (real)(k * 2654435761u % 1000) * (real)1e-3 - (real)0.5;
+    }
+    workspace = aligned_alloc(64, 256u << 20);
+    memset(workspace, 0, 256u << 20);
+    if (argc > 1 && kernels_select(argv[1], &err) != OK) return fprintf(stderr, "%s\n", err.message), 2;
+    for (int threads = 1; threads <= omp_get_num_procs() && threads <= 2; threads++) {
+        kernels_set_threads(threads);
+        printf("%s, %d thread%s\n", kernels->name, threads, threads > 1 ? "s" : "");
+        for (size_t i = 0; i < sizeof linear / sizeof *linear; i++) {
+            const int tokens = linear[i][0], in = linear[i][1], out = linear[i][2];
+            measure_gemm(false, true, tokens, out, in);  // y
+            measure_gemm(false, false, tokens, in, out); // dx
+            measure_gemm(true, false, out, in, tokens);  // dW
+        }
+        measure_attention(12, 64, 4, 32, 0);
+        measure_attention(12, 64, 4, 32, 0.2);
+        measure_attention(8, 256, 6, 64, 0);
+        measure_attention(8, 256, 6, 64, 0.2);
+    }
+    return 0;
+}
