@@ -16,8 +16,8 @@ enum {
     BLOCK_REALS = TILE_ROWS * A_ROW,
     STRIP = 32 * TILE_COLUMNS,       // columns packed at a time
     STRIP_SERIAL = 8 * TILE_COLUMNS, // in gemm_serial, whose workspace is a thread's own
+    AHEAD = 8,                       // rows of A that packing asks for before it needs them
     THIN = 4,                        // with so few rows packing costs more than it saves
-    WORTH_THREADS = 200 * 1000       // multiply-adds
 };
 
 typedef struct product {
@@ -58,26 +58,39 @@ static size_t strip_reals(int columns, int depth) {
     return (size_t)divide_up(columns, TILE_COLUMNS) * TILE_COLUMNS * (size_t)depth;
 }
 
+// One column of a block of a transposed A. Whole vectors where `left` values can be read: what is written
+// too many is overwritten by the next column, or lies in the room that A_ROW leaves after the last.
+static ALWAYS_INLINE void pack_column(const real *from, int left, real alpha, real *to) {
+    enum { VECTORS = (TILE_ROWS + VEC - 1) / VEC };
+    if (left >= VECTORS * VEC) {
+        for (int v = 0; v < VECTORS; v++) vec_store(to + v * VEC, vec_load(from + v * VEC) * alpha);
+    } else {
+        for (int i = 0; i < TILE_ROWS && i < left; i++) to[i] = from[i] * alpha;
+    }
+}
+
 // Rows [row, row + rows) of op(A), depth [k, k + depth), into blocks.
 static void pack_blocks(const product *p, int row, int rows, int k, int depth, real *blocks) {
     if (p->transpose_a) {
         for (int d = 0; d < depth; d++) {
             const real *from = p->A + (k + d) * p->lda + row;
-            int r = 0;
-            for (; r + TILE_ROWS <= rows; r += TILE_ROWS) {
-                real *to = blocks + r / TILE_ROWS * BLOCK_REALS + d * TILE_ROWS;
-                for (int i = 0; i < TILE_ROWS; i++) to[i] = p->alpha * from[r + i];
+            const real *ahead = p->A + smaller(k + d + AHEAD, p->K - 1) * p->lda + row;
+            for (int r = 0; r < rows; r += TILE_ROWS) {
+                __builtin_prefetch(ahead + r);
+                pack_column(from + r, p->M - row - r, p->alpha,
+                            blocks + r / TILE_ROWS * BLOCK_REALS + d * TILE_ROWS);
             }
-            real *to = blocks + r / TILE_ROWS * BLOCK_REALS + d * TILE_ROWS;
-            for (int i = 0; r + i < rows; i++) to[i] = p->alpha * from[r + i];
         }
         return;
     }
     for (int r = 0; r < rows; r++) {
         const real *from = p->A + (row + r) * p->lda + k;
+        const real *ahead = p->A + smaller(row + r + AHEAD, p->M - 1) * p->lda + k;
         real *to = blocks + r * A_ROW;
-        for (int d = 0; d < depth; d += VEC)
+        for (int d = 0; d < depth; d += VEC) {
+            __builtin_prefetch(ahead + d);
             vec_put(to + d, vec_get(from + d, depth - d) * p->alpha, depth - d);
+        }
     }
 }
 
@@ -268,7 +281,7 @@ void KERNEL(gemm)(bool transpose_a, bool transpose_b, int M, int N, int K, const
                        .panels = workspace,
                        .blocks = (real *)workspace +
                                  strip_count(N, K) * strip_reals(smaller(N, STRIP), pass_depth(K))};
-    const int threads = (double)M * N * K < WORTH_THREADS ? 1 : kernels_thread_count;
+    const int threads = threads_for((double)M * N * K / (2 * VEC)); // two multiply-adds at a time
     if (!transpose_a && transpose_b && M <= THIN) {
         multiply_thin(&p, threads);
     } else if (threads == 1) {

@@ -7,6 +7,9 @@
 #include "base/real.h"
 
 #include <stdint.h>
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
 
 #define KERNEL_JOIN_(name, isa) name##_##isa
 #define KERNEL_JOIN(name, isa) KERNEL_JOIN_(name, isa)
@@ -67,20 +70,48 @@ static ALWAYS_INLINE vec vec_set(real x) {
     return x - (vec){0};
 }
 
-// The first `count` lanes (0 <= count <= VEC), zero in the others; nothing else is read or written. The
-// compiler turns these into masked moves where there are any.
+// vec_load_some and vec_store_some: the first `count` lanes (0 <= count <= VEC), zero in the others;
+// nothing else is read or written. With masked moves where there are any, which compilers do not make
+// reliably.
+#if defined(__AVX512F__)
+#ifdef RUNEXP_FP64
+#define MASKED(operation, ...) _mm512_##operation##_pd(__VA_ARGS__)
+#else
+#define MASKED(operation, ...) _mm512_##operation##_ps(__VA_ARGS__)
+#endif
 static ALWAYS_INLINE vec vec_load_some(const real *p, int count) {
-    real lanes[VEC] __attribute__((aligned(KERNEL_VECTOR_BYTES)));
-    for (int i = 0; i < VEC; i++) lanes[i] = i < count ? p[i] : 0;
-    return vec_load(lanes);
+    return (vec)MASKED(maskz_loadu, (__mmask16)((1u << count) - 1), p);
 }
 
 static ALWAYS_INLINE void vec_store_some(real *p, vec v, int count) {
-    real lanes[VEC] __attribute__((aligned(KERNEL_VECTOR_BYTES)));
-    vec_store(lanes, v);
-    for (int i = 0; i < VEC; i++)
-        if (i < count) p[i] = lanes[i];
+    MASKED(mask_storeu, p, (__mmask16)((1u << count) - 1), v);
 }
+#elif defined(__AVX2__)
+#ifdef RUNEXP_FP64
+#define MASKED(operation, ...) _mm256_##operation##_pd(__VA_ARGS__)
+#else
+#define MASKED(operation, ...) _mm256_##operation##_ps(__VA_ARGS__)
+#endif
+static ALWAYS_INLINE vec vec_load_some(const real *p, int count) {
+    return (vec)MASKED(maskload, p, (__m256i)(vec_lanes < count));
+}
+
+static ALWAYS_INLINE void vec_store_some(real *p, vec v, int count) {
+    MASKED(maskstore, p, (__m256i)(vec_lanes < count), v);
+}
+#else
+static ALWAYS_INLINE vec vec_load_some(const real *p, int count) {
+    vec v = {0};
+    for (int i = 0; i < VEC; i++)
+        if (i < count) v[i] = p[i];
+    return v;
+}
+
+static ALWAYS_INLINE void vec_store_some(real *p, vec v, int count) {
+    for (int i = 0; i < VEC; i++)
+        if (i < count) p[i] = v[i];
+}
+#endif
 
 // For loops over any number of values: `left` counts those from p on, and may be more than a vector.
 static ALWAYS_INLINE vec vec_get(const real *p, int left) {
@@ -104,7 +135,7 @@ static ALWAYS_INLINE vec vec_max(vec a, vec b) { // b where either is NaN
 }
 
 static ALWAYS_INLINE vec vec_abs(vec a) {
-    return (vec)((ivec)a & LANE_INT_MAX);
+    return (vec)((ivec)a & LANE_INT_MAX); // all but the sign
 }
 
 static ALWAYS_INLINE vec vec_sqrt(vec a) {

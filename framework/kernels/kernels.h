@@ -30,7 +30,8 @@ typedef enum activation {
 // What a matrix product does to its result before storing it, in this order:
 //   C = act( op(A) op(B) + bias ) + residual + beta * C
 // pre, when not NULL, receives op(A) op(B) + bias (before the activation), for the backward pass. NULL
-// members are left out.
+// members are left out. Sums over a long K wait in C, or in pre when there is one; so an activation without
+// pre excludes accumulate and a residual that is C, and accumulate excludes a residual that is C.
 typedef struct gemm_epilogue {
     const real *bias; // N values, added to every row
     activation act;
@@ -68,10 +69,11 @@ typedef struct kernel_table {
     const char *name; // "avx512", "avx2", "sse4", "plain"
     int vector_bytes;
 
-    // --- matrix products
-    // ------------------------------------------------------------------------------------------- C (M x N)
-    // = epilogue(op(A) op(B)); op(A) is M x K: A is M x K (lda) or, transposed, K x M; op(B) is K x N.
-    // workspace: gemm_workspace() bytes, 64-byte aligned, shared by all threads.
+    // ---- matrix products
+
+    // C (M x N) = epilogue(op(A) op(B)); op(A) is M x K: A is M x K (lda) or, transposed, K x M; op(B) is
+    // K x N. M, N, K >= 1. epilogue may be NULL. workspace: gemm_workspace() bytes for at least
+    // kernels_threads() threads, 64-byte aligned, shared by them. Not for use inside parallel loops.
     void (*gemm)(bool transpose_a, bool transpose_b, int M, int N, int K, const real *A, int lda,
                  const real *B, int ldb, real *C, int ldc, const gemm_epilogue *epilogue, void *workspace);
     // SERIAL, no epilogue but scale and accumulate: C = alpha op(A) op(B) (+ C). workspace:
@@ -82,9 +84,9 @@ typedef struct kernel_table {
     size_t (*gemm_workspace)(int M, int N, int K, int threads);
     size_t (*gemm_serial_workspace)(void);
 
-    // --- elementwise and reductions
-    // ---------------------------------------------------------------------------------- dx (+)= dy *
-    // act'(pre). n elements. dx may be dy.
+    // ---- elementwise and reductions
+
+    // n elements: y = act(x); dx (+)= dy act'(pre). y may be x, dx may be dy.
     void (*activation_forward)(activation act, size_t n, const real *x, real *y);
     void (*activation_backward)(activation act, size_t n, const real *pre, const real *dy, real *dx,
                                 bool accumulate);
@@ -104,7 +106,8 @@ typedef struct kernel_table {
     // Index of the first element that is NaN or infinite, or -1.
     ptrdiff_t (*first_not_finite)(size_t n, const real *x);
 
-    // --- normalisation ----------------------------------------------------------------------------
+    // ---- normalisation
+
     // statistics: rows x 2 (mean, reciprocal deviation) for layernorm, rows for rmsnorm. beta and dbeta may
     // be NULL. workspace of the backward passes: norm_workspace(rows, columns) bytes.
     void (*layernorm_forward)(int rows, int columns, real epsilon, const real *x, const real *gamma,
@@ -119,10 +122,9 @@ typedef struct kernel_table {
                              real *dgamma, bool accumulate_parameters, void *workspace);
     size_t (*norm_workspace)(int rows, int columns);
 
-    // --- embedding
-    // -----------------------------------------------------------------------------------------------------
-    // y[r] = scale * table[ids[r]] + positions[(r mod time) + first] (positions may be NULL); rows = batch
-    // * time.
+    // ---- embedding
+
+    // y[r] = scale * table[ids[r]] + positions[r mod time]; positions may be NULL; rows = batch * time.
     void (*embedding_forward)(int rows, int time, int columns, real scale, const int32_t *ids,
                               const real *table, const real *positions, real *y);
     // dtable[v] (+)= scale * sum of dy over the rows whose id is v, in row order. workspace:
@@ -134,10 +136,11 @@ typedef struct kernel_table {
     void (*positions_backward)(int batch, int time, int columns, const real *dy, real *dpositions,
                                bool accumulate);
 
-    // --- rotary positions and per-head RMSNorm of q and k
-    // -------------------------------------------------- rows x (heads*head_size) blocks inside rows of
-    // width ld, in place or to another place. cosine, sine: time x rope_dim/2. sign +1 rotates forward, -1
-    // backward (the gradient). "half" pairing.
+    // ---- rotary positions and per-head RMSNorm of q and k
+
+    // heads x head_size values at the start of rows of width ld, in place or to another place with the same
+    // ld; row r has position r mod time. cosine, sine: time x rope_dim/2. sign +1 rotates forward, -1
+    // backward (the gradient). Pairs are (i, i + rope_dim/2); values from rope_dim on are copied.
     void (*rotate)(int rows, int time, int heads, int head_size, int rope_dim, int sign, const real *cosine,
                    const real *sine, const real *x, real *y, int ld);
 
@@ -150,11 +153,12 @@ typedef struct kernel_table {
                                const real *statistics, const real *dy, real *dx, real *dgamma,
                                bool accumulate_parameters, void *workspace);
 
-    // --- attention
-    // ----------------------------------------------------------------------------------------- qkv:
-    // (batch*time) x (heads + 2 kv_heads)*head_size. out: (batch*time) x heads*head_size. lse:
-    // batch*heads*time. No time x time tensor: tiles with running softmax. workspace:
-    // attention_workspace(shape, threads) bytes.
+    // ---- attention
+
+    // qkv: (batch*time) x (heads + 2 kv_heads)*head_size. out: (batch*time) x heads*head_size. lse:
+    // batch*heads*time, the logarithm of each softmax's sum. mask: dropout of the probabilities, element
+    // ((b*heads + h)*time + query)*time + key; NULL for none. The scores of a few queries exist at a time,
+    // never a time x time matrix. workspace: attention_workspace(shape, threads) bytes, 64-byte aligned.
     void (*attention_forward)(const attention_shape *shape, const dropout_mask *mask, const real *qkv,
                               real *out, real *lse, void *workspace);
     // dqkv is overwritten.
@@ -169,17 +173,20 @@ typedef struct kernel_table {
                              real scale, const real *q, int ldq, const real *keys, const real *values,
                              real *out, void *workspace);
 
-    // --- loss
-    // ----------------------------------------------------------------------------------------------
-    // losses[r] = -log softmax(logits[r])[target[r]], 0 where target is negative. When gradient is set the
-    // logits are overwritten by gradient_scale * (softmax - onehot), 0 for ignored rows.
+    // ---- loss
+
+    // losses[r] = lse(logits[r]) - sum of q logits[r], where q = (1 - smoothing) onehot(target[r]) +
+    // smoothing / vocabulary; 0 where target is negative. When gradient is set the logits are overwritten
+    // by gradient_scale * (softmax - q), 0 for ignored rows.
     void (*cross_entropy)(int rows, int vocabulary, real *logits, const int32_t *targets, real smoothing,
                           bool gradient, real gradient_scale, real *losses);
 
-    // --- optimizers: one pass over n parameters; m and v are the state. With h = gradient_scale * g, and
-    // h += weight_decay * p where the decay is coupled (sgd, rmsprop, adam that is not decoupled):
-    // sgd      m = first_step ? h : momentum m + (1 - dampening) h;  p -= lr (nesterov ? h + momentum m :
-    // m)
+    // ---- optimizers: one pass over n parameters; m and v are the state
+
+    // With h = gradient_scale g, and h += weight_decay p where the decay is coupled (sgd, rmsprop, adam
+    // that is not decoupled): sgd      m = first_step ? h : momentum m + (1 - dampening) h;  p -= lr
+    // (nesterov ? h + momentum m : m);
+    //          without momentum p -= lr h, and m may be NULL
     void (*update_sgd)(size_t n, const optimizer_update *u, real *p, const real *g, real *m);
     // rmsprop  v = beta2 v + (1 - beta2) h^2;  p -= lr h / (sqrt(v) + epsilon)
     void (*update_rmsprop)(size_t n, const optimizer_update *u, real *p, const real *g, real *v);

@@ -7,14 +7,16 @@
 // Terms that are added up in `real` before they go to a total in double precision.
 enum { TERMS_TOGETHER = 64 * VEC };
 
+// The values from z on, -infinity beyond the last of those left.
+static ALWAYS_INLINE vec get_logits(const real *z, int left) {
+    return left >= VEC ? vec_load(z)
+                       : vec_select(vec_lanes < left, vec_load_some(z, left), vec_set(-INFINITY));
+}
+
 static real row_maximum(int n, const real *z) {
-    vec high = vec_set(z[0]);
-    int i = 0;
-    for (; i + VEC <= n; i += VEC) high = vec_max(vec_load(z + i), high);
-    real maximum = vec_maximum(high);
-    for (; i < n; i++)
-        if (z[i] > maximum) maximum = z[i];
-    return maximum;
+    vec high = vec_set(-INFINITY);
+    for (int i = 0; i < n; i += VEC) high = vec_max(get_logits(z + i, n - i), high);
+    return vec_maximum(high);
 }
 
 static double row_sum(int n, const real *z) {
@@ -32,18 +34,12 @@ static double row_sum(int n, const real *z) {
 static double row_exponentials(int n, real *z, real maximum, bool keep) {
     double sum = 0;
     for (int first = 0; first < n; first += TERMS_TOGETHER) {
-        int end = n - first < TERMS_TOGETHER ? n : first + TERMS_TOGETHER, i = first;
+        int end = n - first < TERMS_TOGETHER ? n : first + TERMS_TOGETHER;
         vec part = {0};
-        for (; i + VEC <= end; i += VEC) {
-            vec e = vec_exp(vec_load(z + i) - maximum);
+        for (int i = first; i < end; i += VEC) {
+            const vec e = vec_exp(get_logits(z + i, end - i) - maximum);
             part += e;
-            if (keep) vec_store(z + i, e);
-        }
-        if (i < end) {
-            vec e = vec_exp(vec_load_some(z + i, end - i) - maximum);
-            e = vec_select(vec_lanes < end - i, e, (vec){0});
-            part += e;
-            if (keep) vec_store_some(z + i, e, end - i);
+            if (keep) vec_put(z + i, e, end - i);
         }
         sum += vec_sum(part);
     }

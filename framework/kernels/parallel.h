@@ -6,8 +6,8 @@
 // What kernels_set_threads set.
 extern int kernels_thread_count;
 
-// Starting and joining threads costs one to two microseconds, a few thousand vector operations; below this
-// many a second thread does not pay.
+// Starting, meeting and joining threads costs one to two microseconds, a few thousand vector operations:
+// measured, a second thread does not pay below this many.
 enum { PARALLEL_OPERATIONS = 1 << 14 };
 
 // Threads for a loop of so many vector operations.

@@ -6,10 +6,6 @@
 #include "kernels/isa.h"
 #include "kernels/kernels.h"
 
-#ifdef __SSE2__
-#include <immintrin.h>
-#endif
-
 // Each 64-bit lane holds one of the four words of one block in its low half.
 typedef uint64_t word_lanes __attribute__((vector_size(KERNEL_VECTOR_BYTES)));
 typedef uint64_t word_lanes_anywhere
@@ -18,7 +14,7 @@ typedef uint64_t word_lanes_anywhere
 enum { RANDOM_LANES = KERNEL_VECTOR_BYTES / 8, RANDOM_STEP = 4 * RANDOM_LANES };
 
 // Low half times low half. x86 has an instruction for it that compilers do not find by themselves, and on
-// it hangs the speed of dropout; hence the only intrinsics of the kernels.
+// it hangs the speed of dropout.
 static ALWAYS_INLINE word_lanes multiply_low_halves(word_lanes a, word_lanes b) {
 #if defined(__AVX512F__)
     return (word_lanes)_mm512_mul_epu32((__m512i)a, (__m512i)b);

@@ -51,25 +51,29 @@ static size_t part_length(size_t n) {
 }
 
 double KERNEL(sum_of_squares)(size_t n, const real *x) {
-    typedef double wide __attribute__((vector_size(VEC * sizeof(double))));
-    double sums[PARTS];
+    enum { WIDE = KERNEL_VECTOR_BYTES / sizeof(double), SUMS = 4 };
+    typedef double wide __attribute__((vector_size(KERNEL_VECTOR_BYTES)));
+    typedef real narrow __attribute__((vector_size(WIDE * sizeof(real)), aligned(sizeof(real)), may_alias));
+    double parts_sums[PARTS];
     const size_t length = part_length(n);
     const int parts = (int)((n + length - 1) / length);
 #pragma omp parallel for schedule(static) num_threads(threads_for((double)n / VEC * 4))
     for (int part = 0; part < parts; part++) {
-        wide total = {0};
-        size_t begin = (size_t)part * length, end = n - begin < length ? n : begin + length;
-        for (size_t i = begin; i < end; i += VEC) {
-            wide v = __builtin_convertvector(
-                end - i < VEC ? vec_load_some(x + i, (int)(end - i)) : vec_load(x + i), wide);
-            total += v * v;
-        }
+        wide sums[SUMS] = {{0}};
+        size_t i = (size_t)part * length, end = n - i < length ? n : i + length;
+        for (; i + SUMS * WIDE <= end; i += SUMS * WIDE)
+            for (int k = 0; k < SUMS; k++) {
+                const wide v = __builtin_convertvector(*(const narrow *)(x + i + k * WIDE), wide);
+                sums[k] += v * v;
+            }
+        const wide total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
         double sum = 0;
-        for (int i = 0; i < VEC; i++) sum += total[i];
-        sums[part] = sum;
+        for (int k = 0; k < WIDE; k++) sum += total[k];
+        for (; i < end; i++) sum += (double)x[i] * (double)x[i];
+        parts_sums[part] = sum;
     }
     double sum = 0;
-    for (int part = 0; part < parts; part++) sum += sums[part];
+    for (int part = 0; part < parts; part++) sum += parts_sums[part];
     return sum;
 }
 

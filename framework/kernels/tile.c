@@ -63,23 +63,19 @@ static ALWAYS_INLINE void multiply(const int rows, const int vectors, int depth,
         }                                                                                                  \
     }
 
-TILES(1)
-TILES(2)
-TILES(3)
-TILES(4)
-TILES(5)
-TILES(6)
-#if defined(__AVX512F__) || defined(__aarch64__)
-TILES(7)
-TILES(8) TILES(9) TILES(10) TILES(11) TILES(12)
+// clang-format off
+TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
+#if TILE_ROWS_MANY
+TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12)
 #endif
 
-    static tile_function *const functions[TILE_ROWS][2][TILE_VECTORS] = {
-        NAMES(1), NAMES(2), NAMES(3), NAMES(4),  NAMES(5),  NAMES(6),
-#if defined(__AVX512F__) || defined(__aarch64__)
-        NAMES(7), NAMES(8), NAMES(9), NAMES(10), NAMES(11), NAMES(12),
+static tile_function *const functions[TILE_ROWS][2][TILE_VECTORS] = {
+    NAMES(1), NAMES(2), NAMES(3), NAMES(4), NAMES(5), NAMES(6),
+#if TILE_ROWS_MANY
+    NAMES(7), NAMES(8), NAMES(9), NAMES(10), NAMES(11), NAMES(12),
 #endif
 };
+// clang-format on
 
 void KERNEL(tile_multiply)(int rows, int columns, int depth, const real *a, ptrdiff_t depth_step,
                            const real *b, const real *initial, const real *added, real *c, ptrdiff_t ldc) {

@@ -16,8 +16,10 @@
 // 12 x 2 vectors of results, 2 of the right operand and one of the left fill 27 of 32 registers; 6 x 2 fill
 // 15 of 16.
 #if defined(__AVX512F__) || defined(__aarch64__)
+#define TILE_ROWS_MANY 1
 enum { TILE_ROWS = 12 };
 #else
+#define TILE_ROWS_MANY 0
 enum { TILE_ROWS = 6 };
 #endif
 enum {
