@@ -118,7 +118,8 @@ static tensor *build_attention(builder *b, const component_choice *choice, tenso
         .block_size = b->block_size,
     };
     tensor *in_weight, *in_bias, *out_weight, *out_bias;
-    int parts = kv_heads == heads ? 3 : 1;
+    int parts =
+        heads / kv_heads + 2; // of kv_heads heads each: q, k and v, q more than once when heads share keys
     if (!builder_linear(b, "in_proj_", (heads + 2 * kv_heads) * head_size, width, s->bias, false, parts,
                         &in_weight, &in_bias) ||
         !builder_linear(b, "out_proj.", width, heads * head_size, s->bias, true, 1, &out_weight, &out_bias))
