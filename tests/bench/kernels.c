@@ -1,10 +1,7 @@
 // Speed of the kernels that carry a training step, as a share of what the processor can do: the ceiling is
-// measured in the same run, in turn with the kernels, because shared machines change speed from moment to
-// moment.
-//
-//   build/release/tests/bench/kernels [instruction set]
+// measured in turn with them, because shared machines change speed from moment to moment. Takes the name of
+// an instruction set.
 #include "base/clock.h"
-#include "base/rng.h"
 #include "kernels/kernels.h"
 
 #include <omp.h>
@@ -13,7 +10,6 @@
 #include <string.h>
 
 #define SECONDS 0.1 // for each line
-
 static real *A, *B, *C, *D, *lse;
 static void *workspace;
 
@@ -61,7 +57,7 @@ typedef struct job {
     bool transpose_a, transpose_b;
     int M, N, K;
     attention_shape shape;
-    double dropout;
+    dropout_mask mask;
 } job;
 
 static void run_gemm(const job *j) {
@@ -69,26 +65,17 @@ static void run_gemm(const job *j) {
                   j->transpose_b ? j->K : j->N, C, j->N, NULL, workspace);
 }
 
-static dropout_mask mask_of(const job *j) {
-    return (dropout_mask){(real)j->dropout, {1, RNG_DROPOUT, 0, 0, 0}};
-}
-
 static void run_attention(const job *j) {
-    const dropout_mask mask = mask_of(j);
-    kernels->attention_forward(&j->shape, &mask, A, C, lse, workspace);
+    kernels->attention_forward(&j->shape, &j->mask, A, C, lse, workspace);
 }
 
 static void run_attention_backward(const job *j) {
-    const dropout_mask mask = mask_of(j);
-    kernels->attention_backward(&j->shape, &mask, A, C, lse, B, D, workspace);
+    kernels->attention_backward(&j->shape, &j->mask, A, C, lse, B, D, workspace);
 }
 
 static double seconds_of(const job *j) { // NULL: the ceiling
     const double begin = clock_seconds();
-    if (j)
-        j->run(j);
-    else
-        ceiling_flops();
+    j ? j->run(j) : (void)ceiling_flops();
     return clock_seconds() - begin;
 }
 
@@ -110,20 +97,17 @@ static void measure_gemm(bool transpose_a, bool transpose_b, int M, int N, int K
     char name[64];
     snprintf(name, sizeof name, "gemm %d x %d x %d %c%c", M, N, K, transpose_a ? 'T' : 'N',
              transpose_b ? 'T' : 'N');
-    measure(&(job){.name = name,
-                   .run = run_gemm,
-                   .flops = 2.0 * M * N * K,
-                   .transpose_a = transpose_a,
-                   .transpose_b = transpose_b,
-                   .M = M,
-                   .N = N,
-                   .K = K});
+    job j = {.name = name, .run = run_gemm, .flops = 2.0 * M * N * K, .M = M, .N = N, .K = K};
+    j.transpose_a = transpose_a, j.transpose_b = transpose_b;
+    measure(&j);
 }
 
 static void measure_attention(int batch, int time, int heads, int head_size, double dropout) {
     char name[64];
     const double pairs = (double)batch * heads * time * (time + 1) / 2;
-    job j = {.name = name, .shape = {batch, time, heads, heads, head_size, 0, 0.125f}, .dropout = dropout};
+    job j = {.name = name,
+             .shape = {batch, time, heads, heads, head_size, 0, (real)0.125},
+             .mask = {(real)dropout, {1, RNG_DROPOUT, 0, 0, 0}}};
     snprintf(name, sizeof name, "attention %d x %d, %d heads of %d, dropout %.1f", batch, time, heads,
              head_size, dropout);
     j.run = run_attention, j.flops = 4 * pairs * head_size;
@@ -162,5 +146,4 @@ int main(int argc, char **argv) {
         measure_attention(8, 256, 6, 64, 0);
         measure_attention(8, 256, 6, 64, 0.2);
     }
-    return 0;
 }
