@@ -257,7 +257,7 @@ static void slow_generate(const test_model *t, const tokenizer *letters, const s
 
 static void texts_are_those_of_the_slow_way(void **state) {
     (void)state;
-    enum { TOKENS = 70 };
+    enum { TOKENS = 45 };
     const overflow_mode modes[] = {OVERFLOW_CROP, OVERFLOW_HOP};
     const struct {
         int block_size;

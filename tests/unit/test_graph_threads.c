@@ -16,7 +16,7 @@
 static const model_text wide[] = {
     {"gpt", "model:\n"
             "  width: 96\n"
-            "  depth: 2\n"
+            "  depth: 1\n"
             "  dropout: 0.1\n"
             "  layers:\n"
             "    - embedding\n"
@@ -31,7 +31,7 @@ static const model_text wide[] = {
     {"rotary",
      "model:\n"
      "  width: 90\n"
-     "  depth: 2\n"
+     "  depth: 1\n"
      "  layers:\n"
      "    - embedding\n"
      "    - repeat:\n"
@@ -55,7 +55,7 @@ static const model_text wide[] = {
      "    - unembedding: {tied: false}\n"},
 };
 
-enum { WIDE = sizeof wide / sizeof *wide, BATCH = 5, TIME = 150, TOKENS = BATCH * TIME, VOCABULARY = 61 };
+enum { WIDE = sizeof wide / sizeof *wide, BATCH = 4, TIME = 72, TOKENS = BATCH * TIME, VOCABULARY = 61 };
 
 typedef struct outcome {
     real *losses, *logits, *gradients;
@@ -130,6 +130,7 @@ static void instruction_sets_agree(void **state) {
         assert_int_equal(kernels_select("plain", &err), OK);
         outcome plain = run(wide[i].yaml, 1);
         for (const char *const *name = kernels_available(); *name; name++) {
+            if (strcmp(*name, "plain") == 0) continue;
             assert_int_equal(kernels_select(*name, &err), OK);
             outcome other = run(wide[i].yaml, 2);
             assert_true(fabs(other.loss - plain.loss) <= 1e-5 * plain.loss);
