@@ -138,9 +138,9 @@ op *graph_append(graph *g, const op_kind *kind, tensor *const *in, int in_count,
 
 // Plans gradients (GRAPH_TRAIN) and memory, measures the workspace; with allocate also gets the memory, as
 // graph_place. keep (may be NULL, NULL-terminated) are tensors that must stay readable after the run
-// (logits, losses). ERR_INTERNAL when operators are composed in a way that their gradients do not allow. The
-// workspace suits the instruction set and the number of threads in force now: changing them means building
-// again.
+// (logits, losses). ERR_INTERNAL when operators are composed in a way that their gradients do not allow.
+// The workspace suits the instruction set and the number of threads in force now: changing them means
+// building again.
 status graph_finish(graph *g, tensor *const *keep, bool allocate, error *err);
 
 // Gives the tensors of a finished graph their places: in the memory of lender, when there is one and it is
