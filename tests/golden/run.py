@@ -8,7 +8,8 @@ Two kinds of cases:
   sessions/NAME.txt   A command line in every line that begins with "  $ ", and under it, indented alike, what it prints:
                       standard output as it is, standard error with "! " before each line, and the exit status in brackets
                       when it is not 0. Everything else in the file is comment. A command runs in bash with `runexp` on
-                      the path, in a folder of the session's own that holds a link to experiments/.
+                      the path, in a folder of the session's own that holds what is in given/ and a link to experiments/.
+                      `| steady` blots out speeds, durations and dates.
   wrong/NAME.yaml     An experiment with something wrong in it. NAME.txt is what `runexp check NAME.yaml` says. Its exit
                       status must be 2, and nothing may be on standard output. Files whose first line ends in "refused by
                       the schema" must also be refused by `runexp schema`; all others of experiments/ be accepted.
@@ -21,6 +22,7 @@ import glob
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -53,9 +55,20 @@ def run(command, folder):
     return readable(done.stdout), readable(done.stderr), done.returncode
 
 
+STEADY = r"""#!/bin/sed -Ef
+s/ +[0-9.]+ ?[KM]?( tokens\/s)/ N\1/
+s/[0-9.]+ (ms|s|min|h)( [0-9.]+ (s|min))? (left|of training)/TIME \4/
+s/\(.* tokens\/s\)/(N tokens\/s)/
+"""
+
+
 def prepare(folder):
     """A folder as sessions find it."""
+    shutil.copytree(os.path.join(HERE, "given"), folder, dirs_exist_ok=True)
     os.mkdir(os.path.join(folder, ".bin"))
+    with open(os.path.join(folder, ".bin", "steady"), "w") as file:
+        file.write(STEADY)
+        os.chmod(file.name, 0o755)
     os.symlink(PROGRAM, os.path.join(folder, ".bin", "runexp"))
     os.symlink(os.path.join(ROOT, "experiments"), os.path.join(folder, "experiments"))
 
