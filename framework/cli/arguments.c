@@ -177,7 +177,7 @@ status arguments_parse(const command *c, const char *const *words, int count, co
         else
             fail(err, ERR_USAGE, "runexp %s does not take \"%s\"", c->about.name,
                  call->arguments[c->max_arguments]);
-        return error_hint(err, "usage: runexp %s %s", c->about.name, c->usage);
+        return error_hint(err, "usage: runexp %s%s%s", c->about.name, c->usage[0] ? " " : "", c->usage);
     }
     return OK;
 }
@@ -225,8 +225,8 @@ static void help_option(const option *o, bool is_setting) {
 
 void help_command(const command *c) {
     bool has_options = (c->about.options && c->about.options[0].key) || c->section;
-    printf("runexp %s %s%s\n\n%s.\n", c->about.name, c->usage, has_options ? " [options]" : "",
-           c->about.summary);
+    printf("runexp %s%s%s%s\n\n%s.\n", c->about.name, c->usage[0] ? " " : "", c->usage,
+           has_options ? " [options]" : "", c->about.summary);
     if (c->about.details) printf("\n%s\n", c->about.details);
     if (has_options) printf("\nOptions:\n");
     for (const option *o = c->about.options; o && o->key; o++) help_option(o, false);

@@ -97,6 +97,7 @@ status load_experiment(const char *path, const char *const *overrides, int overr
         result = err->code = ERR_CONFIG;
     }
     problems_free(&p);
+    if (result == ERR_IO) result = err->code = ERR_USAGE; // the path on the command line is wrong
     for (int i = 0; result == OK && i < out->notes.count; i++) log_line("note: %s", out->notes.values[i]);
     return result;
 }
