@@ -92,7 +92,7 @@ def replay(path):
             lines += ["  ! " + text + "\n" for text in err.splitlines()]
             if code:
                 lines.append(f"  [{code}]\n")
-    return "".join(line if line.strip() else "\n" for line in lines)
+    return "".join(lines)
 
 
 def complain(path):
