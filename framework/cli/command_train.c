@@ -95,9 +95,6 @@ static status train(const command_call *call, const config *c, const run_folder 
     };
     trainer *t;
     TRY(trainer_new(&request, &t, err));
-    log_line("runexp %s, %d thread%s, %s kernels", RUNEXP_VERSION, kernels_threads(),
-             kernels_threads() == 1 ? "" : "s", kernels->name);
-    trainer_describe(t, o->dry_run);
     bool resume = false, finished = false;
     status result = OK;
     if (!o->dry_run) {
@@ -105,7 +102,12 @@ static status train(const command_call *call, const config *c, const run_folder 
         result = enter_folder(folder, c, o->fresh, &resume, &finished, err);
         error no_log;
         if (result == OK && log_open_file(folder->log, &no_log) != OK) log_warning("%s", no_log.message);
-        if (result == OK) result = trainer_run(t, resume, err);
+    }
+    if (result == OK) {
+        log_line("runexp %s, %d thread%s, %s kernels", RUNEXP_VERSION, kernels_threads(),
+                 kernels_threads() == 1 ? "" : "s", kernels->name);
+        trainer_describe(t, o->dry_run);
+        if (!o->dry_run) result = trainer_run(t, resume, err);
     }
     trainer_free(t);
     return result;
