@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 
 class Result(unittest.TestResult):
-    """One line a test, and the reason under each that fails."""
+    """One line a test and subtest, and the reason under each that fails."""
 
     def __init__(self):
         super().__init__()
@@ -24,7 +24,7 @@ class Result(unittest.TestResult):
         self.started = time.monotonic()
 
     def line(self, test, outcome):
-        name = test.id().split(".", 1)[-1] if hasattr(test, "id") else str(test)
+        name = test.id().split(".", 1)[-1]
         print(f"{name:<70} {outcome} ({time.monotonic() - self.started:.1f} s)", flush=True)
 
     def addSuccess(self, test):
@@ -50,7 +50,10 @@ class Result(unittest.TestResult):
         super().addSubTest(test, subtest, error)
         if error:
             self.line(subtest, "FAILED")
-            print((self.failures or self.errors)[-1][1], flush=True)
+            print((self.failures if issubclass(error[0], test.failureException) else self.errors)[-1][1], flush=True)
+        else:
+            self.passed += 1
+            self.line(subtest, "ok")
 
 
 def main():

@@ -1,0 +1,52 @@
+"""A run's numbers depend on nothing but its settings, data and seed: to the last bit."""
+
+import runs
+
+
+class Exactness(runs.RunTest):
+    def setUp(self):
+        super().setUp()
+        self.train("whole", "--threads", "2")
+
+    def train(self, name, *words, code=0):
+        # Each run in a folder of its own, under the same name: the name is part of the settings.
+        return self.runexp("small.yaml", "--runs", f"runs/{name}", "--no-plots", *words, code=code)
+
+    def assertSameAsWhole(self, name):
+        self.assertEqual(self.status(f"{name}/small"), "finished")
+        self.assertSameRuns("whole/small", f"{name}/small")
+
+    def test_threads(self):
+        for threads in ("1", "4"):
+            self.train(f"threads{threads}", "--threads", threads)
+            self.assertSameAsWhole(f"threads{threads}")
+
+    def test_resume_after_kill(self):
+        # Before the first checkpoint, between two, and after an evaluation.
+        for rows in (7, 33, 101):
+            name = f"killed{rows}"
+            process = self.start("small.yaml", "--runs", f"runs/{name}", "--no-plots")
+            self.interrupt(process, f"{name}/small", rows, runs.KILL)
+            self.train(name, "--threads", "1")
+            self.assertSameAsWhole(name)
+
+    def test_resume_after_signals(self):
+        for signal in (runs.TERM, runs.INT):
+            name = f"signal{signal}"
+            process = self.start("small.yaml", "--runs", f"runs/{name}", "--no-plots")
+            done = self.interrupt(process, f"{name}/small", 50, signal)
+            self.assertEqual(done.code, 130, done.err)
+            self.assertRegex(done.err, r"interrupted at step \d+")
+            self.assertEqual(self.status(f"{name}/small"), "interrupted")
+            resumed = self.train(name)
+            self.assertRegex(resumed.out, r"resuming at step \d+")
+            self.assertSameAsWhole(name)
+
+    def test_another_seed_is_another_run(self):
+        self.train("other", "seed=1")
+        self.assertNotEqual(self.series("whole/small")["train/loss"].tobytes(),
+                            self.series("other/small,seed=1")["train/loss"].tobytes())
+
+
+if __name__ == "__main__":
+    runs.unittest.main()

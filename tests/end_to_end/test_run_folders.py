@@ -1,0 +1,115 @@
+"""What a second start does, and how runs end that do not end well."""
+
+import os
+
+import numpy as np
+
+import runs
+
+
+class RunFolders(runs.RunTest):
+    SHORT = ("small.yaml", "--no-plots")
+
+    def setUp(self):
+        super().setUp()
+        with open(self.path("small.yaml")) as file:
+            self.write("small.yaml", file.read().replace("max_steps: 120", "max_steps: 30"))
+
+    def change(self, old, new):
+        with open(self.path("small.yaml")) as file:
+            text = file.read()
+        self.assertIn(old, text)
+        self.write("small.yaml", text.replace(old, new))
+
+    def test_finished_run_is_left_alone(self):
+        self.runexp(*self.SHORT)
+        before = {name: os.stat(self.path("runs/small", name)).st_mtime_ns for name in os.listdir(self.path("runs/small"))}
+        done = self.runexp(*self.SHORT)
+        self.assertIn("this run is finished", done.out)
+        after = {name: os.stat(self.path("runs/small", name)).st_mtime_ns for name in os.listdir(self.path("runs/small"))}
+        self.assertEqual(before, after)
+
+    def test_other_settings_are_refused_with_the_difference(self):
+        self.runexp(*self.SHORT)
+        before = self.series("small")
+        self.change("lr: 3.0e-3", "lr: 1.0e-3")
+        done = self.runexp(*self.SHORT, code=2)
+        self.assertIn("optimizer.lr: 3.0e-3 -> 1.0e-3", done.err)
+        self.assertIn("--fresh", done.err)
+        self.assertSameArrays(before, self.series("small"), "the refused run")
+
+    def test_fresh_starts_anew(self):
+        self.runexp(*self.SHORT)
+        self.change("lr: 3.0e-3", "lr: 1.0e-3")
+        self.runexp(*self.SHORT, "--fresh")
+        series = self.series("small")
+        self.assertEqual(list(series["train/step"]), list(range(1, 31)))
+        self.assertAlmostEqual(series["train/lr"].max(), 1.0e-3)
+        with open(self.path("runs/small/log.txt")) as file:
+            self.assertEqual(file.read().count("finished:"), 1)
+
+    def test_changed_text_is_not_resumed(self):
+        process = self.start(*self.SHORT, "training.max_steps=100000")
+        self.interrupt(process, "small,training.max_steps=100000", 5, runs.TERM)
+        self.write("small.txt", runs.sentences(400).replace("hen", "hog"))
+        done = self.runexp(*self.SHORT, "training.max_steps=100000", code=1)
+        self.assertIn("cannot resume", done.err)
+
+    def test_divergence_names_step_and_tensor_and_keeps_the_checkpoint(self):
+        self.change("optimizer: {type: adamw, lr: 3.0e-3}", "optimizer: {type: sgd, lr: 1.0e30}")
+        self.change("checkpoint: {interval: 20}", "checkpoint: {interval: 1}")
+        done = self.runexp(*self.SHORT, code=3)
+        self.assertRegex(done.err, r"diverged at step \d+: the (loss|gradient) is not finite; the first bad value is in "
+                                   r"(the (output|gradient)|weight) .*element \d+")
+        self.assertEqual(self.status("small"), "diverged")
+        for name, values in self.checkpoint("small", "last.h5").items():
+            if name.startswith("weights/"):
+                self.assertTrue(np.all(np.isfinite(values)), name)
+
+    def test_two_starts_at_once(self):
+        self.runexp("small.yaml", "--runs", "runs/alone", "--no-plots", "training.max_steps=60")
+        words = ("small.yaml", "--no-plots", "training.max_steps=60")
+        first, second = self.start(*words), self.start(*words)
+        results = [self.finish(first), self.finish(second)]
+        codes = sorted(result.code for result in results)
+        said = "".join(result.out + result.err for result in results)
+        # One trains; the other finds it at work and says so, or finds it finished.
+        self.assertEqual(codes[0], 0, said)
+        self.assertIn(codes[1], (0, 1), said)
+        if codes[1] == 1:
+            self.assertRegex(said, r"error: .*(another|other) (process|program)")
+        name = "small,training.max_steps=60"
+        self.assertEqual(self.status(name), "finished")
+        self.assertSameRuns(f"alone/{name}", name)
+
+    def test_fresh_beside_a_running_process(self):
+        words = (*self.SHORT, "training.max_steps=100000")
+        name = "small,training.max_steps=100000"
+        process = self.start(*words)
+        self.addCleanup(process.kill)
+        while self.rows(name) < 5:
+            self.assertIsNone(process.poll())
+        done = self.runexp(*words, "--fresh", code=1)
+        self.assertIn("another process is training", done.err)
+        interrupted = self.interrupt(process, name, 10, runs.TERM)
+        self.assertEqual(interrupted.code, 130)
+        self.assertGreater(len(self.series(name)["train/step"]), 9)
+
+    def test_runs_folder_that_cannot_be(self):
+        self.write("file", "not a folder\n")
+        for place in ("file", "file/below", "/proc/runexp"):
+            done = self.runexp(*self.SHORT, "--runs", place, code=1)
+            self.assertRegex(done.err, r"error: cannot create .*" + place.split("/")[-1])
+        with open(self.path("file")) as file:
+            self.assertEqual(file.read(), "not a folder\n")
+
+    def test_without_gnuplot(self):
+        done = self.runexp("small.yaml", environment={"PATH": "/nonexistent"})
+        self.assertRegex(done.out + done.err, "gnuplot")
+        written = os.listdir(self.path("plots/small"))
+        self.assertIn("loss.gp", written)
+        self.assertFalse([name for name in written if name.endswith(".png")])
+
+
+if __name__ == "__main__":
+    runs.unittest.main()
