@@ -86,7 +86,6 @@ status load_experiment(const char *path, const char *const *overrides, int overr
     problems p = {0};
     status result = config_load(&experiment_component, path, overrides, override_count, a, out, &p, err);
     if (result == OK) {
-        dataset_check(&experiment_of(out)->dataset, node_get(out->root, "dataset"), &p);
         check_layers(experiment_of(out), &p);
         dataset_check(&experiment_of(out)->dataset, node_get(out->root, "dataset"), &p);
         give_name(out, path, a);
