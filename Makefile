@@ -11,8 +11,12 @@ PYTHON ?= /usr/bin/python3
 export MAKE PYTHON
 
 # All cores, unless -j says otherwise.
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
+endif
+# V=1 shows whole commands.
+ifneq ($(V),1)
+QUIET = @printf '  %-5s %s\n' '$(1)' '$(2)';
 endif
 
 OUT := build/$(BUILD)
@@ -61,7 +65,8 @@ FAULT_TESTS := $(call programs,fault,test_)
 BENCHES := $(call programs,bench,)
 
 FORMATTED = $(shell find framework models tests -name '*.[ch]' | sort)
-ANALYSED = $(SOURCES) $(KERNEL_SOURCES) $(MAIN_SOURCE)
+# The kernels are written in the vector extensions of gcc, which clang-tidy cannot read.
+ANALYSED = $(filter-out framework/kernels/%,$(SOURCES)) $(MAIN_SOURCE)
 
 ##@ Using it
 
@@ -148,7 +153,10 @@ asan: ## unit and fault tests, wrong experiment files and a short run under the 
 	@$(MAKE) --no-print-directory BUILD=asan asan-suites
 .PHONY: asan-suites golden-wrong short-run
 asan-suites: all
-	+@tests/run_suites unit fault-programs golden-wrong short-run
+	+@tests/run_suites unit fault-programs mutations golden-wrong short-run
+.PHONY: mutations
+mutations: $(OUT)/fuzz/mutations
+	@$< && echo "1 passed, 0 failed"
 golden-wrong: all
 	@RUNEXP=$(OUT)/runexp $(PYTHON) tests/golden/run.py wrong
 short-run: all
@@ -156,7 +164,9 @@ short-run: all
 
 .PHONY: fuzz
 fuzz: $(OUT)/fuzz/config ## half a minute of mutated experiment files, always the same ones (needs clang)
-	@tests/fuzz/run $<
+	@rm -rf $(OUT)/fuzz/new && mkdir -p $(OUT)/fuzz/new
+	@$< -seed=1 -runs=60000 -max_len=4096 -artifact_prefix=$(OUT)/fuzz/ $(OUT)/fuzz/new experiments tests/golden/wrong 2>$(OUT)/fuzz/log.txt || { cat $(OUT)/fuzz/log.txt; exit 1; }
+	@tail -n 1 $(OUT)/fuzz/log.txt
 
 .PHONY: bench
 bench: $(BENCHES) ## build and run the benchmarks of tests/bench
@@ -217,7 +227,7 @@ runexp: $(OUT)/runexp
 	@ln -sf $(OUT)/runexp runexp
 
 $(OUT)/runexp: $(OUT)/$(MAIN_SOURCE:.c=.o) $(LIBRARY)
-	$(CC) $(CFLAGS) -fopenmp $(LDFLAGS) $^ $(LIBS) -o $@
+	$(call QUIET,link,$@)$(CC) $(CFLAGS) -fopenmp $(LDFLAGS) $^ $(LIBS) -o $@
 
 $(LIBRARY): $(OBJECTS) $(OUT)/objects.txt
 	@rm -f $@
@@ -225,24 +235,27 @@ $(LIBRARY): $(OBJECTS) $(OUT)/objects.txt
 
 $(OUT)/%.o: %.c $(OUT)/flags.txt
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(BASE_FLAGS) $(DEPENDENCIES) -ffp-contract=off $(CFLAGS) -c $< -o $@
+	$(call QUIET,cc,$<)$(CC) $(CPPFLAGS) $(BASE_FLAGS) $(DEPENDENCIES) -ffp-contract=off $(CFLAGS) -c $< -o $@
 
 define kernel_rule
 $(OUT)/framework/kernels/%.$(1).o: framework/kernels/%.c $(OUT)/flags.txt
 	@mkdir -p $$(@D)
-	$$(CC) $$(CPPFLAGS) $$(BASE_FLAGS) $$(DEPENDENCIES) -ffp-contract=fast $$(CFLAGS) $$(FLAGS_$(1)) -DKERNEL_ISA=$(1) -c $$< -o $$@
+	$$(call QUIET,cc,$$< ($(1)))$$(CC) $$(CPPFLAGS) $$(BASE_FLAGS) $$(DEPENDENCIES) -ffp-contract=fast $$(CFLAGS) $$(FLAGS_$(1)) -DKERNEL_ISA=$(1) -c $$< -o $$@
 endef
 $(foreach isa,$(ISAS),$(eval $(call kernel_rule,$(isa))))
 $(OUT)/framework/kernels/select.o: CPPFLAGS += $(ISAS:%=-DKERNELS_HAVE_%)
 
 $(OUT)/tests/%: tests/%.c $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Itests $(BASE_FLAGS) $(DEPENDENCIES) $(CFLAGS) $(LDFLAGS) $< $(LIBRARY) $(LIBS) -lcmocka -o $@
+	$(call QUIET,cc,$<)$(CC) $(CPPFLAGS) -Itests $(BASE_FLAGS) $(DEPENDENCIES) $(CFLAGS) $(LDFLAGS) $< $(LIBRARY) $(LIBS) -lcmocka -o $@
 
-# The reader of experiments under libFuzzer; everything it calls outside of base/ and config/ is the ordinary library.
+# The reader of experiments under libFuzzer, and under the sanitizers alone with mutations of its own.
 FUZZED := $(wildcard framework/base/*.c framework/config/*.c)
-$(OUT)/fuzz/config: tests/fuzz/config.c $(FUZZED) $(LIBRARY)
+$(OUT)/fuzz/config: tests/fuzz/fuzz_config.c $(FUZZED) $(OUT)/flags.txt
 	@mkdir -p $(@D)
-	$(CLANG) $(CPPFLAGS) -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $< $(FUZZED) $(LIBRARY) $(LIBS) -lgomp -o $@
+	$(call QUIET,clang,$<)$(CLANG) $(CPPFLAGS) -Itests -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $< $(FUZZED) -lyaml -lm -o $@
+$(OUT)/fuzz/mutations: tests/fuzz/fuzz_config.c $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call QUIET,cc,$<)$(CC) $(CPPFLAGS) -Itests $(BASE_FLAGS) $(DEPENDENCIES) $(CFLAGS) $(LDFLAGS) -DFUZZ_DRIVER $< $(LIBRARY) $(LIBS) -o $@
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)

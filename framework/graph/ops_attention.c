@@ -188,11 +188,12 @@ static const op_kind block_kind = {
 static void decode_forward(const graph *g, const run_context *c, const op *o) {
     const attention_settings *s = o->settings;
     const attention_shape *a = &s->shape;
-    size_t q_width = (size_t)(a->heads * a->head_size), kv_width = (size_t)(a->kv_heads * a->head_size);
+    size_t q_width = (size_t)a->heads * (size_t)a->head_size,
+           kv_width = (size_t)a->kv_heads * (size_t)a->head_size;
     size_t width = q_width + 2 * kv_width, ring = (size_t)s->capacity * kv_width;
     for (int b = 0; b < a->batch; b++)
         for (int t = 0; t < a->time; t++) {
-            size_t row = (size_t)(b * a->time + t);
+            size_t row = (size_t)b * (size_t)a->time + (size_t)t;
             int position = c->position + t;
             const real *q = o->in[QKV]->data + row * width;
             real *keys = o->in[KEYS]->data + (size_t)b * ring,

@@ -70,7 +70,7 @@ status gnuplot_run(const gnuplot *g, const char *script_path, arena *a, const ch
     const char *program = g->program ? g->program : "gnuplot";
     double timeout = g->timeout_seconds > 0 ? g->timeout_seconds : 60;
     *picture = NULL;
-    pid_t child;
+    pid_t child = -1;
     int read_end = -1;
     int refused = start(program, script_path, &child, &read_end);
     if (refused == ENOENT) return OK;

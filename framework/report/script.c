@@ -171,7 +171,8 @@ static void add_logarithmic_tics(text *s, double low, double high) {
     if (decades > 3) return;
     static const double few[] = {1, 2, 5, 0}, many[] = {1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9, 0};
     const char *separator = "set ytics (";
-    for (double power = pow(10, floor(log10(low))); power <= high; power *= 10) {
+    for (int exponent = (int)floor(log10(low)); exponent <= (int)floor(log10(high)); exponent++) {
+        double power = pow(10, exponent);
         for (const double *digit = decades < 0.8 ? many : few; *digit > 0; digit++) {
             if (*digit * power < low || *digit * power > high) continue;
             text_add(s, "%s%g", separator, *digit * power);

@@ -333,7 +333,7 @@ static status loop(trainer *t, error *err) {
                  (long long)t->state.step);
             return error_hint(err, "the same command goes on from there");
         }
-        train_row row;
+        train_row row = {0};
         TRY(step(t, &row, err));
         error why;
         if (due(row.step, e->training.log_interval) && metrics_add_train(t->metrics, &row, &why) != OK)

@@ -59,6 +59,9 @@ STEADY = r"""#!/bin/sed -Ef
 s/ +[0-9.]+ ?[KM]?( tokens\/s)/ N\1/
 s/[0-9.]+ (ms|s|min|h)( [0-9.]+ (s|min))? (left|of training)/TIME \4/
 s/\(.* tokens\/s\)/(N tokens\/s)/
+s/[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}/DATE/
+s/ +[0-9]+ +[0-9.]+ (ms|s|min|h)( [0-9.]+ (s|min))?  ([a-z]+)$/  N  TIME  \4/
+s/(tokens\/s) +(time)/\1  \2/
 """
 
 

@@ -212,10 +212,11 @@ static void test_unknown_keys(void **state) {
                            "               ^\n"
                            "  did you mean max_steps?\n");
     l = load(HEAD "momentum: 3\n", NULL);
-    assert_one_problem(&l, "x.yaml:3:1: error: unknown key \"momentum\"\n"
-                           "    momentum: 3\n"
-                           "    ^\n"
-                           "  it belongs elsewhere: optimizer.momentum (type sgd) or second.momentum (type sgd)\n");
+    assert_one_problem(
+        &l, "x.yaml:3:1: error: unknown key \"momentum\"\n"
+            "    momentum: 3\n"
+            "    ^\n"
+            "  it belongs elsewhere: optimizer.momentum (type sgd) or second.momentum (type sgd)\n");
     l = load(HEAD "model: {layers: [{embedding: {foo: 3}}]}\n", NULL);
     assert_one_problem(&l, "x.yaml:3:31: error: unknown key \"foo\" in model.layers.0.embedding\n"
                            "    model: {layers: [{embedding: {foo: 3}}]}\n"
