@@ -1,9 +1,8 @@
 // runexp eval RUN: loss of a whole split, or of any text.
 #include "base/file.h"
-#include "base/machine.h"
 #include "cli/commands.h"
+#include "cli/compute.h"
 #include "cli/load.h"
-#include "kernels/kernels.h"
 #include "train/evaluate.h"
 #include "train/trained.h"
 
@@ -11,9 +10,10 @@
 #include <string.h>
 
 typedef struct eval_options {
-    const char *checkpoint, *data, *kernels;
+    compute_options compute;
+    const char *checkpoint, *data;
     int split;
-    int64_t threads, stride, batch_size;
+    int64_t stride, batch_size;
 } eval_options;
 
 #define OFFSET(member) offsetof(eval_options, member)
@@ -47,18 +47,7 @@ static const option options[] = {
      .min = 0,
      .max = 1 << 20,
      .doc = "windows at once (the result does not depend on it); 0: the experiment's"},
-    {.key = "threads",
-     .type = OPTION_INT,
-     .offset = OFFSET(threads),
-     .fallback = "0",
-     .min = 0,
-     .max = 1024,
-     .doc = "threads; 0: the physical cores this process may use"},
-    {.key = "kernels",
-     .type = OPTION_STRING,
-     .offset = OFFSET(kernels),
-     .fallback = "auto",
-     .doc = "instruction set: auto, avx512, avx2, sse4, plain"},
+    COMPUTE_OPTIONS(eval_options),
     {0},
 };
 #undef OFFSET
@@ -111,8 +100,7 @@ static status run(const command_call *call, error *err) {
     trained from;
     problems p = {0};
     const char *checkpoint;
-    TRY(kernels_select(o->kernels, err));
-    kernels_set_threads(o->threads ? (int)o->threads : machine_cores());
+    TRY(compute_begin(&o->compute, err));
     TRY(find_checkpoint(call->arguments[0], o->checkpoint, call->memory, &checkpoint, err));
     status result = trained_open(checkpoint, NULL, 0, call->memory, &from, &p, err);
     print_problems(&p);

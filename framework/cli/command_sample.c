@@ -1,10 +1,9 @@
 // runexp sample RUN: generates text.
 #include "base/file.h"
 #include "base/log.h"
-#include "base/machine.h"
 #include "cli/commands.h"
+#include "cli/compute.h"
 #include "cli/load.h"
-#include "kernels/kernels.h"
 #include "train/generate.h"
 #include "train/trained.h"
 
@@ -12,8 +11,9 @@
 #include <string.h>
 
 typedef struct sample_options {
-    const char *checkpoint, *kernels;
-    int64_t tokens, threads, count;
+    compute_options compute;
+    const char *checkpoint;
+    int64_t tokens, count;
     bool quiet;
 } sample_options;
 
@@ -38,18 +38,7 @@ static const option options[] = {
      .offset = OFFSET(checkpoint),
      .fallback = "auto",
      .doc = "best, last, or a checkpoint file; auto: the best there is"},
-    {.key = "threads",
-     .type = OPTION_INT,
-     .offset = OFFSET(threads),
-     .fallback = "0",
-     .min = 0,
-     .max = 1024,
-     .doc = "threads; 0: the physical cores this process may use"},
-    {.key = "kernels",
-     .type = OPTION_STRING,
-     .offset = OFFSET(kernels),
-     .fallback = "auto",
-     .doc = "instruction set: auto, avx512, avx2, sse4, plain"},
+    COMPUTE_OPTIONS(sample_options),
     {.key = "quiet", .type = OPTION_BOOL, .offset = OFFSET(quiet), .doc = "no closing line about speed"},
     {0},
 };
@@ -97,8 +86,7 @@ static status run(const command_call *call, error *err) {
     trained from;
     problems p = {0};
     const char *checkpoint;
-    TRY(kernels_select(o->kernels, err));
-    kernels_set_threads(o->threads ? (int)o->threads : machine_cores());
+    TRY(compute_begin(&o->compute, err));
     TRY(find_checkpoint(call->arguments[0], o->checkpoint, a, &checkpoint, err));
     const char **overrides = arena_alloc(a, (size_t)(call->overrides.count + 1) * sizeof *overrides);
     int count = call->overrides.count;

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "cli/commands.h"
+#include "cli/compute.h"
 #include "cli/load.h"
 #include "cli/pictures.h"
 #include "kernels/kernels.h"
@@ -10,25 +11,14 @@
 #include "version.h"
 
 typedef struct train_options {
-    int64_t threads;
-    const char *kernels, *runs, *plots;
+    compute_options compute;
+    const char *runs, *plots;
     bool dry_run, fresh, quiet, no_plots;
 } train_options;
 
 #define OFFSET(member) offsetof(train_options, member)
 static const option options[] = {
-    {.key = "threads",
-     .type = OPTION_INT,
-     .offset = OFFSET(threads),
-     .fallback = "0",
-     .min = 0,
-     .max = 1024,
-     .doc = "threads; 0: the physical cores this process may use"},
-    {.key = "kernels",
-     .type = OPTION_STRING,
-     .offset = OFFSET(kernels),
-     .fallback = "auto",
-     .doc = "instruction set: auto, avx512, avx2, sse4, plain"},
+    COMPUTE_OPTIONS(train_options),
     {.key = "dry-run",
      .type = OPTION_BOOL,
      .offset = OFFSET(dry_run),
@@ -117,8 +107,7 @@ static status run(const command_call *call, error *err) {
     const train_options *o = call->options;
     config c;
     log_set_quiet(o->quiet);
-    TRY(kernels_select(o->kernels, err));
-    kernels_set_threads(o->threads ? (int)o->threads : machine_cores());
+    TRY(compute_begin(&o->compute, err));
     TRY(load_experiment(call->arguments[0], call->arguments + 1, call->count - 1, call->memory, &c, err));
     const experiment *e = experiment_of(&c);
     const run_folder folder = run_folder_at(call->memory, path_join(call->memory, o->runs, e->name));

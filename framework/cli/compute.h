@@ -1,0 +1,35 @@
+// The options of every command that computes: threads and instruction set.
+#ifndef RUNEXP_CLI_COMPUTE_H
+#define RUNEXP_CLI_COMPUTE_H
+
+#include "base/machine.h"
+#include "config/component.h"
+#include "kernels/kernels.h"
+
+// A member named `compute` of the command's settings struct.
+typedef struct compute_options {
+    int64_t threads;
+    const char *kernels;
+} compute_options;
+
+// Their rows in the command's option table.
+#define COMPUTE_OPTIONS(settings)                                                                          \
+    {.key = "threads",                                                                                     \
+     .type = OPTION_INT,                                                                                   \
+     .offset = offsetof(settings, compute.threads),                                                        \
+     .fallback = "0",                                                                                      \
+     .min = 0,                                                                                             \
+     .max = 1024,                                                                                          \
+     .doc = "threads; 0: the physical cores this process may use"},                                        \
+    {                                                                                                      \
+        .key = "kernels", .type = OPTION_STRING, .offset = offsetof(settings, compute.kernels),            \
+        .fallback = "auto", .doc = "instruction set: auto, avx512, avx2, sse4, plain"                      \
+    }
+
+// Puts them in force, for the graphs that are built from now on.
+static inline status compute_begin(const compute_options *o, error *err) {
+    kernels_set_threads(o->threads ? (int)o->threads : machine_cores());
+    return kernels_select(o->kernels, err);
+}
+
+#endif
