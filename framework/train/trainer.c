@@ -11,6 +11,7 @@
 #include "train/trainer_parts.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -237,18 +238,20 @@ static status diverged(trainer *t, int failing_micro, double gradient_scale, con
         tokens_bind(t->built.targets, t->targets + (size_t)micro * tokens);
         bad = graph_find_not_finite(t->built.graph, &c, &index, &is_gradient, &maker);
     }
-    fail(err, ERR_DIVERGED, "training diverged at step %lld: %s is not finite", (long long)step + 1, what);
-    if (bad && bad->kind == TENSOR_PARAMETER && !is_gradient)
-        fail(
-            err, ERR_DIVERGED,
-            "training diverged at step %lld: %s is not finite; the first bad value is in weight %s, element %zu",
-            (long long)step + 1, what, bad->name, index);
+    char where[512] = "";
+    if (bad && is_gradient)
+        snprintf(
+            where, sizeof where,
+            "; the first bad value is in the gradient of %s, element %zu, as the %s of %s passes it back",
+            bad->name, index, maker->kind->name, maker->path);
+    else if (bad && bad->kind == TENSOR_PARAMETER)
+        snprintf(where, sizeof where, "; the first bad value is in the weight %s, element %zu", bad->name,
+                 index);
     else if (bad)
-        fail(
-            err, ERR_DIVERGED,
-            "training diverged at step %lld: %s is not finite; the first bad value is in the %s of %s (%s), element %zu",
-            (long long)step + 1, what, is_gradient ? "gradient" : "output",
-            is_gradient ? bad->name : maker->path, maker->kind->name, index);
+        snprintf(where, sizeof where, "; the first bad value is in the output of the %s of %s, element %zu",
+                 maker->kind->name, maker->path, index);
+    fail(err, ERR_DIVERGED, "training diverged at step %lld: %s is not finite%s", (long long)step + 1, what,
+         where);
     return error_hint(
         err,
         "lower optimizer.lr, add schedule.warmup_steps or set training.grad_clip; the last good checkpoint has been kept");
