@@ -5,6 +5,7 @@
 #include "data/batches.h"
 #include "data/tokenizer.h"
 #include "graph/layer.h"
+#include "report/plot.h"
 #include "train/experiment.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
@@ -31,6 +32,7 @@ static const chapter chapters[] = {
     {"schedules", schedule_registry},
     {"tokenizers", tokenizer_registry},
     {"batches", batches_registry},
+    {"plots", plot_registry},
 };
 enum { CHAPTERS = sizeof chapters / sizeof chapters[0] };
 
