@@ -62,9 +62,9 @@ static ALWAYS_INLINE vec vec_exp(vec x) {
 
 // Natural logarithm of normal positive numbers; NaN below 0, -inf at 0 and below 1.2e-38.
 static ALWAYS_INLINE vec vec_log(vec x) {
-    // x = 2^n m with m in [sqrt(1/2), sqrt(2))
-    ivec n = ((ivec)x - 0x3F3504F3) >> 23;
-    vec m = (vec)((ivec)x - (n << 23)) - 1;
+    // x = 2^n m with m in [sqrt(1/2), sqrt(2)); without the sign, which would make the difference overflow
+    ivec bits = (ivec)x & LANE_INT_MAX, n = (bits - 0x3F3504F3) >> 23;
+    vec m = (vec)(bits - n * (1 << 23)) - 1;
     vec p = m * 0.0674659833f - 0.116756141f;
     p = p * m + 0.118881606f;
     p = p * m - 0.124055952f;
