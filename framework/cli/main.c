@@ -112,7 +112,11 @@ static status choose_command(int count, const char *const *words, const command 
 static void limit_spinning(char **argv) {
     static const char spins[] = "1000"; // a few microseconds; longer waits sleep
     if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return;
-    if (setenv("GOMP_SPINCOUNT", spins, 1) == 0) execv("/proc/self/exe", argv);
+    char program[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (length <= 0) return;
+    program[length] = '\0';
+    if (setenv("GOMP_SPINCOUNT", spins, 1) == 0) execv(program, argv);
     // Not being able to is no reason to fail.
 }
 
