@@ -119,16 +119,17 @@ static const char *what_differs(const report_run *runs, int count, arena *a) {
     return copy;
 }
 
-// Hardly above the largest loss that a run began with: one that diverges does not press the others flat.
+// Hardly above the largest validation loss that a run began with (where there is none, its training loss):
+// neither the steep beginning of the training curves nor a run that diverges presses flat what is compared.
 static range loss_range(const overlay *o, int count) {
     range all = range_empty, first = range_empty;
     for (int i = 0; i < count; i++) {
+        const curve *compared = o[i].val.count > 0 ? &o[i].val : &o[i].train;
         range_include(&all, &o[i].val);
         range_include(&all, &o[i].train);
-        range_include(&first, &(curve){o[i].val.x, o[i].val.y, o[i].val.count > 0});
-        range_include(&first, &(curve){o[i].train.x, o[i].train.y, o[i].train.count > 0});
+        range_include(&first, &(curve){compared->x, compared->y, compared->count > 0});
     }
-    const double highest = 1.2 * first.high;
+    const double highest = 1.05 * first.high;
     if (first.count > 0 && first.high > 0 && all.high > highest) all.high = highest;
     return all;
 }
