@@ -78,7 +78,7 @@ quickstart: ## install what is missing, build, train a first model (a minute), p
 	@tools/packages build run
 	@$(MAKE) --no-print-directory all
 	./runexp experiments/quickstart.yaml
-	./runexp sample quickstart --tokens 400
+	./runexp sample quickstart --prompt "A man " --tokens 300
 	@echo "The pictures are in plots/quickstart, everything else in runs/quickstart."
 
 .PHONY: deps
