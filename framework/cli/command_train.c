@@ -58,19 +58,18 @@ static run_facts facts_of(const experiment *e, arena *a) {
     };
 }
 
-// Decides what to do in the run's folder. *finished: nothing is left to do.
-static status enter_folder(const run_folder *folder, const config *c, bool fresh, bool *resume,
-                           bool *finished, error *err) {
-    run_progress progress = RUN_NEW;
-    if (!fresh) TRY(run_folder_inspect(folder, &experiment_component, c, &progress, err));
-    *resume = progress == RUN_UNFINISHED;
-    *finished = progress == RUN_FINISHED;
-    if (*finished) return OK;
+// Makes the run's folder ready: as it is for a run that goes on, new otherwise.
+static status enter_folder(const run_folder *folder, const config *c, bool fresh, run_progress progress,
+                           error *err) {
     if (fresh) TRY(run_folder_clear(folder, err));
-    return *resume ? OK : run_folder_prepare(folder, &experiment_component, c, err);
+    if (progress == RUN_NEW) TRY(run_folder_prepare(folder, &experiment_component, c, err));
+    error no_log;
+    if (log_open_file(folder->log, &no_log) != OK) log_warning("%s", no_log.message);
+    return OK;
 }
 
-static status train(const command_call *call, const config *c, const run_folder *folder, error *err) {
+static status train(const command_call *call, const config *c, const run_folder *folder,
+                    run_progress progress, error *err) {
     const train_options *o = call->options;
     const experiment *e = experiment_of(c);
     dataset *data;
@@ -85,19 +84,11 @@ static status train(const command_call *call, const config *c, const run_folder 
     };
     trainer *t;
     TRY(trainer_new(&request, &t, err));
-    bool resume = false, finished = false;
-    status result = OK;
-    if (!o->dry_run) {
-        // Only now, with everything read and placed, is an existing folder touched.
-        result = enter_folder(folder, c, o->fresh, &resume, &finished, err);
-        error no_log;
-        if (result == OK && log_open_file(folder->log, &no_log) != OK) log_warning("%s", no_log.message);
-    }
+    // Only now, with everything read and placed, is an existing folder touched.
+    status result = o->dry_run ? OK : enter_folder(folder, c, o->fresh, progress, err);
     if (result == OK) {
-        log_line("runexp %s, %d thread%s, %s kernels", RUNEXP_VERSION, kernels_threads(),
-                 kernels_threads() == 1 ? "" : "s", kernels->name);
         trainer_describe(t, o->dry_run);
-        if (!o->dry_run) result = trainer_run(t, resume, err);
+        if (!o->dry_run) result = trainer_run(t, progress == RUN_UNFINISHED, err);
     }
     trainer_free(t);
     return result;
@@ -111,15 +102,14 @@ static status run(const command_call *call, error *err) {
     TRY(load_experiment(call->arguments[0], call->arguments + 1, call->count - 1, call->memory, &c, err));
     const experiment *e = experiment_of(&c);
     const run_folder folder = run_folder_at(call->memory, path_join(call->memory, o->runs, e->name));
-    log_line("%s%s%s", e->name, e->description[0] ? ": " : "", e->description);
     run_progress progress = RUN_NEW;
     if (!o->fresh && !o->dry_run)
         TRY(run_folder_inspect(&folder, &experiment_component, &c, &progress, err));
     if (progress == RUN_FINISHED) {
-        log_line("this run is finished: results in %s (add --fresh to train it anew)", folder.path);
+        log_line("%s is finished: results in %s (add --fresh to train it anew)", e->name, folder.path);
         return OK;
     }
-    status result = train(call, &c, &folder, err);
+    status result = train(call, &c, &folder, progress, err);
     if (!o->dry_run && !o->no_plots && file_exists(folder.path))
         draw_run(folder.path, o->plots, call->memory);
     return result;

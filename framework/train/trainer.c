@@ -198,7 +198,6 @@ static status evaluate(trainer *t, error *err) {
     exchange_average(t);
     TRY(result);
     if (e->evaluation.train_tokens) record(t, SPLIT_TRAIN, &train);
-    t->evaluated = t->state.step;
     if (!d->splits[SPLIT_VAL].count) {
         log_line("step %lld: train loss %.4f, perplexity %.3f", (long long)t->state.step, train.loss,
                  train.perplexity);
@@ -397,7 +396,6 @@ static status begin(trainer *t, bool resume, error *err) {
         TRY(metrics_create(t->request.folder.path, &t->request.facts, t->config_text.bytes, &t->metrics,
                            err));
     }
-    t->evaluated = -1;
     t->started = t->last_line = clock_seconds();
     t->step_at_start = t->state.step;
     t->tokens_at_start = t->state.tokens;

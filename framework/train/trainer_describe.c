@@ -38,24 +38,25 @@ static void describe_operators(const graph *g) {
 }
 
 void trainer_describe(const trainer *t, bool details) {
+    const experiment *e = t->request.experiment;
+    const run_facts *facts = &t->request.facts;
     const graph *g = t->built.graph;
     const parameter_set *p = t->model->parameters;
-    char parameters[32], flops[32], bytes[6][32];
+    char parameters[32], flops[32], bytes[5][32];
     double forward = graph_flops(g) / (g->batch * g->time);
     size_t average = t->average ? p->block_bytes : 0;
-    size_t sizes[6] = {0,
-                       2 * p->block_bytes + average,
-                       optimizer_bytes(t->optimizer),
-                       g->plan_bytes + g->workspace_bytes,
-                       evaluator_bytes(t->evaluator),
-                       0};
+    size_t sizes[5] = {0, 2 * p->block_bytes + average, optimizer_bytes(t->optimizer),
+                       g->plan_bytes + g->workspace_bytes, evaluator_bytes(t->evaluator)};
     for (int i = 1; i < 5; i++) sizes[0] += sizes[i];
     for (int i = 0; i < 5; i++) text_bytes((double)sizes[i], bytes[i], sizeof bytes[i]);
+    log_line("%s%s%s", e->name, e->description[0] ? ": " : "", e->description);
+    log_line("runexp %s, %d thread%s, %s kernels, %s of memory planned", facts->version, facts->threads,
+             facts->threads == 1 ? "" : "s", facts->instruction_set, bytes[0]);
     if (details) describe_operators(g);
     log_line("data: %s", t->request.dataset->description);
     log_line("model: %s parameters, %s FLOP per token forward; %d tokens per update",
              text_count((double)p->learned, parameters, sizeof parameters),
              text_count(forward, flops, sizeof flops), t->rows * t->model->block_size);
-    log_line("memory: %s planned (weights and gradients %s, optimizer %s, activations %s, evaluation %s)",
-             bytes[0], bytes[1], bytes[2], bytes[3], bytes[4]);
+    log_line("memory: weights and gradients %s, optimizer %s, activations %s%s%s", bytes[1], bytes[2],
+             bytes[3], sizes[4] ? ", evaluation " : ", which evaluation shares", sizes[4] ? bytes[4] : "");
 }

@@ -26,7 +26,6 @@ struct trainer {
     // for progress lines
     double started, last_line, seconds_at_start;
     int64_t step_at_start, tokens_at_start;
-    int64_t evaluated; // step of the last evaluation, -1 before the first
 };
 
 #endif

@@ -25,7 +25,7 @@ class RunFolders(runs.RunTest):
         self.runexp(*self.SHORT)
         before = {name: os.stat(self.path("runs/small", name)).st_mtime_ns for name in os.listdir(self.path("runs/small"))}
         done = self.runexp(*self.SHORT)
-        self.assertIn("this run is finished", done.out)
+        self.assertIn(" is finished: results in", done.out)
         after = {name: os.stat(self.path("runs/small", name)).st_mtime_ns for name in os.listdir(self.path("runs/small"))}
         self.assertEqual(before, after)
 

@@ -63,6 +63,7 @@ s/[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}/DATE/
 s/ +[0-9]+ +[0-9.]+ (ms|s|min|h)( [0-9.]+ (s|min))?  ([a-z]+)$/  N  TIME  \4/
 s/(tokens\/s) +(time)/\1  \2/
 /^memory:/s/[0-9.]+ ([KMG]i)?B/SIZE/g
+/^runexp .* planned$/s/[0-9.]+ ([KMG]i)?B of/SIZE of/
 """
 
 
