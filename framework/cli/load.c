@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/log.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,20 @@ status load_experiment(const char *path, const char *const *overrides, int overr
     return result;
 }
 
+// The runs whose names begin like the argument, as a hint; false when there are none.
+static bool hint_longer_names(const char *argument, error *err) {
+    DIR *folder = opendir("runs");
+    text names = {0};
+    int found = 0;
+    for (struct dirent *e; folder && (e = readdir(folder));)
+        if (strncmp(e->d_name, argument, strlen(argument)) == 0 && ++found <= 3)
+            text_add(&names, "%s'%s'", found > 1 ? " or " : "", e->d_name);
+    if (folder) closedir(folder);
+    if (found) error_hint(err, "did you mean %s%s?", names.bytes, found > 3 ? " or ..." : "");
+    text_free(&names);
+    return found > 0;
+}
+
 status find_run(const char *argument, arena *a, const char **folder, error *err) {
     size_t length = strlen(argument);
     while (length > 1 && argument[length - 1] == '/') length--;
@@ -111,6 +126,7 @@ status find_run(const char *argument, arena *a, const char **folder, error *err)
     if (trimmed[0] != '/' && file_is_folder(*folder)) return OK;
     fail(err, ERR_USAGE, "there is no run \"%s\": neither %s nor %s is a folder", argument, trimmed,
          *folder);
+    if (hint_longer_names(trimmed, err)) return err->code;
     return error_hint(err, "runexp list shows the runs");
 }
 
