@@ -5,7 +5,6 @@
 #include <string.h>
 
 // --- sequential
-// -----------------------------------------------------------------------------------------------------
 
 typedef struct sequential_settings {
     component_list layers;
@@ -40,7 +39,6 @@ const layer_type layer_sequential = {
 };
 
 // --- residual
-// -------------------------------------------------------------------------------------------------------
 
 static const option residual_options[] = {
     {.key = "layers",
@@ -85,7 +83,6 @@ const layer_type layer_residual = {
 };
 
 // --- repeat
-// ---------------------------------------------------------------------------------------------------------
 
 typedef struct repeat_settings {
     int64_t times;
@@ -136,7 +133,6 @@ const layer_type layer_repeat = {
 };
 
 // --- parallel
-// -------------------------------------------------------------------------------------------------------
 
 enum { COMBINE_SUM, COMBINE_PRODUCT, COMBINE_CONCAT };
 static const char *const combine_choices[] = {"sum", "product", "concat", NULL};

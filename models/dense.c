@@ -15,7 +15,6 @@ static tensor *needs_input(builder *b, const component_choice *choice) {
 }
 
 // --- linear
-// ---------------------------------------------------------------------------------------------------------
 
 typedef struct linear_settings {
     int64_t out;
@@ -61,7 +60,6 @@ const layer_type layer_linear = {
 };
 
 // --- mlp
-// ------------------------------------------------------------------------------------------------------------
 
 static const char *const mlp_choices[] = {"gelu",    "gelu_tanh", "relu",  "relu2", "silu", "tanh",
                                           "sigmoid", "swiglu",    "geglu", "glu",   NULL};
@@ -141,7 +139,6 @@ const layer_type layer_mlp = {
 };
 
 // --- activation
-// -----------------------------------------------------------------------------------------------------
 
 typedef struct activation_settings {
     int type;

@@ -4,7 +4,6 @@
 #include <math.h>
 
 // --- embedding
-// ------------------------------------------------------------------------------------------------------
 
 typedef struct embedding_settings {
     int64_t width;
@@ -68,7 +67,6 @@ const layer_type layer_embedding = {
 };
 
 // --- positions
-// ------------------------------------------------------------------------------------------------------
 
 enum { POSITIONS_LEARNED, POSITIONS_SINUSOIDAL };
 static const char *const positions_choices[] = {"learned", "sinusoidal", NULL};
@@ -130,7 +128,6 @@ const layer_type layer_positions = {
 };
 
 // --- unembedding
-// ----------------------------------------------------------------------------------------------------
 
 typedef struct unembedding_settings {
     bool tied, bias;

@@ -18,7 +18,6 @@ static tensor *gain(builder *b, int width) {
 }
 
 // --- layernorm
-// ------------------------------------------------------------------------------------------------------
 
 static const option layernorm_options[] = {
     {.key = "epsilon",
@@ -64,7 +63,6 @@ const layer_type layer_layernorm = {
 };
 
 // --- rmsnorm
-// --------------------------------------------------------------------------------------------------------
 
 static const option rmsnorm_options[] = {
     {.key = "epsilon",
@@ -101,7 +99,6 @@ const layer_type layer_rmsnorm = {
 };
 
 // --- dropout
-// --------------------------------------------------------------------------------------------------------
 
 typedef struct dropout_settings {
     double p;

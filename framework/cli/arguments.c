@@ -5,7 +5,6 @@
 #include <string.h>
 
 // --- parsing
-// ------------------------------------------------------------------------------------------------------------
 
 // Whether a word without its dashes names an option: "dry-run" and "dry_run" are the same.
 static bool same_name(const char *word, size_t length, const char *key) {
@@ -183,7 +182,6 @@ status arguments_parse(const command *c, const char *const *words, int count, co
 }
 
 // --- help
-// ---------------------------------------------------------------------------------------------------------------
 
 static const char *value_name(const option *o) {
     switch (o->type) {

@@ -9,7 +9,6 @@
 #include <string.h>
 
 // --- preparation of q and k
-// ----------------------------------------------------------------------------------------------
 
 enum { QKV, Q_GAMMA, K_GAMMA, PREPARE_INPUTS };
 enum { PREPARED, Q_STATISTICS, K_STATISTICS };
@@ -127,7 +126,6 @@ static tensor *prepare(graph *g, tensor *qkv, const attention_options *options) 
 }
 
 // --- attention over a block
-// ------------------------------------------------------------------------------------------------
 
 enum { KEYS = 1, VALUES, DECODE_INPUTS };
 enum { Y, LSE };
@@ -182,7 +180,6 @@ static const op_kind block_kind = {
 };
 
 // --- attention over a cache
-// --------------------------------------------------------------------------------------------------
 
 // A cache is a ring: token p stands in slot p mod capacity. The order of keys does not matter to a softmax.
 static void decode_forward(const graph *g, const run_context *c, const op *o) {

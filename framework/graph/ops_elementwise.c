@@ -9,7 +9,6 @@ static tensor *like(graph *g, const tensor *x) {
 }
 
 // --- add
-// ---------------------------------------------------------------------------------------------------------------
 
 static void add_forward(const graph *g, const run_context *c, const op *o) {
     (void)g, (void)c;
@@ -41,7 +40,6 @@ tensor *op_residual(graph *g, tensor *x, tensor *branch) {
 }
 
 // --- multiply
-// ------------------------------------------------------------------------------------------------------------
 
 static void multiply_forward(const graph *g, const run_context *c, const op *o) {
     (void)g, (void)c;
@@ -72,7 +70,6 @@ tensor *op_multiply(graph *g, tensor *a, tensor *b) {
 }
 
 // --- activation
-// ------------------------------------------------------------------------------------------------------------
 
 typedef struct activation_settings {
     activation act;
@@ -109,7 +106,6 @@ tensor *op_activation(graph *g, tensor *x, activation act) {
 }
 
 // --- gated unit
-// --------------------------------------------------------------------------------------------------------------
 
 static void gated_forward(const graph *g, const run_context *c, const op *o) {
     (void)g, (void)c;
@@ -146,7 +142,6 @@ tensor *op_gated(graph *g, tensor *x, activation act) {
 }
 
 // --- dropout
-// -----------------------------------------------------------------------------------------------------------------
 
 typedef struct dropout_settings {
     double p;
@@ -190,7 +185,6 @@ bool dropout_fuse_residual(op *o, tensor *residual) {
 }
 
 // --- concatenation
-// -----------------------------------------------------------------------------------------------------------
 
 static void concat_forward(const graph *g, const run_context *c, const op *o) {
     (void)g, (void)c;

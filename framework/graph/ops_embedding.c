@@ -5,7 +5,6 @@
 #include <string.h>
 
 // --- embedding
-// ----------------------------------------------------------------------------------------------------------
 
 enum { IDS, TABLE, INPUTS };
 
@@ -53,7 +52,6 @@ tensor *op_embedding(graph *g, tensor *ids, tensor *table, double scale) {
 }
 
 // --- positions
-// ----------------------------------------------------------------------------------------------------------
 
 // y[b][t] = x[b][t] + table[first + t]
 static void add_positions(const graph *g, const run_context *c, const op *o, const real *table) {

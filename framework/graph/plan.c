@@ -7,7 +7,6 @@
 enum { PLACE_ALIGNMENT = 64 };
 
 // --- gradients
-// ------------------------------------------------------------------------------------------------------
 
 static tensor *new_gradient(graph *g, tensor *of) {
     tensor *gradient = graph_tensor(g, of->kind, of->rank, of->shape);
@@ -68,7 +67,6 @@ static status plan_gradients(graph *g, error *err) {
 }
 
 // --- lifetimes
-// --------------------------------------------------------------------------------------------------------
 
 // The tensor that owns the bytes.
 static tensor *owner(tensor *t) {
@@ -106,7 +104,6 @@ static void plan_lifetimes(graph *g, tensor *const *keep) {
 }
 
 // --- places
-// -------------------------------------------------------------------------------------------------------------
 
 static size_t bytes_of(const tensor *t) {
     return (t->count * sizeof(real) + PLACE_ALIGNMENT - 1) / PLACE_ALIGNMENT * PLACE_ALIGNMENT;
@@ -167,7 +164,6 @@ static void plan_workspace(graph *g) {
 }
 
 // --- binding
-// --------------------------------------------------------------------------------------------------------------
 
 static void bind_parameters(graph *g) {
     for (int i = 0; i < g->tensor_count; i++) {

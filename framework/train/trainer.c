@@ -75,7 +75,6 @@ void trainer_free(trainer *t) {
 }
 
 // --- checkpoints
-// ----------------------------------------------------------------------------------------------------------
 
 static void fill_batch(trainer *t, int64_t step) {
     const experiment *e = t->request.experiment;
@@ -124,7 +123,6 @@ static status load(trainer *t, error *err) {
 }
 
 // --- evaluation
-// -------------------------------------------------------------------------------------------------------------
 
 // With averaged weights: exchanges them with the trained ones, so that graphs see the average. Call again
 // to undo.
@@ -220,7 +218,6 @@ static status evaluate(trainer *t, error *err) {
 }
 
 // --- one step
-// -----------------------------------------------------------------------------------------------------------------
 
 // Runs the failing passes again, looking at every tensor, to name where the first bad value appeared.
 static status diverged(trainer *t, int failing_micro, double gradient_scale, const char *what, error *err) {
@@ -298,7 +295,6 @@ static status step(trainer *t, train_row *row, error *err) {
 }
 
 // --- the loop
-// -----------------------------------------------------------------------------------------------------------------
 
 static void report_progress(trainer *t, const train_row *row) {
     int64_t max_steps = t->request.experiment->training.max_steps;
