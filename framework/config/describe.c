@@ -41,7 +41,7 @@ static void free_table(table *t) {
     free(t->rows);
 }
 
-// ---- Wrapping
+// --- wrapping
 
 // A paragraph, or several: wrapped, every line indented. Lines that begin with blanks are kept as they are.
 static void add_wrapped(const char *s, int indent, text *out) {
@@ -59,7 +59,7 @@ static void add_wrapped(const char *s, int indent, text *out) {
     }
 }
 
-// ---- The table of settings
+// --- the table of settings
 
 static void add_options(table *t, const component *c) {
     for (const option *o = c->options; o && o->key; o++) {
@@ -149,7 +149,7 @@ static void add_settings(const component *c, const char *title, const char *pref
     }
 }
 
-// ---- The page
+// --- the page
 
 static void add_indented(const char *s, int indent, text *out) {
     while (*s) {

@@ -9,7 +9,7 @@
 
 enum { DEEPEST = 64, LONGEST_NAME = 200 };
 
-// ---- Where a reference points
+// --- where a reference points
 
 // A step on the way from the root to a setting.
 typedef struct spot {
@@ -132,7 +132,7 @@ static node *locate(resolver *r, const char *name, place where) {
     return NULL;
 }
 
-// ---- Replacing
+// --- replacing
 
 // The place of a reference inside a scalar, when it can be seen in the line.
 static place place_of_reference(const node *n, const char *reference, size_t length) {

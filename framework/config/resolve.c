@@ -39,7 +39,7 @@ void resolver_note(resolver *r, const char *format, ...) {
     r->notes.values[r->notes.count++] = arena_copy_text(r->a, note);
 }
 
-// ---- Messages
+// --- messages
 
 // What a value is, to follow "not": "abc" in quotes, a list, a mapping, nothing.
 static void add_value(const node *n, text *out) {
@@ -157,7 +157,7 @@ static void report_unknown_component(resolver *r, const component *const *regist
     text_free(&hint);
 }
 
-// ---- Single values
+// --- single values
 
 static bool in_range(const option *o, double value) {
     double end;
@@ -200,7 +200,7 @@ static bool right_count(const option *o, int count) {
     return count >= o->min_count && (o->max_count == 0 || count <= o->max_count);
 }
 
-// ---- Lists
+// --- lists
 
 static void read_reals(resolver *r, const option *o, node *n, real_list *out, const path *at) {
     if (n->kind != NODE_LIST || !right_count(o, n->count)) {
@@ -237,7 +237,7 @@ static void read_strings(resolver *r, const option *o, node *n, string_list *out
     }
 }
 
-// ---- Components
+// --- components
 
 static void read_settings(resolver *r, const component *about, const option *choice, node *map,
                           void *settings, const path *at);
@@ -356,7 +356,7 @@ static void read_branches(resolver *r, const option *o, node *n, component_branc
     }
 }
 
-// ---- Settings
+// --- settings
 
 static void read_option(resolver *r, const option *o, node *map, char *settings, const path *up) {
     path at = {.up = up, .key = o->key};
@@ -463,7 +463,7 @@ static void read_settings(resolver *r, const component *about, const option *cho
     map->capacity = ordered.capacity;
 }
 
-// ---- Variables
+// --- variables
 
 static void check_variables(resolver *r, const option *o, const node *variables) {
     if (variables->kind != NODE_MAP) {

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// ---- JSON
+// --- JSON
 
 typedef struct json {
     text *out;
@@ -69,7 +69,7 @@ static void put(json *j, const char *key, const char *format, ...) {
     text_add(j->out, "%s", value);
 }
 
-// ---- Definitions
+// --- definitions
 
 typedef struct schema {
     json json;

@@ -26,7 +26,7 @@ static void indent_to(writer *w, int indent) {
     text_add(&w->lines, "%*s", indent, "");
 }
 
-// ---- Comments
+// --- comments
 
 // Adds a text on one line, cut when long.
 static void add_short(text *out, const char *s, size_t longest) {
@@ -72,7 +72,7 @@ static void comment(writer *w, const option *o, const node *n) {
     add_short(&w->comments, from.text, LONGEST_ORIGIN);
 }
 
-// ---- Values
+// --- values
 
 static void write_map(writer *w, const node *map, int indent);
 static void write_components(writer *w, const node *list, int indent);
@@ -174,7 +174,7 @@ static void write_map(writer *w, const node *map, int indent) {
     }
 }
 
-// ---- Joining
+// --- joining
 
 static size_t line_length(const char *s) {
     return strcspn(s, "\n");

@@ -30,7 +30,7 @@ typedef struct reader {
     int line_count, line_capacity;
 } reader;
 
-// ---- Lines and places
+// --- lines and places
 
 static void add_line(reader *r, size_t start, size_t end) {
     if (r->line_count == r->line_capacity) {
@@ -96,7 +96,7 @@ static origin origin_at(reader *r, yaml_mark_t mark) {
     return (origin){l->origin, in->rank};
 }
 
-// ---- The text before it is parsed
+// --- the text before it is parsed
 
 // The length in bytes of the line break at s, 0 when there is none; the same breaks that libyaml counts.
 static size_t line_break(const char *s, size_t left) {
@@ -195,7 +195,7 @@ static char *copy_scalar(arena *a, const char *s, size_t length) {
     return copy;
 }
 
-// ---- Events to nodes
+// --- events to nodes
 
 static bool next_event(reader *r, yaml_event_t *event) {
     if (yaml_parser_parse(&r->parser, event)) return true;

@@ -31,8 +31,7 @@ static size_t divide_up(size_t a, size_t b) {
     return (a + b - 1) / b;
 }
 
-// --------------------------------------------------------------------------------------------------
-// windows
+// --- windows
 
 static void windows_fill(const void *settings, const split_tokens *from, int block_size, int rows,
                          uint64_t seed, int64_t step, int32_t *ids, int32_t *targets) {
@@ -52,8 +51,7 @@ static int64_t windows_steps_per_epoch(const void *settings, const split_tokens 
     return (int64_t)divide_up(from->count - 1, (size_t)block_size * (size_t)rows);
 }
 
-// ---------------------------------------------------------------------------------------------------
-// chunks
+// --- chunks
 
 typedef struct chunks_settings {
     bool drop_last;
@@ -106,8 +104,7 @@ static void chunks_fill(const void *settings, const split_tokens *from, int bloc
     }
 }
 
-// --------------------------------------------------------------------------------------------------
-// registry
+// --- registry
 
 static const option windows_options[] = {{0}};
 
@@ -173,8 +170,7 @@ int64_t batches_steps_per_epoch(const component_choice *batches, const split_tok
     return type_of(batches)->steps_per_epoch(batches->settings, from, block_size, rows);
 }
 
-// ---------------------------------------------------------------------------------------------------
-// digest
+// --- digest
 
 // Four bits at a time: the remainders of the sixteen nibbles for the reflected polynomial 0xEDB88320.
 static uint32_t crc32_add(uint32_t crc, const void *data, size_t length) {

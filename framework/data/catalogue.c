@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// --------------------------------------------------------------------------------------------------
-// loading
+// --- loading
 
 static const char *const entry_keys[] = {"title", "licence", "home", "package", "folder", "files", NULL};
 static const char *const file_keys[] = {"name", "url", "sha256", "part", NULL};
@@ -147,8 +146,7 @@ status catalogue_load(const char *path, arena *a, catalogue *out, error *err) {
     return result;
 }
 
-// --------------------------------------------------------------------------------------------------
-// finding
+// --- finding
 
 const catalogue_entry *catalogue_find(const catalogue *c, const char *name) {
     for (int i = 0; i < c->count; i++)

@@ -8,8 +8,7 @@
 
 #include <string.h>
 
-// ------------------------------------------------------------------------------------------------
-// checksums
+// --- checksums
 
 static const char *recorded_path(const data_places *places, arena *a) {
     return path_join(a, places->cache, "checksums.txt");
@@ -63,8 +62,7 @@ status catalogue_verify(const char *path, const char *digest, const char *expect
              "path as the source");
 }
 
-// ---------------------------------------------------------------------------------------------------
-// getting
+// --- getting
 
 // Verifies a file that is there; records its checksum when nobody knew it.
 static status verify_present(const catalogue_file *file, const char *path, const data_places *places,

@@ -11,8 +11,7 @@
 
 const char *const split_names[] = {"train", "val", "test", NULL};
 
-// ---------------------------------------------------------------------------------------------------
-// section
+// --- section
 
 static const option options[] = {
     {.key = "source",
@@ -107,8 +106,7 @@ void dataset_check(const dataset_settings *settings, const node *section, proble
                     "nothing is left for training");
 }
 
-// --------------------------------------------------------------------------------------------- reading,
-// cutting
+// --- reading, cutting
 
 // The text of a split: parts of files, in order.
 typedef struct split_text {
@@ -248,7 +246,7 @@ static status read_own_source(const string_list *items, split which, const data_
     return OK;
 }
 
-// ------------------------------------------------------------------------------------------------- opening
+// --- opening
 
 static status check_length(const dataset_settings *settings, const dataset *d, bool needs_train,
                            error *err) {

@@ -28,7 +28,7 @@ typedef struct transfer {
     double shown; // when the live line was last written
 } transfer;
 
-// ------------------------------------------------------------------------------------------ temporary file
+// --- temporary file
 
 // Opens and locks d->temporary. A file that an interrupted download left behind is used again.
 static status open_temporary(download *d, error *err) {
@@ -68,8 +68,7 @@ status download_keep(download *d, error *err) {
     return result;
 }
 
-// -------------------------------------------------------------------------------------------------
-// transfer
+// --- transfer
 
 static size_t receive(char *bytes, size_t size, size_t count, void *user) {
     transfer *t = user;

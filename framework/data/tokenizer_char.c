@@ -77,7 +77,7 @@ static void complete(char_tokenizer *t, arena *a) {
     }
 }
 
-// ------------------------------------------------------------------------------------------------ building
+// --- building
 
 typedef struct code_point_set {
     uint64_t words[CODE_POINTS / 64];
@@ -128,7 +128,7 @@ static status char_build(const void *settings, const text_part *training, int tr
     return result;
 }
 
-// ------------------------------------------------------------------------------------- encoding, decoding
+// --- encoding, decoding
 
 static status char_encode(const tokenizer *base, const text_part *part, encoding *out, error *err) {
     const char_tokenizer *t = (const char_tokenizer *)base;
@@ -217,8 +217,7 @@ static bool char_knows(const tokenizer *base, uint32_t code_point) {
     return id_of((const char_tokenizer *)base, code_point) >= 0;
 }
 
-// --------------------------------------------------------------------------------------------- the saved
-// form
+// --- the saved form
 
 // unknown POLICY, errors WHAT, characters COUNT, then one code point a line, in hexadecimal.
 static void char_save(const tokenizer *base, text *out) {
@@ -285,8 +284,7 @@ static status char_load(line_reader *saved, arena *a, tokenizer **out, error *er
     return OK;
 }
 
-// ------------------------------------------------------------------------------------------- the
-// declaration
+// --- the declaration
 
 static const option options[] = {
     {.key = "unknown",

@@ -17,8 +17,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-// -----------------------------------------------------------------------------------------------------
-// server
+// --- server
 
 enum { BODY = 300000 };
 static char body[BODY];
@@ -103,8 +102,7 @@ static void start_server(void) {
     close(listener);
 }
 
-// ----------------------------------------------------------------------------------------------------
-// helpers
+// --- helpers
 
 typedef struct world {
     catalogue_file file;
@@ -143,8 +141,7 @@ static void assert_has_body(fixture *f, const world *w) {
     assert_false(file_exists(arena_format(f->a, "%s.part", w->path)));
 }
 
-// ------------------------------------------------------------------------------------------------------
-// tests
+// --- tests
 
 static void a_good_file_arrives_and_is_not_fetched_again(void **state) {
     fixture *f = *state;

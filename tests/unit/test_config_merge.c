@@ -162,7 +162,7 @@ static void test_problems_of_a_base_are_shown_there(void **state) {
     done(&l);
 }
 
-// ---- A component's type changes
+// --- a component's type changes
 
 static void test_settings_of_the_old_type_are_dropped(void **state) {
     (void)state;
@@ -232,7 +232,7 @@ static void test_null_undoes_what_is_extended(void **state) {
     done(&l);
 }
 
-// ---- Overrides
+// --- overrides
 
 #define DEEP                                                                                               \
     HEAD                                                                                                   \

@@ -256,7 +256,7 @@ static void test_differences(void **state) {
                       "model.layers.0.parallel.branches.1: [] -> [mlp]\n");
 }
 
-// ---- JSON Schema
+// --- JSON Schema
 
 // A strict reader of JSON: returns what follows the value, or NULL.
 static const char *json_value(const char *s, int depth);
@@ -328,7 +328,7 @@ static void test_schema_is_json(void **state) {
     text_free(&schema);
 }
 
-// ---- Reference pages
+// --- reference pages
 
 static void test_description(void **state) {
     (void)state;

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stddef.h>
 
-// ---- Layers
+// --- layers
 
 typedef struct norm_settings {
     double eps;
@@ -164,7 +164,7 @@ static const component layer_parallel = {.name = "parallel",
 const component *const test_layers[] = {&layer_embedding, &layer_norm,     &layer_mlp, &layer_repeat,
                                         &layer_residual,  &layer_parallel, NULL};
 
-// ---- Optimizers
+// --- optimizers
 
 typedef struct adam_settings {
     double lr;
@@ -231,7 +231,7 @@ static const component optimizer_sgd = {.name = "sgd",
                                         .settings_size = sizeof(sgd_settings)};
 static const component *const test_optimizers[] = {&optimizer_adamw, &optimizer_sgd, NULL};
 
-// ---- Sections
+// --- sections
 
 typedef struct dataset_settings {
     string_list labels;

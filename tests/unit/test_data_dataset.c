@@ -4,8 +4,7 @@
 #include "data/sha256.h"
 #include "data_fixture.h"
 
-// ----------------------------------------------------------------------------------------------------
-// helpers
+// --- helpers
 
 typedef struct world {
     dataset_settings settings;
@@ -82,8 +81,7 @@ static void assert_splits(fixture *f, const world *w, const char *train, const c
     assert_string_equal(split_content(f, w, SPLIT_TEST), test);
 }
 
-// -----------------------------------------------------------------------------------------------------
-// splits
+// --- splits
 
 // nanoGPT's prepare.py: train = data[:int(n * 0.9)], val = data[int(n * 0.9):], n in characters.
 static void splits_end_where_nanogpt_ends_them(void **state) {
@@ -220,8 +218,7 @@ static void wrong_splits_are_refused(void **state) {
     assert_opens(f, &w);
 }
 
-// ----------------------------------------------------------------------------------------------------
-// sources
+// --- sources
 
 static void globs_are_sorted_and_must_match(void **state) {
     fixture *f = *state;
@@ -303,8 +300,7 @@ static void a_name_stands_for_that_very_text(void **state) {
     assert_opens(f, &w);
 }
 
-// --------------------------------------------------------------------------------------------------
-// catalogue
+// --- catalogue
 
 static void wrong_catalogues_say_where(void **state) {
     fixture *f = *state;
@@ -387,8 +383,7 @@ static void the_shipped_catalogue_is_right(void **state) {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) assert_non_null(catalogue_find(&c, names[i]));
 }
 
-// -----------------------------------------------------------------------------------------------------
-// sha256
+// --- sha256
 
 static void sha256_known_answers(void **state) {
     (void)state;
