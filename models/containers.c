@@ -63,6 +63,7 @@ static tensor *build_residual(builder *b, const component_choice *choice, tensor
         return builder_fail(b, choice, NULL, "let the last layer of the branch give the width it was given",
                             "the branch gives width %d, but is added to width %d", branch->shape[2],
                             x->shape[2]);
+    b->residuals_met++;
     return op_residual(b->graph, x, branch);
 }
 

@@ -32,7 +32,7 @@ bool builder_linear(builder *b, const char *name, int out, int in, bool with_bia
                     int parts, tensor **weight, tensor **bias) {
     char full[64];
     double bound = 1 / sqrt(in), std = b->init_std;
-    if (to_residual && b->residual_depth > 0) std /= sqrt(b->residual_count);
+    if (to_residual && b->residual_depth > 0 && b->residual_count > 0) std /= sqrt(b->residual_count);
     parameter_declaration about = {
         .rank = 2,
         .shape = {out, in},

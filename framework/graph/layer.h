@@ -27,7 +27,8 @@ struct builder {
     int block_size;          // longest context
     double init_std;         // of linear weights, when init is gpt2
     bool init_torch;         // PyTorch's defaults instead
-    int residual_count;      // residual additions in the whole model
+    int residual_count;      // residual additions in the whole model; 0 while they are being counted
+    int residuals_met;       // those built so far
     int residual_depth;      // how many residual containers are around the layer being built
     tensor *token_table;     // of the embedding, once built: for tied heads
     bool absolute_positions; // some layer adds positions that end at block_size

@@ -65,29 +65,6 @@ const component model_section = {
     .settings_size = sizeof(model_settings),
 };
 
-// Number of residual additions in a list of layers, repeats multiplied out.
-static int count_residuals(const component_list *layers);
-
-static int residuals_of(const component_choice *choice) {
-    int inside = 0, times = 1;
-    for (const option *o = choice->about->options; o && o->key; o++) {
-        const void *member = (const char *)choice->settings + o->offset;
-        if (o->type == OPTION_COMPONENTS) inside += count_residuals(member);
-        if (o->type == OPTION_BRANCHES) {
-            const component_branches *branches = member;
-            for (int i = 0; i < branches->count; i++) inside += count_residuals(&branches->lists[i]);
-        }
-        if (o->type == OPTION_INT && strcmp(o->key, "times") == 0) times = (int)*(const int64_t *)member;
-    }
-    return inside * times + (strcmp(choice->about->name, "residual") == 0);
-}
-
-static int count_residuals(const component_list *layers) {
-    int count = 0;
-    for (int i = 0; i < layers->count; i++) count += residuals_of(&layers->items[i]);
-    return count;
-}
-
 void tokens_bind(tensor *t, const int32_t *ids) {
     t->ids = ids;
 }
@@ -105,12 +82,13 @@ static status append_model(model *m, graph *g, model_graph *out, error *err) {
         .block_size = m->block_size,
         .init_std = s->init_std,
         .init_torch = s->init == 1,
-        .residual_count = count_residuals(&s->layers),
+        .residual_count = m->residuals,
         .err = err,
     };
     out->logits = builder_sequence(&b, &s->layers, NULL);
     if (!out->logits) return err->code;
     m->absolute_positions = b.absolute_positions;
+    m->residuals = b.residuals_met;
     if (out->logits->shape[2] != m->vocabulary) {
         fail_at(err, ERR_CONFIG, s->layers.items[s->layers.count - 1].where,
                 "the last layer gives %d values for each token, not one for each entry of the vocabulary",
@@ -124,16 +102,27 @@ static status append_model(model *m, graph *g, model_graph *out, error *err) {
     return OK;
 }
 
+// Builds the smallest graph of the model over a set of parameters, for what building finds out; keeps
+// nothing else.
+static status rehearse(model *m, parameter_set *parameters, error *err) {
+    graph *g = graph_new(GRAPH_EVAL, 1, 1, parameters, NULL);
+    model_graph unused = {0};
+    status result = append_model(m, g, &unused, err);
+    graph_free(g);
+    return result;
+}
+
 status model_new(const model_settings *settings, int vocabulary, int block_size, model **out, error *err) {
     model *m = memory_alloc(sizeof *m);
     *m = (model){.settings = settings,
                  .parameters = parameters_new(),
                  .vocabulary = vocabulary,
                  .block_size = block_size};
-    graph *g = graph_new(GRAPH_EVAL, 1, 1, m->parameters, NULL);
-    model_graph unused = {0};
-    status result = append_model(m, g, &unused, err);
-    graph_free(g);
+    // Twice: initial values depend on how many residuals there are, which is known at the end.
+    parameter_set *first = parameters_new();
+    status result = rehearse(m, first, err);
+    parameters_free(first);
+    if (result == OK) result = rehearse(m, m->parameters, err);
     if (result != OK) {
         model_free(m);
         return result;

@@ -20,6 +20,7 @@ typedef struct model {
     parameter_set *parameters; // declared; values are placed by parameters_allocate
     int vocabulary, block_size;
     bool absolute_positions; // the context cannot grow beyond block_size without renumbering
+    int residuals;           // residual additions from beginning to end
 } model;
 
 // Declares the parameters. vocabulary: number of token ids. An impossible combination of layers is

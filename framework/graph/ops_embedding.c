@@ -14,10 +14,10 @@ typedef struct embedding_settings {
 } embedding_settings;
 
 static void embedding_forward(const graph *g, const run_context *c, const op *o) {
-    (void)c;
+    (void)g, (void)c;
     const embedding_settings *s = o->settings;
-    kernels->embedding_forward(s->rows, g->time, s->columns, (real)s->scale, o->in[IDS]->ids,
-                               o->in[TABLE]->data, NULL, o->out[0]->data);
+    kernels->embedding_forward(s->rows, s->columns, (real)s->scale, o->in[IDS]->ids, o->in[TABLE]->data,
+                               o->out[0]->data);
 }
 
 static void embedding_backward(const graph *g, const run_context *c, const op *o) {

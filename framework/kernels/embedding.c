@@ -11,18 +11,14 @@ static int threads_for_rows(int rows, int columns) {
     return threads_for((double)rows * columns / VEC * 3);
 }
 
-void KERNEL(embedding_forward)(int rows, int time, int columns, real scale, const int32_t *ids,
-                               const real *table, const real *positions, real *y) {
+void KERNEL(embedding_forward)(int rows, int columns, real scale, const int32_t *ids, const real *table,
+                               real *y) {
 #pragma omp parallel for schedule(static) num_threads(threads_for_rows(rows, columns))
     for (int r = 0; r < rows; r++) {
         const real *from = table + (size_t)ids[r] * (size_t)columns;
-        const real *position = positions ? positions + (size_t)(r % time) * (size_t)columns : NULL;
         real *to = y + (size_t)r * (size_t)columns;
-        for (int i = 0; i < columns; i += VEC) {
-            vec v = vec_get(from + i, columns - i) * scale;
-            if (position) v += vec_get(position + i, columns - i);
-            vec_put(to + i, v, columns - i);
-        }
+        for (int i = 0; i < columns; i += VEC)
+            vec_put(to + i, vec_get(from + i, columns - i) * scale, columns - i);
     }
 }
 

@@ -124,9 +124,9 @@ typedef struct kernel_table {
 
     // ---- embedding
 
-    // y[r] = scale * table[ids[r]] + positions[r mod time]; positions may be NULL; rows = batch * time.
-    void (*embedding_forward)(int rows, int time, int columns, real scale, const int32_t *ids,
-                              const real *table, const real *positions, real *y);
+    // y[r] = scale * table[ids[r]].
+    void (*embedding_forward)(int rows, int columns, real scale, const int32_t *ids, const real *table,
+                              real *y);
     // dtable[v] (+)= scale * sum of dy over the rows whose id is v, in row order. workspace:
     // embedding_workspace bytes.
     void (*embedding_backward)(int rows, int columns, int vocabulary, real scale, const int32_t *ids,

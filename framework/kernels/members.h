@@ -52,8 +52,8 @@ void KERNEL(head_norm_backward)(int rows, int heads, int head_size, int ld, cons
                                 real *dgamma, bool accumulate_parameters, void *workspace);
 
 // embedding.c
-void KERNEL(embedding_forward)(int rows, int time, int columns, real scale, const int32_t *ids,
-                               const real *table, const real *positions, real *y);
+void KERNEL(embedding_forward)(int rows, int columns, real scale, const int32_t *ids, const real *table,
+                               real *y);
 void KERNEL(embedding_backward)(int rows, int columns, int vocabulary, real scale, const int32_t *ids,
                                 const real *dy, real *dtable, bool accumulate, void *workspace);
 size_t KERNEL(embedding_workspace)(int rows, int vocabulary);
