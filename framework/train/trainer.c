@@ -17,10 +17,6 @@
 
 enum { LINES_IN_A_PIPE = 20, LIVE_LINES_PER_SECOND = 5 };
 
-static int evaluation_batch(const experiment *e) {
-    return (int)e->training.batch_size;
-}
-
 static status place_memory(trainer *t, error *err) {
     const experiment *e = t->request.experiment;
     int block_size = (int)e->dataset.block_size, batch_size = (int)e->training.batch_size;
@@ -30,8 +26,8 @@ static status place_memory(trainer *t, error *err) {
     TRY(parameters_allocate(t->model->parameters, true, err));
     TRY(optimizer_new(&e->optimizer, t->model->parameters, &t->optimizer, err));
     TRY(model_build(t->model, GRAPH_TRAIN, batch_size, block_size, NULL, true, &t->built, err));
-    TRY(evaluator_new(t->model, evaluation_batch(e), stride < block_size ? stride : block_size,
-                      t->built.graph, &t->evaluator, err));
+    TRY(evaluator_new(t->model, batch_size, stride < block_size ? stride : block_size, t->built.graph,
+                      &t->evaluator, err));
     if (e->training.average_decay > 0)
         TRY(memory_planned_alloc((void **)&t->average, t->model->parameters->block_bytes,
                                  "averaged weights", err));
@@ -88,9 +84,13 @@ static uint32_t next_batch_digest(trainer *t) {
     return batches_digest(t->ids, t->targets, (size_t)t->rows * (size_t)t->model->block_size);
 }
 
-static checkpoint_arrays arrays_of(trainer *t) {
-    checkpoint_arrays arrays = {
+static checkpoint_arrays weights_of(const trainer *t) {
+    return (checkpoint_arrays){
         .parameters = t->model->parameters, .values = t->model->parameters->values, .average = t->average};
+}
+
+static checkpoint_arrays arrays_of(const trainer *t) {
+    checkpoint_arrays arrays = weights_of(t);
     for (int i = 0; i < optimizer_moments(t->optimizer); i++) {
         arrays.moments[i] = optimizer_moment(t->optimizer, i);
         arrays.moment_names[i] = optimizer_moment_name(t->optimizer, i);
@@ -219,19 +219,28 @@ static status evaluate(trainer *t, error *err) {
 
 // --- one step
 
+// Tokens of one pass: batch_size sequences of block_size.
+static size_t tokens_of_a_pass(const trainer *t) {
+    return (size_t)t->request.experiment->training.batch_size * (size_t)t->model->block_size;
+}
+
+// Points the graph at the tokens of a pass of the coming step; returns the context to run it in.
+static run_context enter_pass(trainer *t, int micro, double gradient_scale) {
+    size_t first = (size_t)micro * tokens_of_a_pass(t);
+    tokens_bind(t->built.ids, t->ids + first);
+    tokens_bind(t->built.targets, t->targets + first);
+    return (run_context){(uint64_t)t->request.experiment->seed, (uint32_t)t->state.step, (uint32_t)micro, 0,
+                         gradient_scale};
+}
+
 // Runs the failing passes again, looking at every tensor, to name where the first bad value appeared.
 static status diverged(trainer *t, int failing_micro, double gradient_scale, const char *what, error *err) {
-    size_t tokens = (size_t)t->request.experiment->training.batch_size * (size_t)t->model->block_size;
-    int64_t step = t->state.step;
     const tensor *bad = NULL;
     const op *maker = NULL;
     size_t index = 0;
     bool is_gradient = false;
     for (int micro = 0; micro <= failing_micro && !bad; micro++) {
-        const run_context c = {(uint64_t)t->request.experiment->seed, (uint32_t)step, (uint32_t)micro, 0,
-                               gradient_scale};
-        tokens_bind(t->built.ids, t->ids + (size_t)micro * tokens);
-        tokens_bind(t->built.targets, t->targets + (size_t)micro * tokens);
+        const run_context c = enter_pass(t, micro, gradient_scale);
         bad = graph_find_not_finite(t->built.graph, &c, &index, &is_gradient, &maker);
     }
     char where[512] = "";
@@ -246,8 +255,8 @@ static status diverged(trainer *t, int failing_micro, double gradient_scale, con
     else if (bad)
         snprintf(where, sizeof where, "; the first bad value is in the output of the %s of %s, element %zu",
                  maker->kind->name, maker->path, index);
-    fail(err, ERR_DIVERGED, "training diverged at step %lld: %s is not finite%s", (long long)step + 1, what,
-         where);
+    fail(err, ERR_DIVERGED, "training diverged at step %lld: %s is not finite%s",
+         (long long)t->state.step + 1, what, where);
     return error_hint(
         err,
         "lower optimizer.lr, add schedule.warmup_steps or set training.grad_clip; the last good checkpoint has been kept");
@@ -255,7 +264,7 @@ static status diverged(trainer *t, int failing_micro, double gradient_scale, con
 
 static status step(trainer *t, train_row *row, error *err) {
     const experiment *e = t->request.experiment;
-    size_t tokens = (size_t)e->training.batch_size * (size_t)t->model->block_size;
+    size_t tokens = tokens_of_a_pass(t);
     double started = clock_seconds(), nll = 0;
     fill_batch(t, t->state.step);
     int64_t scored = 0;
@@ -263,10 +272,7 @@ static status step(trainer *t, train_row *row, error *err) {
         scored += t->targets[i] >= 0;
     double gradient_scale = 1.0 / (double)scored;
     for (int micro = 0; micro < e->training.accumulation; micro++) {
-        const run_context c = {(uint64_t)e->seed, (uint32_t)t->state.step, (uint32_t)micro, 0,
-                               gradient_scale};
-        tokens_bind(t->built.ids, t->ids + (size_t)micro * tokens);
-        tokens_bind(t->built.targets, t->targets + (size_t)micro * tokens);
+        const run_context c = enter_pass(t, micro, gradient_scale);
         graph_forward(t->built.graph, &c);
         for (size_t i = 0; i < tokens; i++) nll += (double)t->built.losses->data[i];
         if (!isfinite(nll)) return diverged(t, micro, gradient_scale, "the loss", err);
@@ -337,10 +343,9 @@ static status loop(trainer *t, error *err) {
         if (due(row.step, e->training.log_interval) && metrics_add_train(t->metrics, &row, &why) != OK)
             warn_of_metrics(t, &why);
         report_progress(t, &row);
-        bool saving = due(row.step, e->checkpoint.interval);
-        if (due(row.step, e->evaluation.interval) || row.step == e->training.max_steps)
-            TRY(evaluate(t, err));
-        if (saving) TRY(save(t, t->request.folder.last, err));
+        bool last = row.step == e->training.max_steps;
+        if (due(row.step, e->evaluation.interval) || last) TRY(evaluate(t, err));
+        if (due(row.step, e->checkpoint.interval) && !last) TRY(save(t, t->request.folder.last, err));
     }
     if (out_of_patience(t))
         log_line("stopped at step %lld: no better validation loss in %lld evaluations (best at step %lld)",
@@ -355,14 +360,11 @@ static status conclude(trainer *t, error *err) {
     const dataset *d = t->request.dataset;
     int64_t last_step = t->state.step;
     if (d->splits[SPLIT_VAL].count && t->state.best_step != last_step) {
-        checkpoint_arrays weights = {.parameters = t->model->parameters,
-                                     .values = t->model->parameters->values,
-                                     .average = t->average};
+        const checkpoint_arrays weights = weights_of(t);
         TRY(checkpoint_read_arrays(t->request.folder.best, &weights, err));
         t->state.step = t->state.best_step;
     }
     exchange_average(t);
-    status result = OK;
     if (d->splits[SPLIT_TEST].count) {
         evaluation test;
         evaluate_split(t->evaluator, &d->splits[SPLIT_TEST], d->tokenizer, &test);
@@ -370,7 +372,7 @@ static status conclude(trainer *t, error *err) {
                  test.perplexity, test.bits_per_char, (long long)t->state.step);
         record(t, SPLIT_TEST, &test);
     }
-    if (result == OK) result = write_sample(t, e->sampling.max_tokens, true, err);
+    status result = write_sample(t, e->sampling.max_tokens, true, err);
     exchange_average(t);
     t->state.step = last_step;
     return result;
