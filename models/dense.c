@@ -9,11 +9,6 @@ static activation activation_of(int choice) {
     return (activation)(choice + ACTIVATION_GELU);
 }
 
-static tensor *needs_input(builder *b, const component_choice *choice) {
-    return builder_fail(b, choice, NULL, "begin the list with `embedding`",
-                        "there are no vectors to work on yet");
-}
-
 // --- linear
 
 typedef struct linear_settings {
@@ -39,7 +34,7 @@ static const option linear_options[] = {
 
 static tensor *build_linear(builder *b, const component_choice *choice, tensor *x) {
     const linear_settings *s = choice->settings;
-    if (!x) return needs_input(b, choice);
+    if (!x) return builder_needs_input(b, choice);
     tensor *weight, *bias;
     if (!builder_linear(b, "", (int)s->out, x->shape[2], s->bias, false, 1, &weight, &bias)) return NULL;
     return op_linear(b->graph, x, weight, bias, ACTIVATION_NONE);
@@ -107,7 +102,7 @@ static const option mlp_options[] = {
 
 static tensor *build_mlp(builder *b, const component_choice *choice, tensor *x) {
     const mlp_settings *s = choice->settings;
-    if (!x) return needs_input(b, choice);
+    if (!x) return builder_needs_input(b, choice);
     int width = x->shape[2];
     bool gated = s->activation >= MLP_SWIGLU;
     int hidden = s->hidden ? (int)s->hidden : gated ? (8 * width / 3 + 63) / 64 * 64 : 4 * width;
@@ -156,7 +151,7 @@ static const option activation_options[] = {
 
 static tensor *build_activation(builder *b, const component_choice *choice, tensor *x) {
     const activation_settings *s = choice->settings;
-    return x ? op_activation(b->graph, x, activation_of(s->type)) : needs_input(b, choice);
+    return x ? op_activation(b->graph, x, activation_of(s->type)) : builder_needs_input(b, choice);
 }
 
 const layer_type layer_activation = {

@@ -6,11 +6,6 @@ typedef struct norm_settings {
     bool bias; // layernorm only
 } norm_settings;
 
-static tensor *needs_input(builder *b, const component_choice *choice) {
-    return builder_fail(b, choice, NULL, "begin the list with `embedding`",
-                        "there are no vectors to work on yet");
-}
-
 static tensor *gain(builder *b, int width) {
     return builder_parameter(
         b, "weight",
@@ -38,7 +33,7 @@ static const option layernorm_options[] = {
 
 static tensor *build_layernorm(builder *b, const component_choice *choice, tensor *x) {
     const norm_settings *s = choice->settings;
-    if (!x) return needs_input(b, choice);
+    if (!x) return builder_needs_input(b, choice);
     int width = x->shape[2];
     tensor *gamma = gain(b, width), *beta = NULL;
     const parameter_declaration zero = {.rank = 1, .shape = {width}, .init = INIT_CONSTANT};
@@ -78,7 +73,7 @@ static const option rmsnorm_options[] = {
 
 static tensor *build_rmsnorm(builder *b, const component_choice *choice, tensor *x) {
     const norm_settings *s = choice->settings;
-    if (!x) return needs_input(b, choice);
+    if (!x) return builder_needs_input(b, choice);
     tensor *gamma = gain(b, x->shape[2]);
     return gamma ? op_rmsnorm(b->graph, x, gamma, s->epsilon) : NULL;
 }
@@ -118,7 +113,7 @@ static const option dropout_options[] = {
 
 static tensor *build_dropout(builder *b, const component_choice *choice, tensor *x) {
     const dropout_settings *s = choice->settings;
-    return x ? op_dropout(b->graph, x, s->p) : needs_input(b, choice);
+    return x ? op_dropout(b->graph, x, s->p) : builder_needs_input(b, choice);
 }
 
 const layer_type layer_dropout = {

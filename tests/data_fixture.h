@@ -4,8 +4,8 @@
 
 #include "base/file.h"
 #include "config/component.h"
+#include "support/temporary_folder.h"
 
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,14 +31,9 @@ static int fixture_setup(void **state) {
     return 0;
 }
 
-static int fixture_remove(const char *path, const struct stat *info, int kind, struct FTW *depth) {
-    (void)info, (void)kind, (void)depth;
-    return remove(path);
-}
-
 static int fixture_teardown(void **state) {
     fixture *f = *state;
-    nftw(f->folder, fixture_remove, 8, FTW_DEPTH | FTW_PHYS);
+    temporary_folder_remove(f->folder);
     arena_free(f->a);
     free(f);
     return 0;

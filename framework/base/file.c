@@ -123,16 +123,6 @@ status folder_create(const char *path, error *err) {
     return OK;
 }
 
-status folder_create_exclusive(const char *path, bool *created, error *err) {
-    arena *a = arena_new();
-    status result = folder_create(path_folder(a, path), err);
-    arena_free(a);
-    TRY(result);
-    *created = mkdir(path, 0777) == 0;
-    if (!*created && errno != EEXIST) return fail_errno(err, "create folder", path);
-    return OK;
-}
-
 char *path_join(arena *a, const char *folder, const char *name) {
     if (name[0] == '/' || folder[0] == '\0' || strcmp(folder, ".") == 0) return arena_copy_text(a, name);
     size_t length = strlen(folder);

@@ -26,9 +26,6 @@ bool file_is_folder(const char *path);
 // Creates a folder and its missing parents; existing ones are fine.
 status folder_create(const char *path, error *err);
 
-// Creates the last folder of path exclusively: *created is false when it already existed.
-status folder_create_exclusive(const char *path, bool *created, error *err);
-
 // folder + "/" + name, or name alone when it is absolute or folder is empty or ".".
 char *path_join(arena *a, const char *folder, const char *name);
 

@@ -88,15 +88,6 @@ bool text_to_int(const char *s, int64_t *value) {
     return true;
 }
 
-char *text_from_real(double value, char *buffer, size_t size) {
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(buffer, size, "%.*g", digits, value);
-        if (strtod(buffer, NULL) == value) break;
-    }
-    if (!strpbrk(buffer, ".en")) strncat(buffer, ".0", size - strlen(buffer) - 1);
-    return buffer;
-}
-
 int utf8_decode(const char *s, size_t count, uint32_t *code_point) {
     const unsigned char *b = (const unsigned char *)s;
     if (count == 0) return 0;

@@ -24,10 +24,6 @@ void text_free(text *t);
 bool text_to_real(const char *s, double *value);
 bool text_to_int(const char *s, int64_t *value);
 
-// The shortest decimal text that reads back as the same double, in buffer (32 bytes suffice); always has a
-// point or exponent ("0.001", "1e-05", "3.0"). Returns buffer.
-char *text_from_real(double value, char *buffer, size_t size);
-
 // Decodes one UTF-8 sequence at s (count bytes left). Returns its length and sets *code_point; returns 0
 // for an invalid sequence (overlong, surrogate, above U+10FFFF, cut short) and for count 0.
 int utf8_decode(const char *s, size_t count, uint32_t *code_point);

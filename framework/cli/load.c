@@ -144,8 +144,3 @@ status find_checkpoint(const char *run, const char *which, arena *a, const char 
     return error_hint(err, is_name ? "train the run until its first checkpoint"
                                    : "--checkpoint takes best, last, or the path of a file");
 }
-
-const char *run_name(const char *folder, arena *a) {
-    const char *slash = strrchr(folder, '/');
-    return arena_copy_text(a, slash ? slash + 1 : folder);
-}

@@ -27,7 +27,4 @@ status find_run(const char *argument, arena *a, const char **folder, error *err)
 // may be given as a checkpoint file itself.
 status find_checkpoint(const char *run, const char *which, arena *a, const char **path, error *err);
 
-// The last part of a run's folder: its name.
-const char *run_name(const char *folder, arena *a);
-
 #endif

@@ -20,6 +20,11 @@ tensor *builder_fail(builder *b, const component_choice *choice, const char *key
     return NULL;
 }
 
+tensor *builder_needs_input(builder *b, const component_choice *choice) {
+    return builder_fail(b, choice, NULL, "begin the list with `embedding`",
+                        "there are no vectors to work on yet");
+}
+
 tensor *builder_parameter(builder *b, const char *name, const parameter_declaration *about) {
     char full[sizeof b->path + 64];
     snprintf(full, sizeof full, "%s/%s", b->path, name);

@@ -53,4 +53,7 @@ tensor *builder_sequence(builder *b, const component_list *layers, tensor *x);
 tensor *builder_fail(builder *b, const component_choice *choice, const char *key, const char *hint,
                      const char *format, ...) __attribute__((format(printf, 5, 6)));
 
+// Reports that a layer which works on vectors comes before any embedding; always returns NULL.
+tensor *builder_needs_input(builder *b, const component_choice *choice);
+
 #endif

@@ -150,11 +150,3 @@ status model_build(model *m, graph_mode mode, int batch, int time, state_set *st
     }
     return result;
 }
-
-status model_flops_per_token(model *m, int time, double *flops, error *err) {
-    model_graph built;
-    TRY(model_build(m, GRAPH_EVAL, 1, time, NULL, false, &built, err));
-    *flops = graph_flops(built.graph) / time;
-    graph_free(built.graph);
-    return OK;
-}

@@ -45,7 +45,4 @@ status model_build(model *m, graph_mode mode, int batch, int time, state_set *st
 // Points a tensor of tokens at the caller's ids, which must stay alive during the run.
 void tokens_bind(tensor *t, const int32_t *ids);
 
-// Forward floating-point operations per token of a block of `time` tokens.
-status model_flops_per_token(model *m, int time, double *flops, error *err);
-
 #endif

@@ -70,10 +70,6 @@ void generator_free(generator *g) {
     free(g);
 }
 
-size_t generator_bytes(const generator *g) {
-    return states_bytes(g->states) + g->step.graph->plan_bytes + g->chunk.graph->plan_bytes;
-}
-
 static void run(generator *g, const model_graph *built, const int32_t *ids, int count) {
     tokens_bind(built->ids, ids);
     graph_forward(built->graph, &(run_context){.position = g->position});

@@ -12,7 +12,6 @@ typedef struct generator generator;
 // count. ERR_CONFIG when the overflow mode does not suit the model. Free with generator_free.
 status generator_new(model *m, const sampling_settings *settings, generator **out, error *err);
 void generator_free(generator *g);
-size_t generator_bytes(const generator *g);
 
 typedef struct generated {
     size_t prompt_tokens, tokens;

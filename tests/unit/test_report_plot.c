@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "report/compare.h"
 #include "report/plot.h"
+#include "support/temporary_folder.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -251,10 +252,8 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
     arena_free(memory);
-    return system(command);
+    return temporary_folder_remove(folder);
 }
 
 int main(void) {

@@ -1,6 +1,7 @@
 // Checkpoints: everything comes back exactly; damage, other models and full disks end in clean errors.
 #include "base/file.h"
 #include "store/checkpoint.h"
+#include "support/temporary_folder.h"
 
 #include <hdf5.h>
 #include <math.h>
@@ -325,10 +326,8 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
     arena_free(memory);
-    return system(command);
+    return temporary_folder_remove(folder);
 }
 
 int main(void) {

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "store/metrics.h"
+#include "support/temporary_folder.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -393,10 +394,8 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
     arena_free(memory);
-    return system(command);
+    return temporary_folder_remove(folder);
 }
 
 int main(void) {
