@@ -14,8 +14,9 @@
 #include <unistd.h>
 
 const command *const commands[] = {
-    &command_train, &command_sample, &command_eval,     &command_plot, &command_compare, &command_check,
-    &command_show,  &command_list,   &command_describe, &command_data, &command_schema,  NULL,
+    &command_train, &command_sample, &command_eval, &command_plot, &command_compare,
+    &command_check, &command_show,   &command_list, &command_time, &command_describe,
+    &command_data,  &command_schema, NULL,
 };
 
 static volatile int stop_requested;

@@ -1,5 +1,6 @@
 #include "graph/graph.h"
 
+#include "base/clock.h"
 #include "kernels/kernels.h"
 
 #include <stdlib.h>
@@ -81,8 +82,16 @@ static bool has_backward(const op *o) {
     return o->out[0]->gradient || o->kind->is_loss;
 }
 
-static void run_backward(const graph *g, const run_context *c, const op *o) {
-    if (!has_backward(o)) return;
+static void run_forward(const graph *g, const run_context *c, int number) {
+    const op *o = g->ops[number];
+    const double begin = g->times ? clock_seconds() : 0;
+    o->kind->forward(g, c, o);
+    if (!g->times) return;
+    g->times[number].forward += clock_seconds() - begin;
+    g->times[number].forward_runs++;
+}
+
+static void differentiate(const graph *g, const run_context *c, const op *o) {
     if (o->kind->backward) o->kind->backward(g, c, o);
     if (o->passes_apart) {
         int i = o->kind->passthrough;
@@ -91,12 +100,22 @@ static void run_backward(const graph *g, const run_context *c, const op *o) {
     }
 }
 
+static void run_backward(const graph *g, const run_context *c, int number) {
+    const op *o = g->ops[number];
+    if (!has_backward(o)) return;
+    const double begin = g->times ? clock_seconds() : 0;
+    differentiate(g, c, o);
+    if (!g->times) return;
+    g->times[number].backward += clock_seconds() - begin;
+    g->times[number].backward_runs++;
+}
+
 void graph_forward(const graph *g, const run_context *c) {
-    for (int i = 0; i < g->op_count; i++) g->ops[i]->kind->forward(g, c, g->ops[i]);
+    for (int i = 0; i < g->op_count; i++) run_forward(g, c, i);
 }
 
 void graph_backward(const graph *g, const run_context *c) {
-    for (int i = g->op_count - 1; i >= 0; i--) run_backward(g, c, g->ops[i]);
+    for (int i = g->op_count - 1; i >= 0; i--) run_backward(g, c, i);
 }
 
 static bool not_finite(const tensor *t, size_t *index) {
@@ -114,7 +133,7 @@ const tensor *graph_find_not_finite(const graph *g, const run_context *c, size_t
             tensor *t = (*maker)->in[k];
             if (t && t->kind == TENSOR_PARAMETER && not_finite(t, index)) return t;
         }
-        (*maker)->kind->forward(g, c, *maker);
+        run_forward(g, c, i);
         for (int k = 0; k < (*maker)->out_count; k++)
             if (not_finite((*maker)->out[k], index)) return (*maker)->out[k];
     }
@@ -123,18 +142,11 @@ const tensor *graph_find_not_finite(const graph *g, const run_context *c, size_t
     for (int i = g->op_count - 1; i >= 0; i--) {
         *maker = g->ops[i];
         if (!has_backward(*maker)) continue;
-        run_backward(g, c, *maker);
+        run_backward(g, c, i);
         for (int k = 0; k < (*maker)->in_count; k++) {
             tensor *t = (*maker)->in[k];
             if (t && not_finite(t->gradient, index)) return t;
         }
     }
     return NULL;
-}
-
-double graph_flops(const graph *g) {
-    double flops = 0;
-    for (int i = 0; i < g->op_count; i++)
-        if (g->ops[i]->kind->flops) flops += g->ops[i]->kind->flops(g->ops[i]);
-    return flops;
 }

@@ -74,6 +74,8 @@ typedef struct op_kind {
     // Bit i: backward can only overwrite the gradient of in[i], never add to it. graph_finish refuses a
     // graph in which another operator reads such an input later (ERR_INTERNAL).
     unsigned overwrites;
+    // Bit i: forward reads rows of in[i], a table, no more elements than it writes to out[0].
+    unsigned gathers;
     // Input whose gradient is the output's, unchanged (a residual); -1: none. backward must not write it:
     // the bytes are shared, or, when they cannot be (the input has a gradient already, or is a parameter),
     // `passes_apart` is set and graph_backward copies or adds them after the operator's own step.
@@ -107,6 +109,12 @@ void states_free(state_set *s);
 void states_reset(state_set *s); // all zero: the beginning of a text
 size_t states_bytes(const state_set *s);
 
+// Seconds spent in the two steps of an operator, and how often they ran.
+typedef struct op_time {
+    double forward, backward;
+    int forward_runs, backward_runs;
+} op_time;
+
 struct graph {
     arena *memory;
     graph_mode mode;
@@ -124,6 +132,7 @@ struct graph {
     size_t plan_bytes; // activations and gradients
     void *workspace;
     size_t workspace_bytes;
+    op_time *times; // of the operators: runs add to them; NULL: nobody wants to know. The caller's.
 };
 
 graph *graph_new(graph_mode mode, int batch, int time, parameter_set *parameters, state_set *states);
@@ -157,6 +166,11 @@ void graph_backward(const graph *g, const run_context *c); // after graph_forwar
 const tensor *graph_find_not_finite(const graph *g, const run_context *c, size_t *index, bool *is_gradient,
                                     const op **maker);
 
+// Work of one step of an operator (graph/work.c): floating-point operations of the mathematics, whatever
+// the kernels compute again, and bytes of the tensors that it reads and writes (not of its workspace).
+// backward is 0 for operators without a gradient step.
+double op_flops(const op *o, bool backward);
+double op_bytes(const op *o, bool backward);
 double graph_flops(const graph *g); // of one forward run
 
 // The stream of dropout masks of an operator in this run.

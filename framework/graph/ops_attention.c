@@ -93,7 +93,8 @@ static const op_kind prepare_kind = {
     .name = "normalise_qk",
     .forward = prepare_forward,
     .backward = prepare_backward,
-    .saves = SAVES_INPUT(QKV) | SAVES_OUTPUT(Q_STATISTICS) | SAVES_OUTPUT(K_STATISTICS),
+    .saves = SAVES_INPUT(QKV) | SAVES_INPUT(Q_GAMMA) | SAVES_INPUT(K_GAMMA) | SAVES_OUTPUT(Q_STATISTICS) |
+             SAVES_OUTPUT(K_STATISTICS),
     .overwrites = 1u << QKV,
     .passthrough = -1,
     .workspace = prepare_workspace,

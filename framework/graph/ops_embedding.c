@@ -36,6 +36,8 @@ static const op_kind embedding_kind = {
     .name = "embedding",
     .forward = embedding_forward,
     .backward = embedding_backward,
+    .saves = SAVES_INPUT(IDS),
+    .gathers = 1u << TABLE,
     .passthrough = -1,
     .workspace = embedding_workspace,
 };

@@ -34,7 +34,7 @@ static const op_kind layernorm_kind = {
     .name = "layernorm",
     .forward = layernorm_forward,
     .backward = layernorm_backward,
-    .saves = SAVES_INPUT(X) | SAVES_OUTPUT(STATISTICS),
+    .saves = SAVES_INPUT(X) | SAVES_INPUT(GAMMA) | SAVES_OUTPUT(STATISTICS),
     .passthrough = -1,
     .workspace = workspace,
 };
@@ -58,7 +58,7 @@ static const op_kind rmsnorm_kind = {
     .name = "rmsnorm",
     .forward = rmsnorm_forward,
     .backward = rmsnorm_backward,
-    .saves = SAVES_INPUT(X) | SAVES_OUTPUT(STATISTICS),
+    .saves = SAVES_INPUT(X) | SAVES_INPUT(GAMMA) | SAVES_OUTPUT(STATISTICS),
     .passthrough = -1,
     .workspace = workspace,
 };

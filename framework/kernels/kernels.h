@@ -199,6 +199,16 @@ typedef struct kernel_table {
     void (*update_lion)(size_t n, const optimizer_update *u, real *p, const real *g, real *m);
     // shadow = decay * shadow + (1 - decay) * p
     void (*update_average)(size_t n, real decay, const real *p, real *shadow);
+
+    // ---- what the machine can do at most (see kernels/ceilings.h), SERIAL
+
+    // Multiply-adds on registers only; returns how many. *out receives something that depends on all of
+    // them.
+    double (*peak_multiply_adds)(long rounds, real *out);
+    // The sum of x. n: a multiple of 1024.
+    real (*read_all)(size_t n, const real *x);
+    void (*triad)(size_t n, real factor, const real *a, const real *b,
+                  real *y); // y = a + factor b; n as above
 } kernel_table;
 
 // The chosen table: the best that this processor runs, until kernels_select asks for another.

@@ -85,4 +85,9 @@ void KERNEL(update_adam)(size_t n, const optimizer_update *u, bool decoupled, re
 void KERNEL(update_lion)(size_t n, const optimizer_update *u, real *p, const real *g, real *m);
 void KERNEL(update_average)(size_t n, real decay, const real *p, real *shadow);
 
+// peak.c
+double KERNEL(peak_multiply_adds)(long rounds, real *out);
+real KERNEL(read_all)(size_t n, const real *x);
+void KERNEL(triad)(size_t n, real factor, const real *a, const real *b, real *y);
+
 #endif

@@ -1,4 +1,4 @@
-// Which instruction set and how many threads: the only kernel source that is compiled once.
+// Which instruction set and how many threads.
 #include "kernels/kernels.h"
 #include "kernels/parallel.h"
 

@@ -44,4 +44,7 @@ const kernel_table KERNEL(kernel_table) = {
     MEMBER(update_adam),
     MEMBER(update_lion),
     MEMBER(update_average),
+    MEMBER(peak_multiply_adds),
+    MEMBER(read_all),
+    MEMBER(triad),
 };

@@ -262,11 +262,21 @@ static status diverged(trainer *t, int failing_micro, double gradient_scale, con
         "lower optimizer.lr, add schedule.warmup_steps or set training.grad_clip; the last good checkpoint has been kept");
 }
 
-static status step(trainer *t, train_row *row, error *err) {
+// Adds the seconds since the end of the last part to this one.
+static void part_ends(trainer *t, step_part part) {
+    if (!t->parts) return;
+    const double now = clock_seconds();
+    t->parts[part] += now - t->part_began;
+    t->part_began = now;
+}
+
+status trainer_step(trainer *t, train_row *row, error *err) {
     const experiment *e = t->request.experiment;
     size_t tokens = tokens_of_a_pass(t);
     double started = clock_seconds(), nll = 0;
+    t->part_began = started;
     fill_batch(t, t->state.step);
+    part_ends(t, STEP_BATCH);
     int64_t scored = 0;
     for (size_t i = 0; i < (size_t)t->rows * (size_t)t->model->block_size; i++)
         scored += t->targets[i] >= 0;
@@ -278,7 +288,9 @@ static status step(trainer *t, train_row *row, error *err) {
         if (!isfinite(nll)) return diverged(t, micro, gradient_scale, "the loss", err);
         graph_backward(t->built.graph, &c);
     }
+    part_ends(t, STEP_PASSES);
     double norm = gradient_norm(t->model->parameters);
+    part_ends(t, STEP_NORM);
     if (!isfinite(norm))
         return diverged(t, (int)e->training.accumulation - 1, gradient_scale, "the gradient", err);
     const schedule_progress progress = {t->state.step, e->training.max_steps, t->steps_per_epoch,
@@ -291,6 +303,7 @@ static status step(trainer *t, train_row *row, error *err) {
         kernels->update_average(t->model->parameters->total, (real)decay, t->model->parameters->values,
                                 t->average);
     }
+    part_ends(t, STEP_UPDATE);
     double seconds = clock_seconds() - started;
     t->state.step++;
     t->state.tokens += scored;
@@ -338,7 +351,7 @@ static status loop(trainer *t, error *err) {
             return error_hint(err, "the same command goes on from there");
         }
         train_row row = {0};
-        TRY(step(t, &row, err));
+        TRY(trainer_step(t, &row, err));
         error why;
         if (due(row.step, e->training.log_interval) && metrics_add_train(t->metrics, &row, &why) != OK)
             warn_of_metrics(t, &why);
@@ -378,19 +391,21 @@ static status conclude(trainer *t, error *err) {
     return result;
 }
 
+void trainer_initialise(trainer *t) {
+    const uint64_t seed = (uint64_t)t->request.experiment->seed;
+    const parameter_set *parameters = t->model->parameters;
+    t->state =
+        (run_state){.best_loss = INFINITY, .plateau_factor = 1, .plateau_best = INFINITY, .seed = seed};
+    parameters_initialise(t->model->parameters, seed);
+    if (t->average) memcpy(t->average, parameters->values, parameters->block_bytes);
+}
+
 static status begin(trainer *t, bool resume, error *err) {
-    const experiment *e = t->request.experiment;
-    parameter_set *parameters = t->model->parameters;
     if (resume) {
         TRY(load(t, err));
         TRY(metrics_resume(t->request.folder.path, &t->request.facts, t->state.step, &t->metrics, err));
     } else {
-        t->state = (run_state){.best_loss = INFINITY,
-                               .plateau_factor = 1,
-                               .plateau_best = INFINITY,
-                               .seed = (uint64_t)e->seed};
-        parameters_initialise(parameters, (uint64_t)e->seed);
-        if (t->average) memcpy(t->average, parameters->values, parameters->block_bytes);
+        trainer_initialise(t);
         TRY(metrics_create(t->request.folder.path, &t->request.facts, t->config_text.bytes, &t->metrics,
                            err));
     }

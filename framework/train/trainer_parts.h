@@ -1,4 +1,4 @@
-// The inside of a trainer, shared by trainer.c (the loop) and trainer_describe.c (the plan).
+// The inside of a trainer, shared by trainer.c (the loop), trainer_describe.c (the plan) and timing.c.
 #ifndef RUNEXP_TRAIN_TRAINER_PARTS_H
 #define RUNEXP_TRAIN_TRAINER_PARTS_H
 
@@ -7,6 +7,9 @@
 #include "train/generate.h"
 #include "train/optimizer.h"
 #include "train/trainer.h"
+
+// A step from beginning to end; the optimizer's part includes the average of the weights.
+typedef enum step_part { STEP_BATCH, STEP_PASSES, STEP_NORM, STEP_UPDATE, STEP_PARTS } step_part;
 
 struct trainer {
     trainer_request request;
@@ -26,6 +29,15 @@ struct trainer {
     // for progress lines
     double started, last_line, seconds_at_start;
     int64_t step_at_start, tokens_at_start;
+    double *parts; // STEP_PARTS sums of seconds, to which steps add; NULL: nobody wants to know
+    double part_began;
 };
+
+// The weights and the state that a new run begins with.
+void trainer_initialise(trainer *t);
+
+// One step of training, with the next batch: weights and state are those after it. ERR_DIVERGED when loss
+// or gradient are not finite.
+status trainer_step(trainer *t, train_row *row, error *err);
 
 #endif

@@ -2,6 +2,7 @@
 // measured in turn with them, because shared machines change speed from moment to moment. Takes the name of
 // an instruction set.
 #include "base/clock.h"
+#include "kernels/ceilings.h"
 #include "kernels/kernels.h"
 
 #include <omp.h>
@@ -12,43 +13,6 @@
 #define SECONDS 0.1 // for each line
 static real *A, *B, *C, *D, *lse;
 static void *workspace;
-
-// Multiply-adds on registers only, as many chains as the units need to stay busy; returns how many.
-#define CEILING(bytes, attributes)                                                                         \
-    attributes __attribute__((optimize("fp-contract=fast"))) static double ceiling_##bytes(long rounds) {  \
-        typedef real lanes __attribute__((vector_size(bytes)));                                            \
-        lanes x = (lanes){0} + (real)0.5, a = x, b = a + x, c = b + x, d = c + x, e = d + x, f = e + x,    \
-              g = f + x, h = g + x, i = h + x, j = i + x, k = j + x, l = k + x;                            \
-        for (long r = 0; r < rounds; r++) {                                                                \
-            a = a * x + x, b = b * x + x, c = c * x + x, d = d * x + x, e = e * x + x, f = f * x + x;      \
-            g = g * x + x, h = h * x + x, i = i * x + x, j = j * x + x, k = k * x + x, l = l * x + x;      \
-        }                                                                                                  \
-        a += b + c + d + e + f + g + h + i + j + k + l;                                                    \
-        memcpy(D + 16 * omp_get_thread_num(), &a, sizeof a);                                               \
-        return 12.0 * bytes / sizeof(real) * (double)rounds;                                               \
-    }
-#ifdef __x86_64__
-CEILING(64, __attribute__((target("avx512f"))))
-CEILING(32, __attribute__((target("avx2,fma"))))
-#else
-#define ceiling_64 ceiling_16
-#define ceiling_32 ceiling_16
-#endif
-CEILING(16, )
-
-static double ceiling_flops(void) {
-    double (*ceiling)(long) = kernels->vector_bytes == 64   ? ceiling_64
-                              : kernels->vector_bytes == 32 ? ceiling_32
-                                                            : ceiling_16;
-    double total = 0;
-#pragma omp parallel num_threads(kernels_threads())
-    {
-        const double multiply_adds = ceiling(20000);
-#pragma omp critical
-        total += 2 * multiply_adds;
-    }
-    return total;
-}
 
 typedef struct job {
     const char *name;
@@ -75,14 +39,14 @@ static void run_attention_backward(const job *j) {
 
 static double seconds_of(const job *j) { // NULL: the ceiling
     const double begin = clock_seconds();
-    j ? j->run(j) : (void)ceiling_flops();
+    j ? j->run(j) : (void)ceilings_run_multiply_adds();
     return clock_seconds() - begin;
 }
 
 // The fastest of many runs: what the machine does when nobody else disturbs.
 static void measure(const job *j) {
     double best = 1e9, best_ceiling = 1e9;
-    const double flops = ceiling_flops(), begin = clock_seconds();
+    const double flops = ceilings_run_multiply_adds(), begin = clock_seconds();
     for (int run = 0; run < 5 || clock_seconds() - begin < SECONDS; run++) {
         const double seconds = seconds_of(j), ceiling = seconds_of(NULL);
         if (seconds < best) best = seconds;

@@ -1,0 +1,117 @@
+// runexp time FILE: where the time of a training step goes.
+#include "base/log.h"
+#include "base/machine.h"
+#include "cli/commands.h"
+#include "cli/compute.h"
+#include "cli/load.h"
+#include "report/timing_table.h"
+
+#include <stdio.h>
+
+typedef struct time_options {
+    compute_options compute;
+    int by; // timing_group
+    double seconds;
+    bool tsv;
+} time_options;
+
+static const char *const groups[] = {"kind", "layer", "operator", NULL};
+
+#define OFFSET(member) offsetof(time_options, member)
+static const option options[] = {
+    {.key = "by",
+     .type = OPTION_CHOICE,
+     .offset = OFFSET(by),
+     .fallback = "kind",
+     .choices = groups,
+     .doc = "what has a row: a kind of operators, a layer, or an operator"},
+    {.key = "seconds",
+     .type = OPTION_REAL,
+     .offset = OFFSET(seconds),
+     .fallback = "2",
+     .min = 0,
+     .max = 3600,
+     .doc = "how long to time; never less than five steps"},
+    {.key = "tsv", .type = OPTION_BOOL, .offset = OFFSET(tsv), .doc = "only the table, for programs"},
+    COMPUTE_OPTIONS(time_options),
+    {0},
+};
+#undef OFFSET
+
+#define SECONDS_OF_CEILINGS 0.4
+
+// The ceilings are measured before and after: on a shared machine each moment is another.
+static status measure(const command_call *call, trainer *t, timing *out, ceilings *c, error *err) {
+    const time_options *o = call->options;
+    if (!o->tsv) TRY(ceilings_measure(SECONDS_OF_CEILINGS, c, err));
+    TRY(timing_measure(t, o->seconds, (timing_group)o->by, call->memory, out, err));
+    if (!o->tsv) TRY(ceilings_measure(SECONDS_OF_CEILINGS, c, err));
+    return OK;
+}
+
+static void print(const experiment *e, const timing *t, const ceilings *c) {
+    char cpu[256];
+    text out = {0};
+    timing_table(t, c, &out);
+    printf("%s, %s kernels, %d thread%s\n", machine_cpu(cpu, sizeof cpu), kernels->name, kernels_threads(),
+           kernels_threads() == 1 ? "" : "s");
+    printf("peak: %.1f GFLOP/s of %s multiply-adds; memory: %.1f GB/s (triad), %.1f GB/s read only\n",
+           1e-9 * c->flops, sizeof(real) == 8 ? "fp64" : "fp32", 1e-9 * c->triad, 1e-9 * c->read);
+    printf("%s: %lld tokens a step, medians of %d steps after %d to warm up\n\n", e->name,
+           (long long)t->tokens, t->steps, t->warm_up);
+    fwrite(out.bytes, 1, out.length, stdout);
+    text_free(&out);
+}
+
+static status run(const command_call *call, error *err) {
+    const time_options *o = call->options;
+    config settings;
+    dataset *data;
+    trainer *t;
+    timing result;
+    ceilings c = {0};
+    TRY(compute_begin(&o->compute, err));
+    TRY(load_experiment(call->arguments[0], call->arguments + 1, call->count - 1, call->memory, &settings,
+                        err));
+    const experiment *e = experiment_of(&settings);
+    TRY(dataset_open(&e->dataset, &call->places, NULL, call->memory, &data, err));
+    const trainer_request request = {
+        .experiment = e, .config = &settings, .dataset = data, .stop = call->stop};
+    TRY(trainer_new(&request, &t, err));
+    status measured = measure(call, t, &result, &c, err);
+    if (measured == OK && o->tsv) {
+        text out = {0};
+        timing_tsv(&result, &out);
+        fwrite(out.bytes, 1, out.length, stdout);
+        text_free(&out);
+    } else if (measured == OK) {
+        print(e, &result, &c);
+    }
+    trainer_free(t);
+    return measured;
+}
+
+const command command_time = {
+    .about =
+        {
+            .name = "time",
+            .kind = "command",
+            .summary = "Times a training step, operator by operator",
+            .details =
+                "Trains the experiment's model for some steps and leaves nothing behind. Times are microseconds of a step, medians over the\n"
+                "steps. GFLOP/s count the operations of the mathematics, forward and backward, not what kernels compute again; peak is what\n"
+                "this processor reaches in multiply-adds on registers, measured before and after. GB/s count the tensors that an operator\n"
+                "reads and writes; more than the memory's means that they come from a cache. (batch), (gradient norm) and (optimizer) are\n"
+                "the parts of a step outside of the model, (everything else) what remains.",
+            .example =
+                "  runexp time experiments/gpt_nano.yaml --threads 1\n"
+                "  runexp time experiments/gpt_nano.yaml model.depth=2 --by operator --tsv > before.tsv\n",
+            .options = options,
+            .settings_size = sizeof(time_options),
+        },
+    .usage = "EXPERIMENT.yaml [key.path=value ...]",
+    .min_arguments = 1,
+    .max_arguments = -1,
+    .parallel = true,
+    .run = run,
+};

@@ -1,0 +1,52 @@
+// How much an operator computes and moves, from its shapes.
+#include "graph/graph.h"
+
+double op_flops(const op *o, bool backward) {
+    const double forward = o->kind->flops ? o->kind->flops(o) : 0;
+    if (!backward) return forward;
+    if (!o->kind->backward || !o->out[0]->gradient) return 0;
+    // A product's gradient is two products of its size: one for either factor. What needs no gradient
+    // (the first layer's input) saves its one.
+    return o->in[0]->gradient ? 2 * forward : forward;
+}
+
+// Bytes of what a tensor stands for; tensors that are left out have none.
+static double bytes_of(const tensor *t) {
+    if (!t) return 0;
+    return (double)t->count * (t->kind == TENSOR_TOKENS ? sizeof(int32_t) : sizeof(real));
+}
+
+static double forward_bytes(const op *o) {
+    double bytes = 0;
+    for (int i = 0; i < o->out_count; i++) bytes += bytes_of(o->out[i]);
+    for (int i = 0; i < o->in_count; i++) {
+        const bool gathered = (o->kind->gathers >> i & 1) && bytes_of(o->in[i]) > bytes_of(o->out[0]);
+        bytes += bytes_of(gathered ? o->out[0] : o->in[i]);
+    }
+    if (o->kind->is_loss) bytes += bytes_of(o->in[0]->gradient); // over its input
+    return bytes;
+}
+
+static double backward_bytes(const op *o) {
+    double bytes = bytes_of(o->out[0]->gradient);
+    for (int i = 0; i < o->out_count; i++)
+        if (o->kind->saves & SAVES_OUTPUT(i)) bytes += bytes_of(o->out[i]);
+    for (int i = 0; i < o->in_count; i++) {
+        if (!o->in[i]) continue;
+        if (o->kind->saves & SAVES_INPUT(i)) bytes += bytes_of(o->in[i]);
+        if (i == o->kind->passthrough && !o->passes_apart) continue; // the same bytes
+        bytes += bytes_of(o->in[i]->gradient) * (o->adds >> i & 1 ? 2 : 1);
+    }
+    return bytes;
+}
+
+double op_bytes(const op *o, bool backward) {
+    if (!backward) return forward_bytes(o);
+    return o->kind->backward && o->out[0]->gradient ? backward_bytes(o) : 0;
+}
+
+double graph_flops(const graph *g) {
+    double flops = 0;
+    for (int i = 0; i < g->op_count; i++) flops += op_flops(g->ops[i], false);
+    return flops;
+}
