@@ -49,9 +49,9 @@ void trainer_describe(const trainer *t, bool details) {
                        g->plan_bytes + g->workspace_bytes, evaluator_bytes(t->evaluator)};
     for (int i = 1; i < 5; i++) sizes[0] += sizes[i];
     for (int i = 0; i < 5; i++) text_bytes((double)sizes[i], bytes[i], sizeof bytes[i]);
-    log_line("%s%s%s", e->name, e->description[0] ? ": " : "", e->description);
     log_line("runexp %s, %d thread%s, %s kernels, %s of memory planned", facts->version, facts->threads,
              facts->threads == 1 ? "" : "s", facts->instruction_set, bytes[0]);
+    log_line("%s%s%s", e->name, e->description[0] ? ": " : "", e->description);
     if (details) describe_operators(g);
     log_line("data: %s", t->request.dataset->description);
     log_line("model: %s parameters, %s FLOP per token forward; %d tokens per update",

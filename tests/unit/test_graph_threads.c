@@ -106,8 +106,7 @@ static void outcome_free(outcome *o) {
     free(o->gradients);
 }
 
-static void results_do_not_depend_on_threads(void **state) {
-    (void)state;
+static void threads_change_nothing(const char *isa) {
     for (int i = 0; i < WIDE; i++) {
         outcome one = run(wide[i].yaml, 1);
         assert_true(isfinite(one.loss));
@@ -116,11 +115,21 @@ static void results_do_not_depend_on_threads(void **state) {
             if (memcmp(one.losses, more.losses, TOKENS * sizeof(real)) != 0 ||
                 memcmp(one.logits, more.logits, one.logit_count * sizeof(real)) != 0 ||
                 memcmp(one.gradients, more.gradients, one.gradient_count * sizeof(real)) != 0)
-                fail_msg("%s: %d threads give other results than one", wide[i].name, threads);
+                fail_msg("%s (%s): %d threads give other results than one", wide[i].name, isa, threads);
             outcome_free(&more);
         }
         outcome_free(&one);
     }
+}
+
+static void results_do_not_depend_on_threads(void **state) {
+    (void)state;
+    error err = {0};
+    for (const char *const *name = kernels_available(); *name; name++) {
+        assert_int_equal(kernels_select(*name, &err), OK);
+        threads_change_nothing(*name);
+    }
+    assert_int_equal(kernels_select("auto", &err), OK);
 }
 
 static void instruction_sets_agree(void **state) {
