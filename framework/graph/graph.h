@@ -80,9 +80,11 @@ typedef struct op_kind {
     // the bytes are shared, or, when they cannot be (the input has a gradient already, or is a parameter),
     // `passes_apart` is set and graph_backward copies or adds them after the operator's own step.
     int passthrough;
-    // A loss: its forward step overwrites input 0 by its gradient (GRAPH_TRAIN), so no operator may want to
-    // read that input again (graph_finish: ERR_INTERNAL).
-    bool is_loss;
+    // A loss: its forward step gives its inputs their gradients (GRAPH_TRAIN), and so comes before every
+    // backward step; a graph has one. The gradient of input 0 takes the bytes of input 0 unless a gradient
+    // step reads those; where that is not possible, only_in_place refuses the graph (graph_finish:
+    // ERR_INTERNAL).
+    bool is_loss, only_in_place;
     double (*flops)(const op *o);                    // of one forward run; NULL: not worth counting
     size_t (*workspace)(const op *o, bool backward); // bytes, NULL: none
 } op_kind;
@@ -168,10 +170,10 @@ const tensor *graph_find_not_finite(const graph *g, const run_context *c, size_t
 
 // Work of one step of an operator (graph/work.c): floating-point operations of the mathematics, whatever
 // the kernels compute again, and bytes of the tensors that it reads and writes (not of its workspace).
-// backward is 0 for operators without a gradient step.
+// backward is 0 for operators without a gradient step; what a loss does for gradients counts as forward.
 double op_flops(const op *o, bool backward);
 double op_bytes(const op *o, bool backward);
-double graph_flops(const graph *g); // of one forward run
+double graph_flops(const graph *g); // of one forward run, without gradients
 
 // The stream of dropout masks of an operator in this run.
 static inline rng_stream op_dropout_stream(const run_context *c, const op *o) {

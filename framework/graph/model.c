@@ -99,6 +99,7 @@ static status append_model(model *m, graph *g, model_graph *out, error *err) {
     g->path = "loss";
     out->targets = graph_tensor(g, TENSOR_TOKENS, 2, tokens);
     out->losses = op_cross_entropy(g, out->logits, out->targets, 0);
+    if (!out->logits->producer) out->logits = NULL;
     return OK;
 }
 
@@ -142,7 +143,8 @@ status model_build(model *m, graph_mode mode, int batch, int time, state_set *st
     *out = (model_graph){0};
     graph *g = graph_new(mode, batch, time, m->parameters, states);
     status result = append_model(m, g, out, err);
-    tensor *const keep[] = {mode == GRAPH_TRAIN ? out->losses : out->logits, out->losses, NULL};
+    tensor *const keep[] = {out->losses ? out->losses : out->logits,
+                            mode == GRAPH_EVAL ? out->logits : NULL, NULL};
     if (result == OK) result = graph_finish(g, keep, allocate, err);
     if (result != OK) {
         graph_free(g);

@@ -33,7 +33,7 @@ typedef struct model_graph {
     graph *graph;
     tensor *ids;     // (batch, time): bind with tokens_bind
     tensor *targets; // (batch, time), NULL when decoding
-    tensor *logits;  // (batch, time, vocabulary)
+    tensor *logits;  // (batch, time, vocabulary), NULL when the loss makes them in chunks
     tensor *losses;  // (batch, time), NULL when decoding
 } model_graph;
 

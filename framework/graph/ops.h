@@ -55,7 +55,15 @@ typedef struct attention_options {
 tensor *op_attention(graph *g, tensor *qkv, const attention_options *options);
 
 // Softmax cross-entropy: logits (batch, time, vocabulary), targets (batch, time) with negative = ignored ->
-// losses (batch, time). In GRAPH_TRAIN the logits are overwritten by their gradient.
+// losses (batch, time). In GRAPH_TRAIN the logits are overwritten by their gradient. Logits that were made
+// by the operator appended last, a linear without activation, and are too many for the caches never exist
+// all at once: the two operators become op_linear_cross_entropy, and logits->producer NULL.
 tensor *op_cross_entropy(graph *g, tensor *logits, tensor *targets, double smoothing);
+
+// The same for the logits x W^T + b (W (vocabulary, width), b (vocabulary) or NULL), made `chunk` rows at a
+// time. In GRAPH_TRAIN a chunk's logits become their gradient, and that becomes a part of the gradients of
+// x, W and b, before the next chunk takes its place: no logit is computed twice.
+tensor *op_linear_cross_entropy(graph *g, tensor *x, tensor *weight, tensor *bias, tensor *targets,
+                                double smoothing, int chunk);
 
 #endif

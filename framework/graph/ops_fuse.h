@@ -1,4 +1,4 @@
-// What op_residual asks of the operators that can take a sum into their own work.
+// What op_residual and op_cross_entropy ask of the operators that they can be fused with.
 #ifndef RUNEXP_GRAPH_OPS_FUSE_H
 #define RUNEXP_GRAPH_OPS_FUSE_H
 
@@ -8,5 +8,10 @@
 // it did.
 bool linear_fuse_residual(op *o, tensor *residual);
 bool dropout_fuse_residual(op *o, tensor *residual);
+
+// When y was made by the operator appended last, and that is a linear without activation or residual: takes
+// it out of the graph and hands over its inputs (*bias may be NULL). y then has no producer and never will
+// have data. Returns whether it did.
+bool linear_take_apart(graph *g, tensor *y, tensor **x, tensor **weight, tensor **bias);
 
 #endif

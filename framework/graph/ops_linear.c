@@ -89,3 +89,15 @@ bool linear_fuse_residual(op *o, tensor *residual) {
     o->in[RESIDUAL] = residual;
     return true;
 }
+
+bool linear_take_apart(graph *g, tensor *y, tensor **x, tensor **weight, tensor **bias) {
+    const op *o = y->producer;
+    if (!o || o != g->ops[g->op_count - 1] || o->kind != &linear_kind) return false;
+    if (((const linear_settings *)o->settings)->act != ACTIVATION_NONE || o->in[RESIDUAL]) return false;
+    *x = o->in[X];
+    *weight = o->in[WEIGHT];
+    *bias = o->in[BIAS];
+    y->producer = NULL;
+    g->op_count--;
+    return true;
+}

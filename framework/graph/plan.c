@@ -47,14 +47,25 @@ static status plan_gradient(graph *g, op *o, int i, error *err) {
     return OK;
 }
 
+static status plan_loss(graph *g, op *o, error *err) {
+    tensor *x = o->in[0];
+    for (int i = 0; i < o->in_count; i++)
+        if ((i == 0 || o->in[i]) && o->in[i]->gradient)
+            return fail(err, ERR_INTERNAL, "%s: another operator gives input %d of %s a gradient first",
+                        o->path, i, o->kind->name);
+    const bool in_place = x->kind == TENSOR_ACTIVATION && !is_saved(g, x);
+    if (o->kind->only_in_place && !in_place)
+        return fail(err, ERR_INTERNAL, "%s: another operator also reads the input of the loss", o->path);
+    for (int i = 0; i < o->in_count; i++) TRY(plan_gradient(g, o, i, err));
+    if (in_place && x->gradient) x->gradient->shares = x;
+    return OK;
+}
+
 static status plan_gradients(graph *g, error *err) {
     for (int k = g->op_count - 1; k >= 0; k--) {
         op *o = g->ops[k];
         if (o->kind->is_loss) {
-            if (o->in[0]->gradient || is_saved(g, o->in[0]))
-                return fail(err, ERR_INTERNAL, "%s: another operator also reads the input of the loss",
-                            o->path);
-            new_gradient(g, o->in[0])->shares = o->in[0];
+            TRY(plan_loss(g, o, err));
             continue;
         }
         if (!o->out[0]->gradient) continue;
@@ -93,6 +104,7 @@ static void plan_lifetimes(graph *g, tensor *const *keep) {
         if (!o->out[0]->gradient && !o->kind->is_loss) continue;
         for (int i = 0; i < o->in_count; i++) {
             if (o->in[i]) alive_at(o->in[i]->gradient, backward);
+            if (o->in[i] && o->kind->is_loss) alive_at(o->in[i]->gradient, k);
             if (o->kind->saves & SAVES_INPUT(i)) alive_at(o->in[i], backward);
         }
         for (int i = 0; i < o->out_count; i++) {

@@ -1,13 +1,26 @@
 // How much an operator computes and moves, from its shapes.
 #include "graph/graph.h"
 
+static double forward_flops(const op *o) {
+    return o->kind->flops ? o->kind->flops(o) : 0;
+}
+
+// A product's gradient is two products of its size: one for either factor. What needs no gradient (the
+// first layer's input) saves its one.
+static double gradient_flops(const op *o) {
+    return o->in[0]->gradient ? 2 * forward_flops(o) : forward_flops(o);
+}
+
+// Whether the forward step makes the gradient of a weight: of a loss that is a product too.
+static bool has_weight_gradient(const op *o) {
+    for (int i = 1; o->kind->is_loss && i < o->in_count; i++)
+        if (o->in[i] && o->in[i]->gradient) return true;
+    return false;
+}
+
 double op_flops(const op *o, bool backward) {
-    const double forward = o->kind->flops ? o->kind->flops(o) : 0;
-    if (!backward) return forward;
-    if (!o->kind->backward || !o->out[0]->gradient) return 0;
-    // A product's gradient is two products of its size: one for either factor. What needs no gradient
-    // (the first layer's input) saves its one.
-    return o->in[0]->gradient ? 2 * forward : forward;
+    if (!backward) return forward_flops(o) + (has_weight_gradient(o) ? gradient_flops(o) : 0);
+    return o->kind->backward && o->out[0]->gradient ? gradient_flops(o) : 0;
 }
 
 // Bytes of what a tensor stands for; tensors that are left out have none.
@@ -22,8 +35,8 @@ static double forward_bytes(const op *o) {
     for (int i = 0; i < o->in_count; i++) {
         const bool gathered = (o->kind->gathers >> i & 1) && bytes_of(o->in[i]) > bytes_of(o->out[0]);
         bytes += bytes_of(gathered ? o->out[0] : o->in[i]);
+        if (o->kind->is_loss && o->in[i]) bytes += bytes_of(o->in[i]->gradient);
     }
-    if (o->kind->is_loss) bytes += bytes_of(o->in[0]->gradient); // over its input
     return bytes;
 }
 
@@ -47,6 +60,6 @@ double op_bytes(const op *o, bool backward) {
 
 double graph_flops(const graph *g) {
     double flops = 0;
-    for (int i = 0; i < g->op_count; i++) flops += op_flops(g->ops[i], false);
+    for (int i = 0; i < g->op_count; i++) flops += forward_flops(g->ops[i]);
     return flops;
 }

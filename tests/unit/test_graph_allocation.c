@@ -74,19 +74,19 @@ static void allocations_are_counted(void **state) {
 }
 #endif
 
-enum { BATCH = 4, TIME = 96, TOKENS = BATCH * TIME, VOCABULARY = 29 };
+enum { BATCH = 4, TIME = 96, TOKENS = BATCH * TIME };
 
-static void check_runs(int threads) {
+static void check_runs_of(int threads, int vocabulary) {
     static int32_t ids[TOKENS], targets[TOKENS];
     const graph_mode modes[] = {GRAPH_TRAIN, GRAPH_EVAL, GRAPH_DECODE};
     arena *a = arena_new();
-    test_tokens(1, TOKENS, VOCABULARY, ids);
-    test_tokens(2, TOKENS, VOCABULARY, targets);
+    test_tokens(1, TOKENS, vocabulary, ids);
+    test_tokens(2, TOKENS, vocabulary, targets);
     kernels_set_threads(threads);
     for (int i = 0; i < MODEL_TEXTS; i++)
         for (int mode = 0; mode < 3; mode++) {
             const char *inside = model_texts[i].yaml + strlen("model:\n");
-            test_model t = test_model_new(arena_format(a, "model:\n  dropout: 0.1\n%s", inside), VOCABULARY,
+            test_model t = test_model_new(arena_format(a, "model:\n  dropout: 0.1\n%s", inside), vocabulary,
                                           TIME, 0.1);
             state_set *states = states_new();
             model_graph built = test_model_build(&t, modes[mode], BATCH, TIME, states);
@@ -106,6 +106,11 @@ static void check_runs(int threads) {
         }
     arena_free(a);
     kernels_set_threads(1);
+}
+
+static void check_runs(int threads) {
+    check_runs_of(threads, 29);
+    check_runs_of(threads, 1000); // the loss in chunks
 }
 
 static void runs_on_one_thread_allocate_nothing(void **state) {

@@ -20,15 +20,17 @@
 #include <cmocka.h>
 
 enum { BATCH = 3, TIME = 13, BLOCK = 15, TOKENS = BATCH * TIME, VOCABULARY = 29 };
+// So many tokens that the logits of a large vocabulary are made in chunks.
+enum { MANY_TIMES = 97, MANY_TOKENS = BATCH * MANY_TIMES, LARGE_VOCABULARY = 1000 };
 
 static const run_context context = {.seed = 3, .step = 17, .gradient_scale = 1.0 / TOKENS};
 
-static int32_t ids[TOKENS], targets[TOKENS];
+static int32_t ids[MANY_TOKENS], targets[MANY_TOKENS];
 
 static int draw_tokens(void **state) {
     (void)state;
-    test_tokens(1, TOKENS, VOCABULARY, ids);
-    test_tokens(2, TOKENS, VOCABULARY, targets);
+    test_tokens(1, MANY_TOKENS, VOCABULARY, ids);
+    test_tokens(2, MANY_TOKENS, VOCABULARY, targets);
     return 0;
 }
 
@@ -142,21 +144,21 @@ static void run_poisoned(const graph *g) {
     poison_dead(g, g->mode == GRAPH_TRAIN ? 2 * n : n);
 }
 
-static void check_training_poisoned(const char *name, const char *yaml) {
-    test_model t = test_model_new(yaml, VOCABULARY, BLOCK, 0.1);
+static void check_training_poisoned(const char *name, const char *yaml, int time, int vocabulary) {
+    test_model t = test_model_new(yaml, vocabulary, time, 0.1);
     parameter_set *set = t.model->parameters;
-    model_graph built = test_model_build(&t, GRAPH_TRAIN, BATCH, TIME, NULL);
+    model_graph built = test_model_build(&t, GRAPH_TRAIN, BATCH, time, NULL);
     bind_tokens(&built);
     graph_forward(built.graph, &context);
     graph_backward(built.graph, &context);
-    real losses[TOKENS], *gradients = malloc(set->total * sizeof(real));
-    memcpy(losses, built.losses->data, sizeof losses);
+    real losses[MANY_TOKENS], *gradients = malloc(set->total * sizeof(real));
+    memcpy(losses, built.losses->data, size_of(built.losses));
     memcpy(gradients, set->gradients, set->total * sizeof(real));
     for (int k = 0; k < set->count; k++)
         poison(set->gradients + set->items[k]->offset, set->items[k]->count * sizeof(real));
     run_poisoned(built.graph);
     assert_true(isfinite(losses[0]));
-    if (memcmp(losses, built.losses->data, sizeof losses) != 0)
+    if (memcmp(losses, built.losses->data, size_of(built.losses)) != 0)
         fail_msg("%s: losses depend on dead bytes", name);
     for (int k = 0; k < set->count; k++) {
         const parameter *p = set->items[k];
@@ -173,8 +175,10 @@ static void training_reads_only_living_bytes(void **state) {
     arena *a = arena_new();
     for (int i = 0; i < MODEL_TEXTS; i++) {
         const char *inside = model_texts[i].yaml + strlen("model:\n");
-        check_training_poisoned(model_texts[i].name, model_texts[i].yaml);
-        check_training_poisoned(model_texts[i].name, arena_format(a, "model:\n  dropout: 0.2\n%s", inside));
+        const char *dropping = arena_format(a, "model:\n  dropout: 0.2\n%s", inside);
+        check_training_poisoned(model_texts[i].name, model_texts[i].yaml, TIME, VOCABULARY);
+        check_training_poisoned(model_texts[i].name, dropping, TIME, VOCABULARY);
+        check_training_poisoned(model_texts[i].name, dropping, MANY_TIMES, LARGE_VOCABULARY);
     }
     arena_free(a);
 }
@@ -268,6 +272,33 @@ static void gradients_that_would_be_lost_are_refused(void **state) {
     tensor *ids_of = graph_tensor(r.g, TENSOR_TOKENS, 2, (int[]){BATCH, TIME});
     op_cross_entropy(r.g, op_attention(r.g, r.x, &options), ids_of, 0);
     refused_close(&r);
+
+    r = refused_open(3 * HALF); // two losses
+    ids_of = graph_tensor(r.g, TENSOR_TOKENS, 2, (int[]){BATCH, TIME});
+    op_cross_entropy(r.g, r.x, ids_of, 0);
+    op_cross_entropy(r.g, r.x, ids_of, 0);
+    refused_close(&r);
+}
+
+// --- losses of large vocabularies
+
+// The bytes of all the logits are not among those that are planned, whatever the graph is for.
+static void logits_of_large_vocabularies_are_not_held(void **state) {
+    (void)state;
+    enum { MANY = 30000, SEQUENCES = 16, LENGTH = 128 };
+    const graph_mode modes[] = {GRAPH_TRAIN, GRAPH_EVAL};
+    for (int i = 0; i < MODEL_TEXTS; i++)
+        for (int k = 0; k < 2; k++) {
+            error err = {0};
+            model_graph built;
+            test_model t = test_model_declare(model_texts[i].yaml, MANY, LENGTH);
+            test_ok(model_build(t.model, modes[k], SEQUENCES, LENGTH, NULL, false, &built, &err), &err);
+            assert_null(built.logits);
+            const size_t all = (size_t)SEQUENCES * LENGTH * MANY * sizeof(real);
+            assert_true(built.graph->plan_bytes + built.graph->workspace_bytes < all / 4);
+            graph_free(built.graph);
+            test_model_free(&t);
+        }
 }
 
 int main(void) {
@@ -278,6 +309,7 @@ int main(void) {
         cmocka_unit_test(evaluation_reads_only_living_bytes),
         cmocka_unit_test(decoding_reads_only_living_bytes),
         cmocka_unit_test(gradients_that_would_be_lost_are_refused),
+        cmocka_unit_test(logits_of_large_vocabularies_are_not_held),
     };
     return cmocka_run_group_tests(tests, draw_tokens, NULL);
 }

@@ -124,11 +124,28 @@ static void a_large_table_is_not_read_whole(void **state) {
     test_model_free(&m);
 }
 
+// A loss in chunks is a product and its gradients, all in the forward step.
+static void a_loss_in_chunks_counts_its_gradients(void **state) {
+    (void)state;
+    enum { MANY = 5000, W = 8, LENGTH = 300 };
+    const double x = LENGTH * W, weight = (double)MANY * W, id = (double)sizeof(int32_t) / sizeof(real);
+    test_model m = test_model_new(
+        "model:\n  width: 8\n  layers: [embedding, {unembedding: {tied: false}}]\n", MANY, LENGTH, 0);
+    model_graph built = test_model_build(&m, GRAPH_TRAIN, 1, LENGTH, NULL);
+    const double forward = (2.0 * W + 5) * LENGTH * MANY;
+    assert_work(find(built.graph, "loss", "linear_cross_entropy"), 3 * forward, 0,
+                2 * x + 2 * weight + LENGTH * id + LENGTH, 0);
+    assert_true(graph_flops(built.graph) == forward);
+    graph_free(built.graph);
+    test_model_free(&m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_step_is_timed_and_changes_nothing),
         cmocka_unit_test(work_is_counted_from_shapes),
         cmocka_unit_test(a_large_table_is_not_read_whole),
+        cmocka_unit_test(a_loss_in_chunks_counts_its_gradients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
