@@ -32,26 +32,43 @@ char *memory_copy_text(const char *text) {
     return memcpy(memory_alloc(bytes), text, bytes);
 }
 
+enum { HUGE_PAGE = 2 << 20 };
+
+// Blocks from the size of a huge page on are made of huge pages.
+static size_t mapped_bytes(size_t bytes) {
+    if (bytes < HUGE_PAGE) return bytes ? bytes : 1;
+    return (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+}
+
+static void *map(size_t bytes) {
+    void *mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return mapped == MAP_FAILED ? NULL : mapped;
+}
+
+// A huge page begins at a multiple of its size: maps one more and gives back what lies before and behind.
+static void *map_huge(size_t bytes) {
+    char *mapped = map(bytes + HUGE_PAGE);
+    if (!mapped) return NULL;
+    const size_t before = -(uintptr_t)mapped % HUGE_PAGE;
+    if (before) munmap(mapped, before);
+    if (before < HUGE_PAGE) munmap(mapped + before + bytes, HUGE_PAGE - before);
+    madvise(mapped + before, bytes, MADV_HUGEPAGE);
+    return mapped + before;
+}
+
 status memory_planned_alloc(void **block, size_t bytes, const char *what, error *err) {
-    enum { HUGE_PAGE = 2 << 20 };
-    *block = NULL;
-    if (bytes == 0) bytes = 64;
-    void *mapped = bytes > PTRDIFF_MAX
-                       ? MAP_FAILED
-                       : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mapped == MAP_FAILED) {
-        fail(err, ERR_MEMORY, "cannot get %.1f MiB of memory for %s", (double)bytes / (1 << 20), what);
-        return error_hint(
-            err,
-            "reduce training.batch_size, dataset.block_size or the model; --dry-run prints what each takes");
-    }
-    if (bytes >= 4 * HUGE_PAGE) madvise(mapped, bytes, MADV_HUGEPAGE);
-    *block = mapped;
-    return OK;
+    *block = bytes > PTRDIFF_MAX / 2 ? NULL
+             : bytes < HUGE_PAGE     ? map(mapped_bytes(bytes))
+                                     : map_huge(mapped_bytes(bytes));
+    if (*block) return OK;
+    fail(err, ERR_MEMORY, "cannot get %.1f MiB of memory for %s", (double)bytes / (1 << 20), what);
+    return error_hint(
+        err,
+        "reduce training.batch_size, dataset.block_size or the model; --dry-run prints what each takes");
 }
 
 void memory_planned_free(void *block, size_t bytes) {
-    if (block) munmap(block, bytes ? bytes : 64);
+    if (block) munmap(block, mapped_bytes(bytes));
 }
 
 // An arena is a chain of chunks; the newest serves small requests.

@@ -8,6 +8,7 @@
 #include "train/trained.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct sample_options {
@@ -32,7 +33,7 @@ static const option options[] = {
      .fallback = "1",
      .min = 1,
      .max = 100000,
-     .doc = "how many continuations of the prompt"},
+     .doc = "how many continuations of the prompt, made together"},
     {.key = "checkpoint",
      .type = OPTION_STRING,
      .offset = OFFSET(checkpoint),
@@ -44,38 +45,77 @@ static const option options[] = {
 };
 #undef OFFSET
 
+// Texts that are made at the same time: the first is printed as it comes, the others wait for it.
+typedef struct texts {
+    int64_t first; // number of the first, from 0
+    text *waiting;
+} texts;
+
 // On a terminal control characters are made visible: a model may have learned to ring the bell.
-static void print_piece(void *to, const char *bytes, size_t count) {
+static void print_piece(const char *bytes, size_t count) {
     text visible = {0};
     if (log_is_terminal()) {
         text_add_visible(&visible, bytes, count);
-        fwrite(visible.bytes, 1, visible.length, to);
+        fwrite(visible.bytes, 1, visible.length, stdout);
     } else {
-        fwrite(bytes, 1, count, to);
+        fwrite(bytes, 1, count, stdout);
     }
     text_free(&visible);
-    fflush(to);
+    fflush(stdout);
+}
+
+static void take_piece(void *to, uint32_t stream, const char *bytes, size_t count) {
+    texts *t = to;
+    const int64_t i = stream - t->first;
+    if (i == 0)
+        print_piece(bytes, count);
+    else
+        text_add_bytes(&t->waiting[i], bytes, count);
+}
+
+static void print_heading(const sampling_settings *s, int64_t count, int64_t number) {
+    if (count > 1) printf("%s--- %lld\n", number > 0 ? "\n" : "", (long long)number + 1);
+    printf("%s", s->prompt ? s->prompt : "");
+}
+
+static void print_speed(int64_t made, size_t tokens, double seconds, const generated *last) {
+    fprintf(stderr, "%zu tokens, %.0f tokens/s (", tokens, seconds > 0 ? (double)tokens / seconds : 0);
+    if (made > 1) fprintf(stderr, "%lld texts; ", (long long)made);
+    fprintf(stderr, "prompt: %zu tokens, %.1f ms)\n", last->prompt_tokens, 1e3 * last->prompt_seconds);
 }
 
 static status sample(const trained *from, const sample_options *o, const command_call *call, error *err) {
     const sampling_settings *s = &from->experiment->sampling;
     generator *g;
     encoding prompt;
-    TRY(generator_new(from->model, s, &g, err));
+    TRY(generator_new(from->model, s, (int)o->count, &g, err));
     status result = generate_encode_prompt(from->tokenizer, s->prompt, call->memory, &prompt, err);
-    for (int64_t i = 0; result == OK && i < o->count && !*call->stop; i++) {
-        generated made;
-        if (o->count > 1) printf("%s--- %lld\n", i ? "\n" : "", (long long)i + 1);
-        printf("%s", s->prompt ? s->prompt : "");
-        generate(g, from->tokenizer, prompt.ids, prompt.count, (size_t)s->max_tokens, (uint32_t)i,
-                 print_piece, stdout, call->stop, &made);
+    // As many at once as can be, in groups of the same size.
+    const int64_t most = generator_streams(g), groups = (o->count + most - 1) / most;
+    const int64_t together = (o->count + groups - 1) / groups;
+    texts t = {.waiting = memory_alloc((size_t)together * sizeof *t.waiting)};
+    generated made = {0};
+    size_t tokens = 0;
+    double seconds = 0;
+    for (; result == OK && t.first < o->count && !*call->stop; t.first += together) {
+        const int64_t left = o->count - t.first, streams = left < together ? left : together;
+        print_heading(s, o->count, t.first);
+        generate(g, from->tokenizer, prompt.ids, prompt.count, (size_t)s->max_tokens, (uint32_t)t.first,
+                 (int)streams, take_piece, &t, call->stop, &made);
         printf("\n");
+        for (int64_t i = 1; i < streams; i++) {
+            print_heading(s, o->count, t.first + i);
+            print_piece(t.waiting[i].bytes ? t.waiting[i].bytes : "", t.waiting[i].length);
+            printf("\n");
+            text_clear(&t.waiting[i]);
+        }
         fflush(stdout);
-        if (!o->quiet && log_is_terminal())
-            fprintf(stderr, "%zu tokens, %.0f tokens/s (prompt: %zu tokens, %.1f ms)\n", made.tokens,
-                    made.seconds > 0 ? (double)made.tokens / made.seconds : 0, made.prompt_tokens,
-                    1e3 * made.prompt_seconds);
+        tokens += (size_t)streams * made.tokens;
+        seconds += made.seconds;
     }
+    if (result == OK && !o->quiet && log_is_terminal()) print_speed(o->count, tokens, seconds, &made);
+    for (int64_t i = 0; i < together; i++) text_free(&t.waiting[i]);
+    free(t.waiting);
     generator_free(g);
     return result;
 }

@@ -111,6 +111,7 @@ static void run_backward(const graph *g, const run_context *c, int number) {
 }
 
 void graph_forward(const graph *g, const run_context *c) {
+    if (g->mode == GRAPH_DECODE && g->parameters->packed_behind) parameters_pack(g->parameters);
     for (int i = 0; i < g->op_count; i++) run_forward(g, c, i);
 }
 

@@ -109,6 +109,8 @@ typedef struct state_set
 state_set *states_new(void);
 void states_free(state_set *s);
 void states_reset(state_set *s); // all zero: the beginning of a text
+// Gives every stream of `to` the state of the one stream of `from`; both belong to graphs of one model.
+void states_spread(const state_set *from, state_set *to);
 size_t states_bytes(const state_set *s);
 
 // Seconds spent in the two steps of an operator, and how often they ran.

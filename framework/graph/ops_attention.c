@@ -18,7 +18,7 @@ static const real QK_NORM_EPSILON = (real)1e-5;
 typedef struct prepare_settings {
     int rows, heads, kv_heads, head_size, width; // width of a qkv row
     int rope_dim;
-    double rope_base;
+    double *frequencies; // rope_dim/2: by how much each pair turns from token to token, in radians
     real *cosine, *sine; // time x rope_dim/2
     int tabulated_from;  // position of the tables' first row; -1: not filled yet
 } prepare_settings;
@@ -30,7 +30,7 @@ static void tabulate(prepare_settings *s, int time, int first) {
     int half = s->rope_dim / 2;
     for (int t = 0; t < time; t++)
         for (int i = 0; i < half; i++) {
-            double angle = (double)(first + t) * pow(s->rope_base, -2.0 * i / s->rope_dim);
+            double angle = (double)(first + t) * s->frequencies[i];
             s->cosine[t * half + i] = (real)cos(angle);
             s->sine[t * half + i] = (real)sin(angle);
         }
@@ -108,7 +108,9 @@ static tensor *prepare(graph *g, tensor *qkv, const attention_options *options) 
     s->width = qkv->shape[2];
     s->rows = g->batch * g->time;
     s->rope_dim = options->rope_dim;
-    s->rope_base = options->rope_base;
+    s->frequencies = arena_alloc(g->memory, (size_t)(s->rope_dim / 2) * sizeof(double));
+    for (int i = 0; i < s->rope_dim / 2; i++)
+        s->frequencies[i] = pow(options->rope_base, -2.0 * i / s->rope_dim);
     s->tabulated_from = -1;
     size_t table = (size_t)g->time * (size_t)(s->rope_dim / 2) * sizeof(real);
     s->cosine = arena_alloc(g->memory, table);
@@ -185,25 +187,8 @@ static const op_kind block_kind = {
 // A cache is a ring: token p stands in slot p mod capacity. The order of keys does not matter to a softmax.
 static void decode_forward(const graph *g, const run_context *c, const op *o) {
     const attention_settings *s = o->settings;
-    const attention_shape *a = &s->shape;
-    size_t q_width = (size_t)a->heads * (size_t)a->head_size,
-           kv_width = (size_t)a->kv_heads * (size_t)a->head_size;
-    size_t width = q_width + 2 * kv_width, ring = (size_t)s->capacity * kv_width;
-    for (int b = 0; b < a->batch; b++)
-        for (int t = 0; t < a->time; t++) {
-            size_t row = (size_t)b * (size_t)a->time + (size_t)t;
-            int position = c->position + t;
-            const real *q = o->in[QKV]->data + row * width;
-            real *keys = o->in[KEYS]->data + (size_t)b * ring,
-                 *values = o->in[VALUES]->data + (size_t)b * ring;
-            size_t slot = (size_t)(position % s->capacity) * kv_width;
-            memcpy(keys + slot, q + q_width, kv_width * sizeof(real));
-            memcpy(values + slot, q + q_width + kv_width, kv_width * sizeof(real));
-            int valid = position + 1 < s->capacity ? position + 1 : s->capacity;
-            kernels->attention_decode(1, a->heads, a->kv_heads, a->head_size, s->capacity, valid, a->scale,
-                                      q, (int)width, keys, values, o->out[Y]->data + row * q_width,
-                                      g->workspace);
-        }
+    kernels->attention_decode(&s->shape, s->capacity, c->position, o->in[QKV]->data, o->in[KEYS]->data,
+                              o->in[VALUES]->data, o->out[Y]->data, g->workspace);
 }
 
 // One score for each slot.

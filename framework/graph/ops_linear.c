@@ -1,4 +1,5 @@
-// op_linear: y = act(x W^T + b) (+ residual), one matrix product with its epilogue.
+// op_linear: y = act(x W^T + b) (+ residual), one matrix product with its epilogue. Decoding graphs read
+// the packed copy of W, and give each row the same bits however many rows there are.
 #include "graph/ops.h"
 #include "graph/ops_fuse.h"
 
@@ -19,6 +20,12 @@ static void forward(const graph *g, const run_context *c, const op *o) {
         .pre = o->out_count > PRE ? o->out[PRE]->data : NULL,
         .residual = o->in[RESIDUAL] ? o->in[RESIDUAL]->data : NULL,
     };
+    if (g->mode == GRAPH_DECODE) {
+        kernels->packed_multiply(s->rows, s->out, s->in, o->in[X]->data,
+                                 g->parameters->packed + o->in[WEIGHT]->parameter->packed_offset,
+                                 o->out[Y]->data, &epilogue);
+        return;
+    }
     kernels->gemm(false, true, s->rows, s->out, s->in, o->in[X]->data, s->in, o->in[WEIGHT]->data, s->in,
                   o->out[Y]->data, s->out, &epilogue, g->workspace);
 }
@@ -76,6 +83,7 @@ tensor *op_linear(graph *g, tensor *x, tensor *weight, tensor *bias, activation 
     shape[x->rank - 1] = s->out;
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, x->rank, shape);
     op *o = graph_append(g, &linear_kind, (tensor *[INPUTS]){x, weight, bias, NULL}, INPUTS, y, s);
+    if (g->mode == GRAPH_DECODE) weight->parameter->packs = true;
     if (act != ACTIVATION_NONE && g->mode == GRAPH_TRAIN) {
         o->out[PRE] = graph_tensor(g, TENSOR_ACTIVATION, x->rank, shape);
         o->out_count = 2;

@@ -1,6 +1,7 @@
 #include "graph/parameters.h"
 
 #include "base/rng.h"
+#include "kernels/kernels.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ void parameters_free(parameter_set *set) {
     if (!set) return;
     memory_planned_free(set->values, set->block_bytes);
     memory_planned_free(set->gradients, set->block_bytes);
+    memory_planned_free(set->packed, set->packed_reals * sizeof(real));
     arena_free(set->memory);
     free(set->items);
     free(set);
@@ -93,4 +95,33 @@ static void initialise(const parameter *p, uint64_t seed, real *values) {
 void parameters_initialise(parameter_set *set, uint64_t seed) {
     for (int i = 0; i < set->count; i++)
         initialise(set->items[i], seed, set->values + set->items[i]->offset);
+}
+
+status parameters_place_packed(parameter_set *set, error *err) {
+    size_t total = 0;
+    for (int i = 0; i < set->count; i++) {
+        parameter *p = set->items[i];
+        if (!p->packs) continue;
+        p->packed_offset = total;
+        total += kernels->packed_reals(p->about.shape[0], p->about.shape[1]);
+        total = (total + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    }
+    set->packed_behind = true;
+    if (total == set->packed_reals) return OK;
+    memory_planned_free(set->packed, set->packed_reals * sizeof(real));
+    set->packed = NULL;
+    set->packed_reals = 0;
+    TRY(memory_planned_alloc((void **)&set->packed, total * sizeof(real), "the packed weights", err));
+    set->packed_reals = total;
+    return OK;
+}
+
+void parameters_pack(parameter_set *set) {
+    for (int i = 0; i < set->count; i++) {
+        const parameter *p = set->items[i];
+        if (p->packs)
+            kernels->packed_fill(p->about.shape[0], p->about.shape[1], set->values + p->offset,
+                                 set->packed + p->packed_offset);
+    }
+    set->packed_behind = false;
 }

@@ -38,6 +38,8 @@ typedef struct parameter {
     parameter_declaration about;
     size_t offset, count; // in reals, into the blocks below
     int number;           // order of declaration: the rng site of its initial values
+    bool packs;           // a matrix with a packed copy
+    size_t packed_offset; // of it, in reals, into parameter_set.packed
 } parameter;
 
 typedef struct parameter_set {
@@ -48,6 +50,9 @@ typedef struct parameter_set {
     real *values;    // NULL until parameters_allocate
     real *gradients; // NULL unless asked for
     size_t block_bytes;
+    real *packed; // copies of matrices for kernels->packed_multiply, NULL until somebody packs
+    size_t packed_reals;
+    bool packed_behind; // values have changed since
     arena *memory;
 } parameter_set;
 
@@ -65,5 +70,12 @@ status parameters_allocate(parameter_set *set, bool with_gradients, error *err);
 
 // Fills the values from the declarations: parameter n draws from stream (seed, RNG_INIT, site n).
 void parameters_initialise(parameter_set *set, uint64_t seed);
+
+// Copies of the matrices whose `packs` is set, laid out for kernels->packed_multiply by the instruction set
+// in force: parameters_place_packed gets the memory (again, when there are more of them or the instruction
+// set has changed), parameters_pack fills it from the values. What changes the values sets packed_behind,
+// and the next run of a decoding graph packs.
+status parameters_place_packed(parameter_set *set, error *err);
+void parameters_pack(parameter_set *set);
 
 #endif

@@ -199,7 +199,7 @@ status graph_place(graph *g, const graph *lender, error *err) {
         if (t->kind == TENSOR_ACTIVATION) t->data = (real *)((char *)g->plan_memory + owner(t)->offset);
     }
     bind_parameters(g);
-    return OK;
+    return g->mode == GRAPH_DECODE ? parameters_place_packed(g->parameters, err) : OK;
 }
 
 status graph_finish(graph *g, tensor *const *keep, bool allocate, error *err) {

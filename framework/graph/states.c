@@ -36,6 +36,15 @@ void states_reset(state_set *s) {
     for (state *each = s->first; each; each = each->next) memset(each->data, 0, each->count * sizeof(real));
 }
 
+void states_spread(const state_set *from, state_set *to) {
+    for (const state *each = to->first; each; each = each->next) {
+        const state *one = from->first;
+        while (strcmp(one->name, each->name) != 0) one = one->next;
+        for (size_t at = 0; at < each->count; at += one->count)
+            memcpy(each->data + at, one->data, one->count * sizeof(real));
+    }
+}
+
 size_t states_bytes(const state_set *s) {
     size_t bytes = 0;
     for (const state *each = s->first; each; each = each->next) bytes += each->count * sizeof(real);

@@ -84,6 +84,17 @@ typedef struct kernel_table {
     size_t (*gemm_workspace)(int M, int N, int K, int threads);
     size_t (*gemm_serial_workspace)(void);
 
+    // y = epilogue(x W^T) for a matrix that is used many times: x is M x K, W is N x K, y is M x N, all
+    // without gaps. packed: packed_reals() values, 64-byte aligned, that packed_fill made from W for this
+    // instruction set. Each row of y is the same to the bit whatever M is and wherever the row stands. Of
+    // the epilogue, which may not be NULL, pre and accumulate are not supported; the residual may be y.
+    // Made for work of microseconds: the threads are a team (base/team.h), a thread always reads the same
+    // part of W.
+    size_t (*packed_reals)(int N, int K);
+    void (*packed_fill)(int N, int K, const real *W, real *packed);
+    void (*packed_multiply)(int M, int N, int K, const real *x, const real *packed, real *y,
+                            const gemm_epilogue *epilogue);
+
     // ---- elementwise and reductions
 
     // n elements: y = act(x); dx (+)= dy act'(pre). y may be x, dx may be dy.
@@ -166,12 +177,13 @@ typedef struct kernel_table {
                                const real *out, const real *lse, const real *dout, real *dqkv,
                                void *workspace);
     size_t (*attention_workspace)(const attention_shape *shape, int threads);
-    // One query per row against a cache: q is rows x heads*head_size with leading dimension ldq; keys and
-    // values are rows x capacity x kv_heads*head_size, of which the first `valid` slots of each row are
-    // attended. workspace: capacity reals for each thread.
-    void (*attention_decode)(int rows, int heads, int kv_heads, int head_size, int capacity, int valid,
-                             real scale, const real *q, int ldq, const real *keys, const real *values,
-                             real *out, void *workspace);
+    // The next `time` tokens of each sequence of the batch against a cache, one query after the other: the
+    // keys and values of token t, which is number position + t of its text, take slot (position + t) mod
+    // capacity, then its query attends to all slots in use (shape->window plays no part). qkv and out as
+    // above. keys and values: batch x capacity x kv_heads*head_size reals in an order of the kernel's own.
+    // workspace: capacity reals for each thread. Threads are a team (base/team.h).
+    void (*attention_decode)(const attention_shape *shape, int capacity, int position, const real *qkv,
+                             real *keys, real *values, real *out, void *workspace);
 
     // ---- loss
 

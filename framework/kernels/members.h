@@ -16,6 +16,12 @@ void KERNEL(gemm_serial)(bool transpose_a, bool transpose_b, int M, int N, int K
 size_t KERNEL(gemm_workspace)(int M, int N, int K, int threads);
 size_t KERNEL(gemm_serial_workspace)(void);
 
+// packed.c
+size_t KERNEL(packed_reals)(int N, int K);
+void KERNEL(packed_fill)(int N, int K, const real *W, real *packed);
+void KERNEL(packed_multiply)(int M, int N, int K, const real *x, const real *packed, real *y,
+                             const gemm_epilogue *epilogue);
+
 // elementwise.c
 void KERNEL(activation_forward)(activation act, size_t n, const real *x, real *y);
 void KERNEL(activation_backward)(activation act, size_t n, const real *pre, const real *dy, real *dx,
@@ -69,9 +75,10 @@ void KERNEL(attention_backward)(const attention_shape *shape, const dropout_mask
                                 const real *out, const real *lse, const real *dout, real *dqkv,
                                 void *workspace);
 size_t KERNEL(attention_workspace)(const attention_shape *shape, int threads);
-void KERNEL(attention_decode)(int rows, int heads, int kv_heads, int head_size, int capacity, int valid,
-                              real scale, const real *q, int ldq, const real *keys, const real *values,
-                              real *out, void *workspace);
+
+// attention_decode.c
+void KERNEL(attention_decode)(const attention_shape *shape, int capacity, int position, const real *qkv,
+                              real *keys, real *values, real *out, void *workspace);
 
 // loss.c
 void KERNEL(cross_entropy)(int rows, int vocabulary, real *logits, const int32_t *targets, real smoothing,

@@ -15,4 +15,12 @@ static inline int threads_for(double operations) {
     return operations < PARALLEL_OPERATIONS ? 1 : kernels_thread_count;
 }
 
+// Parts for a team (base/team.h): one for each thread, but no more than there are pieces, nor than the work
+// is worth (`worth` parts).
+static inline int team_parts(double worth, int pieces) {
+    int parts = kernels_thread_count < pieces ? kernels_thread_count : pieces;
+    if (worth < parts) parts = (int)worth;
+    return parts < 1 ? 1 : parts;
+}
+
 #endif

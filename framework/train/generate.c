@@ -1,5 +1,6 @@
-// Two decoding graphs share one set of states: `chunk` takes many tokens at once (prompts, refills), `step`
-// takes one.
+// Two decoding graphs share one set of states: `chunk` takes many tokens of each text at once (prompts,
+// refills), `step` takes one. Several texts are decoded in step, so that a weight is read once for all of
+// them; their common prompt is read once, by graphs for a single text.
 //
 // When the context outgrows block_size:
 //   ring  the caches forget their oldest entries; positions go on. For models without absolute positions.
@@ -14,18 +15,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_TOKENS = 64, PIECE_BYTES = 64 };
+enum {
+    CHUNK_TOKENS = 64,
+    CHUNK_ROWS = 512,        // tokens of all texts in a chunk
+    MOST_STREAMS = 64,       // with so many, arithmetic takes longer than reading the weights
+    STATE_BYTES = 256 << 20, // of all texts together, at most (but one text always goes)
+};
+
+// Graphs and states for a number of texts in step.
+typedef struct reader {
+    int streams, chunk_tokens;
+    state_set *states;
+    model_graph chunk, step;
+    int32_t *ids; // streams x chunk_tokens
+} reader;
 
 struct generator {
     const sampling_settings *settings;
-    state_set *states;
-    model_graph chunk, step;
+    parameter_set *parameters;
+    reader one, many; // many: of more than one text, or empty
     sampler *sampler;
-    int block_size, vocabulary, chunk_tokens;
+    int block_size, vocabulary;
     overflow_mode overflow;
-    int position; // tokens in the states
-    real *logits; // of the last token read
+    int position;        // tokens in the states
+    const real *logits;  // of the last token read of the first text
+    size_t logits_apart; // from text to text
 };
+
+// The texts being made: tokens of text i from i * room on.
+typedef struct contexts {
+    int32_t *ids;
+    size_t room, count; // of each
+    int streams;
+} contexts;
 
 static status choose_overflow(const model *m, const sampling_settings *s, overflow_mode *out, error *err) {
     *out = (overflow_mode)s->overflow;
@@ -37,21 +59,51 @@ static status choose_overflow(const model *m, const sampling_settings *s, overfl
     return error_hint(err, "use hop or crop, or train with rotary positions (attention: {rope: true})");
 }
 
-status generator_new(model *m, const sampling_settings *settings, generator **out, error *err) {
+// A hop reads half a block: a whole number of chunks, where it can be.
+static int chunk_tokens(int block_size, int streams) {
+    int tokens = block_size > 1 ? block_size / 2 : 1;
+    if (tokens > CHUNK_TOKENS) tokens = CHUNK_TOKENS;
+    while (tokens > 1 && tokens * streams > CHUNK_ROWS) tokens /= 2;
+    return tokens;
+}
+
+static status reader_open(reader *r, model *m, int streams, error *err) {
+    r->streams = streams;
+    r->chunk_tokens = chunk_tokens(m->block_size, streams);
+    r->states = states_new();
+    r->ids = memory_alloc((size_t)streams * (size_t)r->chunk_tokens * sizeof *r->ids);
+    TRY(model_build(m, GRAPH_DECODE, streams, 1, r->states, true, &r->step, err));
+    return model_build(m, GRAPH_DECODE, streams, r->chunk_tokens, r->states, true, &r->chunk, err);
+}
+
+static void reader_close(reader *r) {
+    graph_free(r->chunk.graph);
+    graph_free(r->step.graph);
+    states_free(r->states);
+    free(r->ids);
+}
+
+static status open_readers(generator *g, model *m, int streams, error *err) {
+    TRY(reader_open(&g->one, m, 1, err));
+    const size_t each = states_bytes(g->one.states) + 1;
+    if (streams > MOST_STREAMS) streams = MOST_STREAMS;
+    if ((size_t)streams > STATE_BYTES / each) streams = (int)(STATE_BYTES / each);
+    return streams > 1 ? reader_open(&g->many, m, streams, err) : OK;
+}
+
+status generator_new(model *m, const sampling_settings *settings, int streams, generator **out,
+                     error *err) {
     overflow_mode overflow;
     TRY(choose_overflow(m, settings, &overflow, err));
     generator *g = memory_alloc(sizeof *g);
     *g = (generator){
         .settings = settings,
-        .states = states_new(),
+        .parameters = m->parameters,
         .block_size = m->block_size,
         .vocabulary = m->vocabulary,
-        .chunk_tokens = m->block_size < CHUNK_TOKENS ? m->block_size : CHUNK_TOKENS,
         .overflow = overflow,
     };
-    status result = model_build(m, GRAPH_DECODE, 1, 1, g->states, true, &g->step, err);
-    if (result == OK)
-        result = model_build(m, GRAPH_DECODE, 1, g->chunk_tokens, g->states, true, &g->chunk, err);
+    status result = open_readers(g, m, streams, err);
     if (result != OK) {
         generator_free(g);
         return result;
@@ -63,65 +115,73 @@ status generator_new(model *m, const sampling_settings *settings, generator **ou
 
 void generator_free(generator *g) {
     if (!g) return;
-    graph_free(g->chunk.graph);
-    graph_free(g->step.graph);
-    states_free(g->states);
+    reader_close(&g->one);
+    reader_close(&g->many);
     sampler_free(g->sampler);
     free(g);
 }
 
-static void run(generator *g, const model_graph *built, const int32_t *ids, int count) {
-    tokens_bind(built->ids, ids);
+int generator_streams(const generator *g) {
+    return g->many.streams ? g->many.streams : 1;
+}
+
+// Reads `count` tokens of each text from token `from` on, with one run of a graph.
+static void run(generator *g, reader *r, const model_graph *built, const contexts *c, size_t from,
+                size_t count) {
+    for (int i = 0; i < r->streams; i++) {
+        const size_t source = i < c->streams ? (size_t)i : 0; // spare streams repeat the first
+        memcpy(r->ids + (size_t)i * count, c->ids + source * c->room + from, count * sizeof *r->ids);
+    }
+    tokens_bind(built->ids, r->ids);
     graph_forward(built->graph, &(run_context){.position = g->position});
-    g->position += count;
-    g->logits = built->logits->data + (size_t)(count - 1) * (size_t)g->vocabulary;
+    g->position += (int)count;
+    g->logits_apart = count * (size_t)g->vocabulary;
+    g->logits = built->logits->data + g->logits_apart - (size_t)g->vocabulary;
 }
 
-// Reads tokens on top of what the states hold.
-static void take(generator *g, const int32_t *ids, size_t count) {
-    size_t chunk = (size_t)g->chunk_tokens;
-    for (; count >= chunk && chunk > 1; ids += chunk, count -= chunk)
-        run(g, &g->chunk, ids, g->chunk_tokens);
-    for (; count > 0; ids++, count--) run(g, &g->step, ids, 1);
+// Reads the last `count` tokens of each text on top of what the states hold.
+static void take(generator *g, reader *r, const contexts *c, size_t count) {
+    const size_t chunk = (size_t)r->chunk_tokens;
+    for (; count >= chunk && chunk > 1; count -= chunk) run(g, r, &r->chunk, c, c->count - count, chunk);
+    for (; count > 0; count--) run(g, r, &r->step, c, c->count - count, 1);
 }
 
-static void restart(generator *g, const int32_t *ids, size_t count) {
-    states_reset(g->states);
+static void restart(generator *g, reader *r, const contexts *c, size_t count) {
+    states_reset(r->states);
     g->position = 0;
-    take(g, ids, count);
+    take(g, r, c, count);
 }
 
 static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
-// Reads the newest token of a context that has grown by one.
-static void advance(generator *g, const int32_t *context, size_t count) {
+// Reads the newest token of texts that have grown by one.
+static void advance(generator *g, reader *r, const contexts *c) {
     size_t block = (size_t)g->block_size;
     bool full = (size_t)g->position >= block;
-    if (full && g->overflow == OVERFLOW_CROP) {
-        restart(g, context + count - block, block);
-    } else if (full && g->overflow == OVERFLOW_HOP) {
-        size_t keep = block > 1 ? block / 2 : 1;
-        restart(g, context + count - keep, keep);
-    } else {
-        take(g, context + count - 1, 1);
-    }
+    if (full && g->overflow == OVERFLOW_CROP)
+        restart(g, r, c, block);
+    else if (full && g->overflow == OVERFLOW_HOP)
+        restart(g, r, c, block > 1 ? block / 2 : 1);
+    else
+        take(g, r, c, 1);
 }
 
-// Reads a whole context; the part that cannot be seen any more is left out.
-static void begin(generator *g, const int32_t *context, size_t count) {
-    size_t seen = g->overflow == OVERFLOW_RING ? count : smaller(count, (size_t)g->block_size);
-    restart(g, context + count - seen, seen);
+// Reads a whole text with the weights of now; the part that cannot be seen any more is left out.
+static void begin(generator *g, const contexts *c) {
+    g->parameters->packed_behind = true;
+    restart(g, &g->one, c,
+            g->overflow == OVERFLOW_RING ? c->count : smaller(c->count, (size_t)g->block_size));
 }
 
 const real *generator_logits(generator *g, const int32_t *context, size_t count) {
-    begin(g, context, count);
+    begin(g, &(contexts){(int32_t *)context, count, count, 1});
     return g->logits;
 }
 
 // Passes on the complete UTF-8 sequences of `pending`; what cannot become one is replaced by U+FFFD.
-static void emit_complete(text *pending, bool all, void (*emit)(void *, const char *, size_t), void *to) {
+static void emit_complete(text *pending, bool all, uint32_t stream, generate_emit *emit, void *to) {
     size_t at = 0;
     while (at < pending->length) {
         uint32_t code_point;
@@ -130,38 +190,56 @@ static void emit_complete(text *pending, bool all, void (*emit)(void *, const ch
         unsigned char lead = (unsigned char)pending->bytes[at];
         size_t expected = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
         if (length == 0 && !all && left < expected) break; // the rest may come with the next token
-        if (emit) emit(to, length ? pending->bytes + at : "\xEF\xBF\xBD", length ? (size_t)length : 3);
+        if (emit)
+            emit(to, stream, length ? pending->bytes + at : "\xEF\xBF\xBD", length ? (size_t)length : 3);
         at += length ? (size_t)length : 1;
     }
     memmove(pending->bytes, pending->bytes + at, pending->length - at + 1);
     pending->length -= at;
 }
 
+// The prompt, once; all texts go on from there.
+static void read_prompt(generator *g, const contexts *c) {
+    begin(g, c);
+    g->logits_apart = 0;
+    if (c->streams > 1) states_spread(g->one.states, g->many.states);
+}
+
 void generate(generator *g, const tokenizer *t, const int32_t *prompt, size_t prompt_count,
-              size_t max_tokens, uint32_t stream, void (*emit)(void *to, const char *bytes, size_t count),
-              void *to, const volatile int *stop, generated *out) {
-    int32_t *context = memory_alloc((prompt_count + max_tokens) * sizeof *context);
-    memcpy(context, prompt, prompt_count * sizeof *context);
-    size_t count = prompt_count, produced = 0;
-    text pending = {0};
+              size_t max_tokens, uint32_t first_stream, int streams, generate_emit *emit, void *to,
+              const volatile int *stop, generated *out) {
+    contexts c = {.room = prompt_count + max_tokens, .count = prompt_count, .streams = streams};
+    c.ids = memory_alloc((size_t)streams * c.room * sizeof *c.ids);
+    for (int i = 0; i < streams; i++)
+        memcpy(c.ids + (size_t)i * c.room, prompt, prompt_count * sizeof *prompt);
+    text *pending = memory_alloc((size_t)streams * sizeof *pending);
     double started = clock_seconds();
-    begin(g, context, count);
+    read_prompt(g, &c);
     out->prompt_seconds = clock_seconds() - started;
     started = clock_seconds();
+    size_t produced = 0;
     while (produced < max_tokens && !(stop && *stop)) {
-        int32_t next = sampler_pick(g->sampler, g->logits, context, count, stream, (uint32_t)produced);
-        context[count++] = next;
+        for (int i = 0; i < streams; i++) {
+            int32_t *ids = c.ids + (size_t)i * c.room;
+            const uint32_t stream = first_stream + (uint32_t)i;
+            ids[c.count] = sampler_pick(g->sampler, g->logits + (size_t)i * g->logits_apart, ids, c.count,
+                                        stream, (uint32_t)produced);
+            tokenizer_decode(t, ids[c.count], &pending[i]);
+            if (pending[i].length) emit_complete(&pending[i], false, stream, emit, to);
+        }
+        c.count++;
         produced++;
-        tokenizer_decode(t, next, &pending);
-        if (pending.length) emit_complete(&pending, false, emit, to);
-        if (produced < max_tokens) advance(g, context, count);
+        if (produced < max_tokens) advance(g, streams > 1 ? &g->many : &g->one, &c);
     }
-    if (pending.length) emit_complete(&pending, true, emit, to);
+    for (int i = 0; i < streams; i++) {
+        if (pending[i].length) emit_complete(&pending[i], true, first_stream + (uint32_t)i, emit, to);
+        text_free(&pending[i]);
+    }
     out->seconds = clock_seconds() - started;
     out->prompt_tokens = prompt_count;
     out->tokens = produced;
-    text_free(&pending);
-    free(context);
+    free(pending);
+    free(c.ids);
 }
 
 status generate_encode_prompt(const tokenizer *t, const char *prompt, arena *a, encoding *out, error *err) {

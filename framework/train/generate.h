@@ -8,22 +8,28 @@
 
 typedef struct generator generator;
 
-// Builds the decoding graphs. The parameters must have been allocated; their values at the time of each run
-// count. ERR_CONFIG when the overflow mode does not suit the model. Free with generator_free.
-status generator_new(model *m, const sampling_settings *settings, generator **out, error *err);
+// Builds the decoding graphs, for up to `streams` texts at once: fewer when their states would take too
+// much memory. The parameters must have been allocated; their values at the time of each run count.
+// ERR_CONFIG when the overflow mode does not suit the model. Free with generator_free.
+status generator_new(model *m, const sampling_settings *settings, int streams, generator **out, error *err);
+int generator_streams(const generator *g); // texts at once, at most
 void generator_free(generator *g);
 
 typedef struct generated {
-    size_t prompt_tokens, tokens;
+    size_t prompt_tokens, tokens; // of one text
     double prompt_seconds, seconds;
 } generated;
 
-// Continues the prompt (at least one token) by up to max_tokens tokens. emit, which may be NULL, is called
-// with each piece of text as soon as it is complete UTF-8 (never an empty one). stream numbers independent
-// continuations of the same prompt. stop, which may be NULL, ends the generation when it becomes non-zero.
+// Receives a piece of the text of a stream as soon as it is complete UTF-8; never an empty one.
+typedef void generate_emit(void *to, uint32_t stream, const char *bytes, size_t count);
+
+// Continues the prompt (at least one token) by up to max_tokens tokens, `streams` times at once (1 to
+// generator_streams). The continuations are independent and numbered from first_stream on; each is the same
+// text, whichever others are made with it. emit may be NULL. stop, which may be NULL, ends the generation
+// when it becomes non-zero.
 void generate(generator *g, const tokenizer *t, const int32_t *prompt, size_t prompt_count,
-              size_t max_tokens, uint32_t stream, void (*emit)(void *to, const char *bytes, size_t count),
-              void *to, const volatile int *stop, generated *out);
+              size_t max_tokens, uint32_t first_stream, int streams, generate_emit *emit, void *to,
+              const volatile int *stop, generated *out);
 
 // The logits that follow the context, by decoding it from the beginning: what tests compare with the
 // training graph. The result (vocabulary values) stays valid until the next call.

@@ -150,7 +150,8 @@ static void record(trainer *t, split part, const evaluation *e) {
     if (metrics_add_eval(t->metrics, part, &row, &why) != OK) warn_of_metrics(t, &why);
 }
 
-static void collect(void *to, const char *bytes, size_t count) {
+static void collect(void *to, uint32_t stream, const char *bytes, size_t count) {
+    (void)stream;
     text_add_bytes(to, bytes, count);
 }
 
@@ -158,7 +159,7 @@ static void collect(void *to, const char *bytes, size_t count) {
 static status write_sample(trainer *t, int64_t tokens, bool aloud, error *err) {
     const experiment *e = t->request.experiment;
     if (tokens == 0) return OK;
-    if (!t->generator) TRY(generator_new(t->model, &e->sampling, &t->generator, err));
+    if (!t->generator) TRY(generator_new(t->model, &e->sampling, 1, &t->generator, err));
     arena *a = arena_new();
     encoding prompt;
     text sample = {0};
@@ -167,7 +168,7 @@ static status write_sample(trainer *t, int64_t tokens, bool aloud, error *err) {
     status result = generate_encode_prompt(tok, e->sampling.prompt, a, &prompt, err);
     if (result == OK) {
         text_add(&sample, "%s", e->sampling.prompt ? e->sampling.prompt : "");
-        generate(t->generator, tok, prompt.ids, prompt.count, (size_t)tokens, 0, collect, &sample,
+        generate(t->generator, tok, prompt.ids, prompt.count, (size_t)tokens, 0, 1, collect, &sample,
                  t->request.stop, &made);
         char *heading = arena_format(a, "step %lld", (long long)t->state.step);
         result = run_folder_add_sample(&t->request.folder, heading, sample.bytes, err);

@@ -78,6 +78,11 @@ class Training(runs.RunTest):
         self.assertEqual(len(text), len("the sly ") + 60 + 1)
         self.assertEqual(text, self.runexp(*words, "--threads", "1").out)
         self.assertNotEqual(text, self.runexp(*words[:-1], "8").out)
+        # Several texts, made together, are those made alone.
+        several = self.runexp(*words, "--count", "5").out
+        self.assertTrue(several.startswith("--- 1\n" + text + "\n--- 2\nthe sly "))
+        self.assertTrue(several.startswith(self.runexp(*words, "--count", "2").out))
+        self.assertEqual(len(several.split("\n--- ")), 5)
         # Far beyond the context of 32 characters the sentences are still sentences.
         long = self.runexp("sample", self.run_name, "--prompt", "the ", "--mode", "argmax", "--tokens", "200").out
         self.assertRegex(long[100:], r"\nthe \w+ \w+ sat on the \w+\.\nthe \w+ \w+ sat on the \w+\.\n")

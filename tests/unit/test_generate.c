@@ -48,7 +48,7 @@ static void block_logits(const test_model *t, const int32_t *ids, size_t count, 
 static generator *open_generator(const test_model *t, const sampling_settings *settings) {
     error err = {0};
     generator *g = NULL;
-    test_ok(generator_new(t->model, settings, &g, &err), &err);
+    test_ok(generator_new(t->model, settings, 1, &g, &err), &err);
     return g;
 }
 
@@ -220,7 +220,7 @@ static void rings_and_positions_do_not_mix(void **state) {
     test_model t = test_model_new(model_texts[0].yaml, VOCABULARY, 20, 0.1);
     error err = {0};
     generator *g = NULL;
-    assert_int_equal(generator_new(t.model, &settings, &g, &err), ERR_CONFIG);
+    assert_int_equal(generator_new(t.model, &settings, 1, &g, &err), ERR_CONFIG);
     assert_non_null(strstr(err.message, "ring"));
     assert_true(strlen(err.hint) > 0);
     test_model_free(&t);
@@ -228,7 +228,8 @@ static void rings_and_positions_do_not_mix(void **state) {
 
 // --- texts
 
-static void append(void *to, const char *bytes, size_t count) {
+static void append(void *to, uint32_t stream, const char *bytes, size_t count) {
+    (void)stream;
     assert_true(count > 0);
     text_add_bytes(to, bytes, count);
 }
@@ -276,7 +277,7 @@ static void texts_are_those_of_the_slow_way(void **state) {
                     text expected = {0}, got = {0};
                     generated done;
                     slow_generate(&t, letters, &settings, cases[n].prompt, TOKENS, stream, &expected);
-                    generate(g, letters, context, cases[n].prompt, TOKENS, stream, append, &got, NULL,
+                    generate(g, letters, context, cases[n].prompt, TOKENS, stream, 1, append, &got, NULL,
                              &done);
                     if (strcmp(got.bytes, expected.bytes) != 0)
                         fail_msg("%s, overflow %d, block %d, prompt %zu: \"%s\" instead of \"%s\"",
@@ -305,7 +306,7 @@ static void rings_go_on(void **state) {
     text texts[4] = {{0}};
     for (int i = 0; i < 4; i++) {
         generated done;
-        generate(g, letters, context, 3, TOKENS, (uint32_t)(i / 2), append, &texts[i], NULL, &done);
+        generate(g, letters, context, 3, TOKENS, (uint32_t)(i / 2), 1, append, &texts[i], NULL, &done);
         assert_int_equal(done.tokens, TOKENS);
     }
     assert_string_equal(texts[0].bytes, texts[1].bytes);
@@ -317,10 +318,77 @@ static void rings_go_on(void **state) {
     arena_free(a);
 }
 
+enum { TOGETHER = 5 };
+
+static void append_to_stream(void *to, uint32_t stream, const char *bytes, size_t count) {
+    assert_in_range(stream, 0, TOGETHER - 1);
+    append((text *)to + stream, stream, bytes, count);
+}
+
+// A text is the same to the last character whichever others are made with it, and whether there is room for
+// more; across the end of the block too.
+static void texts_together_are_those_alone(void **state) {
+    (void)state;
+    enum { TOKENS = 70 };
+    static const int groups[][TOGETHER + 1] = {{5}, {3, 2}, {1, 4}, {2, 2, 1}};
+    const overflow_mode modes[] = {OVERFLOW_AUTO, OVERFLOW_CROP};
+    arena *a = arena_new();
+    const tokenizer *letters = test_alphabet(a);
+    for (int i = 0; i < MODEL_TEXTS; i++)
+        for (size_t m = 0; m < sizeof modes / sizeof *modes; m++) {
+            const sampling_settings settings = sampling(modes[m]);
+            test_model t = test_model_new(model_texts[i].yaml, VOCABULARY, 20, 0.1);
+            text alone[TOGETHER] = {{0}};
+            generated done;
+            generator *g = open_generator(&t, &settings);
+            assert_int_equal(generator_streams(g), 1);
+            for (uint32_t stream = 0; stream < TOGETHER; stream++)
+                generate(g, letters, context, 12, TOKENS, stream, 1, append_to_stream, alone, NULL, &done);
+            generator_free(g);
+            error err = {0};
+            test_ok(generator_new(t.model, &settings, TOGETHER, &g, &err), &err);
+            assert_int_equal(generator_streams(g), TOGETHER);
+            for (size_t n = 0; n < sizeof groups / sizeof *groups; n++) {
+                text together[TOGETHER] = {{0}};
+                uint32_t first = 0;
+                for (const int *count = groups[n]; *count; first += (uint32_t)*count++)
+                    generate(g, letters, context, 12, TOKENS, first, *count, append_to_stream, together,
+                             NULL, &done);
+                assert_int_equal(done.tokens, TOKENS);
+                for (int k = 0; k < TOGETHER; k++) {
+                    if (strcmp(alone[k].bytes, together[k].bytes) != 0)
+                        fail_msg("%s, overflow %d, grouping %zu, text %d: \"%s\" instead of \"%s\"",
+                                 model_texts[i].name, modes[m], n, k, together[k].bytes, alone[k].bytes);
+                    text_free(&together[k]);
+                }
+            }
+            assert_string_not_equal(alone[0].bytes, alone[1].bytes);
+            for (int k = 0; k < TOGETHER; k++) text_free(&alone[k]);
+            generator_free(g);
+            test_model_free(&t);
+        }
+    arena_free(a);
+}
+
+// Caches of 2 x 65536 x 256 values: two of them fit into the memory for texts in step.
+static void long_texts_are_made_a_few_at_a_time(void **state) {
+    (void)state;
+    const sampling_settings settings = sampling(OVERFLOW_AUTO);
+    test_model t =
+        test_model_new("model: {width: 256, layers: [embedding, {attention: {heads: 1}}, unembedding]}",
+                       VOCABULARY, 1 << 16, 0.1);
+    error err = {0};
+    generator *g = NULL;
+    test_ok(generator_new(t.model, &settings, 40, &g, &err), &err);
+    assert_in_range(generator_streams(g), 1, 2);
+    generator_free(g);
+    test_model_free(&t);
+}
+
 static volatile int stop_now;
 
-static void stop_after_five(void *seen, const char *bytes, size_t count) {
-    (void)bytes, (void)count;
+static void stop_after_five(void *seen, uint32_t stream, const char *bytes, size_t count) {
+    (void)stream, (void)bytes, (void)count;
     if (++*(int *)seen == 5) stop_now = 1;
 }
 
@@ -334,10 +402,10 @@ static void generation_can_be_stopped(void **state) {
     generated done;
     int seen = 0;
     stop_now = 0;
-    generate(g, letters, context, 3, 100, 0, stop_after_five, &seen, &stop_now, &done);
+    generate(g, letters, context, 3, 100, 0, 1, stop_after_five, &seen, &stop_now, &done);
     assert_in_range(done.tokens, 5, 99); // tokens that stand for no text are not emitted
     assert_int_equal(seen, 5);
-    generate(g, letters, context, 3, 0, 0, NULL, NULL, NULL, &done);
+    generate(g, letters, context, 3, 0, 0, 1, NULL, NULL, NULL, &done);
     assert_int_equal(done.tokens, 0);
     generator_free(g);
     test_model_free(&t);
@@ -370,6 +438,8 @@ int main(void) {
         cmocka_unit_test(rings_and_positions_do_not_mix),
         cmocka_unit_test(texts_are_those_of_the_slow_way),
         cmocka_unit_test(rings_go_on),
+        cmocka_unit_test(texts_together_are_those_alone),
+        cmocka_unit_test(long_texts_are_made_a_few_at_a_time),
         cmocka_unit_test(generation_can_be_stopped),
         cmocka_unit_test(new_weights_count_at_once),
     };

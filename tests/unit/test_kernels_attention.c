@@ -184,52 +184,53 @@ static void the_future_is_not_seen(void) {
     free(qkv), free(before), free(after), free(lse), free(workspace);
 }
 
-static void decoding_is_the_last_row(void) {
-    static const int cases[][5] = {
-        {1, 1, 1, 1, 1}, {2, 9, 4, 2, 20}, {3, 50, 2, 2, 33}, {1, 300, 6, 1, 64}};
+// Tokens in chunks of several lengths, over caches with room to spare and caches that are rings.
+static void decoding_is_attention(void) {
+    static const struct {
+        int shape[5], capacity, chunk;
+    } cases[] = {{{1, 1, 1, 1, 1}, 1, 1},     {{2, 9, 4, 2, 20}, 12, 1},   {{2, 9, 4, 2, 20}, 9, 9},
+                 {{3, 50, 2, 2, 33}, 50, 7},  {{3, 50, 2, 2, 33}, 19, 5},  {{1, 300, 6, 1, 64}, 303, 64},
+                 {{1, 300, 6, 1, 64}, 64, 1}, {{2, 150, 4, 4, 32}, 128, 3}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const int capacity = cases[i][1] + 3;
-        const problem p =
-            new_problem(cases[i][0], cases[i][1], cases[i][2], cases[i][3], cases[i][4], 0, 0);
+        const int *dims = cases[i].shape, capacity = cases[i].capacity;
+        const problem p = new_problem(dims[0], dims[1], dims[2], dims[3], dims[4], capacity, 0);
         const attention_shape *s = &p.shape;
-        attention_shape cache_shape = *s;
-        cache_shape.time = capacity;
-        const size_t width = (size_t)(s->kv_heads * s->head_size),
-                     cache = (size_t)(s->batch * capacity) * width;
+        const size_t cache = (size_t)(s->batch * capacity * s->kv_heads * s->head_size);
         const size_t size = row_count(s) * row_width(s), out_size = row_count(s) * out_width(s);
-        const size_t results = (size_t)s->batch * out_width(s);
-        real *qkv = new_qkv(&p), *dout = new_normals(out_size, 2, 1);
-        real *keys = new_reals(cache), *values = new_reals(cache), *got = new_reals(results),
-             *first = new_reals(results);
-        double *out = new_doubles(out_size), *lse = new_doubles(row_count(s) * (size_t)s->heads);
-        double *unused = new_doubles(size), *wanted = new_doubles(results);
-        memset(keys, 0xFF, cache * sizeof *keys), memset(values, 0xFF, cache * sizeof *values);
-        reference(&p, qkv, dout, out, lse, unused);
-        for (int b = 0; b < s->batch; b++) {
-            for (int t = 0; t < s->time; t++) {
-                const real *row = qkv + (size_t)(b * s->time + t) * row_width(s) + out_width(s);
-                memcpy(keys + (size_t)(b * capacity + t) * width, row, width * sizeof *row);
-                memcpy(values + (size_t)(b * capacity + t) * width, row + width, width * sizeof *row);
-            }
-            memcpy(wanted + (size_t)b * out_width(s), out + (size_t)((b + 1) * s->time - 1) * out_width(s),
-                   out_width(s) * sizeof *out);
-        }
+        real *qkv = new_qkv(&p), *dout = new_normals(out_size, 2, 1), *part = new_reals(size);
+        real *keys = new_reals(cache), *values = new_reals(cache), *part_out = new_reals(out_size);
+        real *got = new_reals(out_size), *first = new_reals(out_size);
+        double *wanted = new_doubles(out_size), *lse = new_doubles(row_count(s) * (size_t)s->heads);
+        double *unused = new_doubles(size);
+        reference(&p, qkv, dout, wanted, lse, unused);
         for (int threads = 1; threads <= 3; threads++) {
             kernels_set_threads(threads);
-            void *workspace = new_workspace(kernels->attention_workspace(&cache_shape, threads));
-            kernels->attention_decode(s->batch, s->heads, s->kv_heads, s->head_size, capacity, s->time,
-                                      s->scale, qkv + (size_t)(s->time - 1) * row_width(s),
-                                      s->time * (int)row_width(s), keys, values, got, workspace);
-            check_close("attention_decode", got, wanted, results, 2e-6);
+            memset(keys, 0xFF, cache * sizeof *keys), memset(values, 0xFF, cache * sizeof *values);
+            void *workspace = new_workspace((size_t)(threads * capacity) * sizeof(real));
+            for (int at = 0, taken; at < s->time; at += taken) {
+                taken = s->time - at < cases[i].chunk ? s->time - at : cases[i].chunk;
+                attention_shape chunk = *s;
+                chunk.time = taken;
+                const size_t in_bytes = (size_t)taken * row_width(s) * sizeof(real),
+                             out_bytes = (size_t)taken * out_width(s) * sizeof(real);
+                for (int b = 0; b < s->batch; b++)
+                    memcpy((char *)part + (size_t)b * in_bytes,
+                           qkv + (size_t)(b * s->time + at) * row_width(s), in_bytes);
+                kernels->attention_decode(&chunk, capacity, at, part, keys, values, part_out, workspace);
+                for (int b = 0; b < s->batch; b++)
+                    memcpy(got + (size_t)(b * s->time + at) * out_width(s),
+                           (char *)part_out + (size_t)b * out_bytes, out_bytes);
+            }
+            check_close("attention_decode", got, wanted, out_size, 2e-6);
             if (threads == 1)
-                memcpy(first, got, results * sizeof *got);
+                memcpy(first, got, out_size * sizeof *got);
             else
-                check_same("attention_decode", first, got, results);
+                check_same("attention_decode", first, got, out_size);
             free(workspace);
         }
         kernels_set_threads(1);
-        free(qkv), free(dout), free(keys), free(values), free(got), free(first);
-        free(out), free(lse), free(unused), free(wanted);
+        free(qkv), free(dout), free(part), free(keys), free(values), free(part_out), free(got), free(first);
+        free(wanted), free(lse), free(unused);
     }
 }
 
@@ -260,7 +261,7 @@ static void test_future(void **state) {
 
 static void test_decoding(void **state) {
     (void)state;
-    on_every_isa(decoding_is_the_last_row);
+    on_every_isa(decoding_is_attention);
 }
 
 int main(void) {
