@@ -78,6 +78,7 @@ PARITY_TESTS := $(call programs,parity,test_)
 GRADIENT_TESTS := $(call programs,gradient,test_)
 FAULT_TESTS := $(call programs,fault,test_)
 BENCHES := $(call programs,bench,)
+TORCH := build/torch
 
 FORMATTED = $(shell find framework models tests -name '*.[ch]' | sort)
 # The kernels are written in the vector extensions of gcc, which clang-tidy cannot read.
@@ -189,9 +190,13 @@ fuzz: $(OUT)/fuzz/config ## half a minute of mutated experiment files, always th
 	@$< -seed=1 -runs=60000 -max_len=4096 -artifact_prefix=$(OUT)/fuzz/ $(OUT)/fuzz/new experiments tests/golden/wrong 2>$(OUT)/fuzz/log.txt || { cat $(OUT)/fuzz/log.txt; exit 1; }
 	@tail -n 1 $(OUT)/fuzz/log.txt
 
-.PHONY: bench
-bench: $(BENCHES) ## build and run the benchmarks of tests/bench
-	@for bench in $(BENCHES); do $$bench || exit 1; done
+.PHONY: bench run-bench
+bench: ## speed against PyTorch, into BENCHMARKS.md: 20 minutes; WORKLOADS="gpt_nano decoding" measures parts
+	@tools/packages build run bench
+	@$(MAKE) --no-print-directory run-bench
+run-bench: all $(BENCHES) $(TORCH)/ready
+	@./runexp data get tinyshakespeare
+	@$(PYTHON) tests/bench/bench.py $(TORCH)/bin/python $(WORKLOADS)
 
 .PHONY: fixtures
 fixtures: ## compute the numbers of tests/parity again (needs python3-torch and python3-h5py)
@@ -273,6 +278,16 @@ $(OUT)/framework/kernels/select.o: CPPFLAGS += $(ISAS:%=-DKERNELS_HAVE_%)
 $(OUT)/tests/%: tests/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call QUIET,cc,$<)$(CC) $(CPPFLAGS) -Itests $(BASE_FLAGS) $(DEPENDENCIES) $(CFLAGS) $(TEST_FLAGS) $(LDFLAGS) $< $(LIBRARY) $(LIBS) -lcmocka -o $@
+
+$(OUT)/tests/bench/%: tests/bench/%.c $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call QUIET,cc,$<)$(CC) $(CPPFLAGS) $(BASE_FLAGS) $(DEPENDENCIES) $(CFLAGS) $(LDFLAGS) $< $(LIBRARY) $(LIBS) $(BENCH_LIBS) -o $@
+
+# The current PyTorch. Remove the folder to get a newer one.
+$(TORCH)/ready:
+	$(PYTHON) -m venv $(TORCH)
+	$(TORCH)/bin/pip install --quiet --disable-pip-version-check --no-cache-dir torch numpy
+	@touch $@
 
 # The reader of experiments under libFuzzer, and under the sanitizers alone with mutations of its own.
 FUZZED := $(wildcard framework/base/*.c framework/config/*.c)

@@ -1,0 +1,121 @@
+"""BENCHMARKS.md out of the results of bench.py."""
+
+SIDES = ("runexp", "eager", "compiled")
+
+HEAD = """\
+# Benchmarks
+
+Written by `make bench` (CONTRIBUTING.md, "Measuring"); not to be edited by hand.
+
+The two programs take turns on the same machine, a few seconds of steady work each, with the same number of threads: same model (the
+number of parameters is checked, and the first loss), same text, same batch, same optimizer, same clipping. Figures are medians over
+the rounds, ratios and shares too: each is taken within a round.
+
+"""
+
+TRAINING_NOTES = """
+- tokens/s: of whole steps, from the batch to the updated weights, without evaluation and checkpoints. *vs*: how many times as
+  fast runexp is.
+- PyTorch: `F.scaled_dot_product_attention`, fused Adam(W), `clip_grad_norm_`, default settings; *eager* and compiled by `torch.compile`.
+- of the ceiling: the model's FLOPs x tokens/s, as a share of fp32 multiply-adds on registers by all threads (the figure behind it),
+  measured in the same rounds. A token costs three times its forward pass: two FLOPs for each weight of a matrix (the unembedding
+  included, looking up embeddings not), four for each pair of elements that attention multiplies, of which only the visible half
+  counts. What is computed again in the backward pass does not count.
+- peak memory: the largest resident size of the process (ru_maxrss), program and libraries included. {imported} of PyTorch's is what
+  `import torch` takes.
+"""
+
+DECODING_NOTES = """
+- One stream, from a newline on. PyTorch: nanoGPT's loop, the last block_size tokens through the whole model for every token. runexp
+  keeps keys and values; when the block is full it reads the last half of it again and goes on.
+- of reading: bytes of all weights x tokens/s, as a share of the speed at which all threads read that many bytes over and over.
+"""
+
+
+def table(head, rows):
+    """A Markdown table, its columns aligned; the first is text, the others are numbers."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    rule = ["-" * widths[0]] + ["-" * (width - 1) + ":" for width in widths[1:]]
+    lines = [head, rule, *rows]
+    return "".join("| " + " | ".join(cell.ljust(width) if i == 0 else cell.rjust(width)
+                                     for i, (cell, width) in enumerate(zip(line, widths))) + " |\n" for line in lines)
+
+
+def rate(value):
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def size(value):
+    return f"{value / 2**20:.0f} MiB" if value < 2**30 else f"{value / 2**30:.2f} GiB"
+
+
+def training_row(name, e):
+    rates, ratios, peak = e["tokens_per_second"], e["ratio"], e["peak"]
+    return [name, e["batch"], f"{e['parameters'] / 1e6:.2f} M", *(rate(rates[who]) for who in SIDES),
+            *(f"{ratios[mode]:.2f}" for mode in SIDES[1:]), f"{100 * e['share']:.0f}% of {e['ceiling'] * 1e-9:.0f} GFLOP/s",
+            *(size(peak[who]) for who in SIDES), f"1/{min(peak[mode] for mode in SIDES[1:]) / peak['runexp']:.1f}"]
+
+
+def training(results, names):
+    head = ["", "batch", "parameters", "runexp, tokens/s", "PyTorch eager", "compiled", "vs eager", "vs compiled", "of the ceiling",
+            "runexp, peak memory", "PyTorch eager", "compiled", "of theirs"]
+    imported = size(min(results[name]["imported"] for name in names))
+    return "## Training\n\n" + table(head, [training_row(name, results[name]) for name in names]) + \
+        TRAINING_NOTES.format(imported=imported) + "\n"
+
+
+def quote(results, names):
+    """The training table in short."""
+    rows = []
+    for name in names:
+        e = results[name]
+        peak = e["peak"]
+        rows.append([name, *(rate(e["tokens_per_second"][who]) for who in SIDES), f"{min(e['ratio'].values()):.2f}",
+                     f"{100 * e['share']:.0f}%", size(peak["runexp"]), size(min(peak[mode] for mode in SIDES[1:]))])
+    return table(["", "tokens/s", "PyTorch eager", "compiled", "vs the better", "of the ceiling", "peak memory", "PyTorch's"], rows)
+
+
+def decoding(results, names):
+    head = ["", "runexp, tokens/s", "PyTorch eager", "vs eager", "weights", "of reading"]
+    rows = []
+    for name in names:
+        e = results[name]
+        rates = e["tokens_per_second"]
+        rows.append([name.split()[1], rate(rates["runexp"]), rate(rates["eager"]), f"{e['ratio']:.0f}", size(e["weight_bytes"]),
+                     f"{100 * e['share']:.0f}% of {e['bandwidth'] * 1e-9:.0f} GB/s"])
+    return "## Decoding\n\n" + table(head, rows) + DECODING_NOTES + "\n"
+
+
+def conditions(results):
+    """Machine and versions; several when parts were measured at different times."""
+    told, when = {}, {}
+    for name, entry in results.items():
+        when.setdefault(f"{entry['date']}, commit {entry['commit']}", []).append(name)
+        facts = {"machine": entry["machine"], "compiler": entry["compiler"], **entry.get("versions", {})}
+        if "threads" in entry:
+            facts["both sides"] = f"{entry['threads']} thread{'s' * (entry['threads'] != 1)}; {entry['kernels']} kernels in runexp"
+        for key, value in facts.items():
+            told.setdefault(key, [])
+            if value not in told[key]:
+                told[key].append(value)
+    lines = [f"{key}: {' / '.join(values)}" for key, values in told.items()]
+    lines += [f"measured {day}" + (f": {', '.join(names)}" if len(when) > 1 else "") for day, names in when.items()]
+    disturbed = [name for name, entry in results.items() if entry.get("others", 0) > 0.05]
+    if disturbed:
+        lines.append(f"other processes took more than 5% of the time in {', '.join(disturbed)}: measure again")
+    return "".join(f"- {line}\n" for line in lines) + "\n"
+
+
+def write(results, trainings, decodings, programs):
+    """results: entries of bench.py by name; the others say which names there can be, in order."""
+    text = HEAD + conditions(results)
+    present = [name for name in trainings if name in results]
+    if present:
+        text += training(results, present)
+    present = [name for name in decodings if name in results]
+    if present:
+        text += decoding(results, present)
+    for name in programs:
+        if name in results:
+            text += f"## tests/bench/{name}.c\n\n```\n{results[name]['output'].rstrip()}\n```\n\n"
+    return text.rstrip() + "\n"
