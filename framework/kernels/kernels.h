@@ -58,12 +58,22 @@ typedef struct attention_shape {
 // In double, so that 1 - beta and the like are exact to rounding when a kernel takes them to real (in
 // float, 1 - 0.999f is wrong in its fifth digit).
 typedef struct optimizer_update {
-    double lr, beta1, beta2, epsilon, weight_decay; // lr after schedule and group multiplier
+    double lr, beta1, beta2, epsilon, weight_decay; // lr after the schedule
     double gradient_scale;           // clip factor / accumulation count: multiplies every gradient
     double correction1, correction2; // 1 - beta1^t, 1 - beta2^t
     double momentum, dampening;      // SGD
     bool nesterov, first_step;
 } optimizer_update;
+
+// A stretch [begin, end) of the parameters, and what is special about it. Updates of all of them run in one
+// parallel loop over the pieces, so pieces should be of one size, and small (UPDATE_PIECE).
+typedef struct update_piece {
+    size_t begin, end;
+    double lr_multiplier;
+    bool decay; // weight decay applies
+} update_piece;
+
+enum { UPDATE_PIECE = 4096 };
 
 typedef struct kernel_table {
     const char *name; // "avx512", "avx2", "sse4", "plain"
@@ -193,22 +203,26 @@ typedef struct kernel_table {
     void (*cross_entropy)(int rows, int vocabulary, real *logits, const int32_t *targets, real smoothing,
                           bool gradient, real gradient_scale, real *losses);
 
-    // ---- optimizers: one pass over n parameters; m and v are the state
+    // ---- optimizers: one pass over the parameters p in the pieces; m and v are the state. For each piece
+    // lr is multiplied by its lr_multiplier, and weight_decay is 0 unless it decays.
 
     // With h = gradient_scale g, and h += weight_decay p where the decay is coupled (sgd, rmsprop, adam
     // that is not decoupled): sgd      m = first_step ? h : momentum m + (1 - dampening) h;  p -= lr
     // (nesterov ? h + momentum m : m);
     //          without momentum p -= lr h, and m may be NULL
-    void (*update_sgd)(size_t n, const optimizer_update *u, real *p, const real *g, real *m);
+    void (*update_sgd)(int count, const update_piece *pieces, const optimizer_update *u, real *p,
+                       const real *g, real *m);
     // rmsprop  v = beta2 v + (1 - beta2) h^2;  p -= lr h / (sqrt(v) + epsilon)
-    void (*update_rmsprop)(size_t n, const optimizer_update *u, real *p, const real *g, real *v);
+    void (*update_rmsprop)(int count, const update_piece *pieces, const optimizer_update *u, real *p,
+                           const real *g, real *v);
     // adam     p *= 1 - lr weight_decay (decoupled only);  m = beta1 m + (1 - beta1) h;
     //          v = beta2 v + (1 - beta2) h^2;  p -= lr / correction1 m / (sqrt(v / correction2) + epsilon)
-    void (*update_adam)(size_t n, const optimizer_update *u, bool decoupled, real *p, const real *g,
-                        real *m, real *v);
+    void (*update_adam)(int count, const update_piece *pieces, const optimizer_update *u, bool decoupled,
+                        real *p, const real *g, real *m, real *v);
     // lion     p -= lr (sign(beta1 m + (1 - beta1) h) + weight_decay p);  m = beta2 m + (1 - beta2) h;
     //          sign(0) = 0
-    void (*update_lion)(size_t n, const optimizer_update *u, real *p, const real *g, real *m);
+    void (*update_lion)(int count, const update_piece *pieces, const optimizer_update *u, real *p,
+                        const real *g, real *m);
     // shadow = decay * shadow + (1 - decay) * p
     void (*update_average)(size_t n, real decay, const real *p, real *shadow);
 

@@ -85,11 +85,14 @@ void KERNEL(cross_entropy)(int rows, int vocabulary, real *logits, const int32_t
                            bool gradient, real gradient_scale, real *losses);
 
 // update.c
-void KERNEL(update_sgd)(size_t n, const optimizer_update *u, real *p, const real *g, real *m);
-void KERNEL(update_rmsprop)(size_t n, const optimizer_update *u, real *p, const real *g, real *v);
-void KERNEL(update_adam)(size_t n, const optimizer_update *u, bool decoupled, real *p, const real *g,
-                         real *m, real *v);
-void KERNEL(update_lion)(size_t n, const optimizer_update *u, real *p, const real *g, real *m);
+void KERNEL(update_sgd)(int count, const update_piece *pieces, const optimizer_update *u, real *p,
+                        const real *g, real *m);
+void KERNEL(update_rmsprop)(int count, const update_piece *pieces, const optimizer_update *u, real *p,
+                            const real *g, real *v);
+void KERNEL(update_adam)(int count, const update_piece *pieces, const optimizer_update *u, bool decoupled,
+                         real *p, const real *g, real *m, real *v);
+void KERNEL(update_lion)(int count, const update_piece *pieces, const optimizer_update *u, real *p,
+                         const real *g, real *m);
 void KERNEL(update_average)(size_t n, real decay, const real *p, real *shadow);
 
 // peak.c

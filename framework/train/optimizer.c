@@ -20,6 +20,8 @@ struct optimizer {
     const optimizer_type *type;
     const void *settings;
     parameter_set *parameters;
+    update_piece *pieces;
+    int piece_count;
     real *moments[2];
     void *workspace;
     size_t workspace_bytes;
@@ -33,6 +35,26 @@ static status check_parts(const parameter_set *set, error *err) {
                         p->name, p->about.parts, p->about.shape[0]);
     }
     return OK;
+}
+
+static int pieces_of(const parameter *p) {
+    return (int)((p->count + UPDATE_PIECE - 1) / UPDATE_PIECE);
+}
+
+static void cut_into_pieces(optimizer *o) {
+    const parameter_set *set = o->parameters;
+    size_t most = 0;
+    for (int i = 0; i < set->count; i++) most += (size_t)pieces_of(set->items[i]);
+    o->pieces = memory_alloc(most * sizeof *o->pieces);
+    for (int i = 0; i < set->count; i++) {
+        const parameter *p = set->items[i];
+        if (p->about.matrix && o->type->matrices_apart) continue;
+        const size_t end = p->offset + p->count;
+        for (size_t begin = p->offset; begin < end; begin += UPDATE_PIECE)
+            o->pieces[o->piece_count++] =
+                (update_piece){begin, end - begin < UPDATE_PIECE ? end : begin + UPDATE_PIECE,
+                               p->about.lr_multiplier, p->about.decay};
+    }
 }
 
 static status allocate(optimizer *o, error *err) {
@@ -55,6 +77,7 @@ status optimizer_new(const component_choice *choice, parameter_set *parameters, 
     o->type = (const optimizer_type *)choice->about;
     o->settings = choice->settings;
     o->parameters = parameters;
+    cut_into_pieces(o);
     status code = allocate(o, err);
     if (code != OK) {
         optimizer_free(o);
@@ -68,12 +91,15 @@ void optimizer_free(optimizer *o) {
     if (o == NULL) return;
     for (int i = 0; i < 2; i++) memory_planned_free(o->moments[i], o->parameters->block_bytes);
     memory_planned_free(o->workspace, o->workspace_bytes);
+    free(o->pieces);
     free(o);
 }
 
 void optimizer_step(optimizer *o, double lr, double gradient_scale, int64_t step) {
     const optimizer_call call = {
         .parameters = o->parameters,
+        .pieces = o->pieces,
+        .piece_count = o->piece_count,
         .moments = {o->moments[0], o->moments[1]},
         .lr = lr,
         .gradient_scale = gradient_scale,
@@ -112,11 +138,10 @@ double gradient_clip_factor(double norm, double limit) {
     return fmin(1, limit / (norm + 1e-6));
 }
 
-optimizer_update optimizer_update_of(const parameter *p, const optimizer_call *call, double lr,
-                                     double weight_decay) {
+optimizer_update optimizer_update_of(const optimizer_call *call, double lr, double weight_decay) {
     return (optimizer_update){
-        .lr = lr * (p->about.lr_multiplier == 0 ? 1 : p->about.lr_multiplier),
-        .weight_decay = p->about.decay ? weight_decay : 0,
+        .lr = lr,
+        .weight_decay = weight_decay,
         .gradient_scale = call->gradient_scale,
         .first_step = call->step == 1,
     };

@@ -1,9 +1,8 @@
 // Optimizers: what turns gradients into the next weights.
 //
 // An optimizer is one file (train/optimizer_<name>.c) with its settings, its update and its declaration,
-// and one line in optimizer_registry. Updates run over the parameters one by one through the kernels;
-// weight decay touches only parameters declared with `decay`, and each parameter's lr_multiplier scales its
-// rate.
+// and one line in optimizer_registry. Updates run over all parameters in one pass of a kernel; weight
+// decay touches only parameters declared with `decay`, and each parameter's lr_multiplier scales its rate.
 #ifndef RUNEXP_TRAIN_OPTIMIZER_H
 #define RUNEXP_TRAIN_OPTIMIZER_H
 
@@ -22,6 +21,8 @@ typedef struct optimizer optimizer;
 // One update of the whole parameter set.
 typedef struct optimizer_call {
     parameter_set *parameters;
+    const update_piece *pieces; // every parameter but those with matrices_apart
+    int piece_count;
     real *moments[2];
     double lr;             // after the schedule
     double gradient_scale; // clip factor: multiplies every gradient
@@ -31,7 +32,8 @@ typedef struct optimizer_call {
 
 typedef struct optimizer_type {
     component about;
-    int moments; // arrays of state, each as large as the parameters
+    bool matrices_apart; // update() sees to hidden matrices itself: they are not among the pieces
+    int moments;         // arrays of state, each as large as the parameters
     const char *moment_names[2];
     void (*update)(const void *settings, const optimizer_call *call);
     size_t (*workspace)(const void *settings, const parameter_set *parameters); // bytes; NULL: none
@@ -68,9 +70,8 @@ double gradient_norm(const parameter_set *parameters);
 // PyTorch's clip_grad_norm_; 1 when limit is 0 (no clipping).
 double gradient_clip_factor(double norm, double limit);
 
-// For the optimizers: what every update of parameter p starts from (lr, weight_decay, gradient_scale,
-// first_step; the rest zero). lr is the rate of parameters whose multiplier is 1.
-optimizer_update optimizer_update_of(const parameter *p, const optimizer_call *call, double lr,
-                                     double weight_decay);
+// For the optimizers: what every update starts from (lr, weight_decay, gradient_scale, first_step; the rest
+// zero). lr is the rate of parameters whose multiplier is 1, weight_decay that of those that decay.
+optimizer_update optimizer_update_of(const optimizer_call *call, double lr, double weight_decay);
 
 #endif

@@ -32,17 +32,14 @@ static const option adamw_options[] = {
 static void update(const adam_settings *s, const optimizer_call *call, bool decoupled) {
     const parameter_set *set = call->parameters;
     const double beta1 = s->betas.values[0], beta2 = s->betas.values[1];
-    for (int i = 0; i < set->count; i++) {
-        const parameter *p = set->items[i];
-        optimizer_update u = optimizer_update_of(p, call, call->lr, s->common.weight_decay);
-        u.beta1 = beta1;
-        u.beta2 = beta2;
-        u.epsilon = s->epsilon;
-        u.correction1 = 1 - pow(beta1, (double)call->step);
-        u.correction2 = 1 - pow(beta2, (double)call->step);
-        kernels->update_adam(p->count, &u, decoupled, set->values + p->offset, set->gradients + p->offset,
-                             call->moments[0] + p->offset, call->moments[1] + p->offset);
-    }
+    optimizer_update u = optimizer_update_of(call, call->lr, s->common.weight_decay);
+    u.beta1 = beta1;
+    u.beta2 = beta2;
+    u.epsilon = s->epsilon;
+    u.correction1 = 1 - pow(beta1, (double)call->step);
+    u.correction2 = 1 - pow(beta2, (double)call->step);
+    kernels->update_adam(call->piece_count, call->pieces, &u, decoupled, set->values, set->gradients,
+                         call->moments[0], call->moments[1]);
 }
 
 static void adam_update(const void *settings, const optimizer_call *call) {

@@ -18,14 +18,11 @@ static const option lion_options[] = {
 static void lion_update(const void *settings, const optimizer_call *call) {
     const lion_settings *s = settings;
     const parameter_set *set = call->parameters;
-    for (int i = 0; i < set->count; i++) {
-        const parameter *p = set->items[i];
-        optimizer_update u = optimizer_update_of(p, call, call->lr, s->common.weight_decay);
-        u.beta1 = s->betas.values[0];
-        u.beta2 = s->betas.values[1];
-        kernels->update_lion(p->count, &u, set->values + p->offset, set->gradients + p->offset,
-                             call->moments[0] + p->offset);
-    }
+    optimizer_update u = optimizer_update_of(call, call->lr, s->common.weight_decay);
+    u.beta1 = s->betas.values[0];
+    u.beta2 = s->betas.values[1];
+    kernels->update_lion(call->piece_count, call->pieces, &u, set->values, set->gradients,
+                         call->moments[0]);
 }
 
 const optimizer_type optimizer_lion = {

@@ -165,28 +165,26 @@ static void update_matrix(const muon_settings *settings, const stack *s, const o
 static void muon_update(const void *settings, const optimizer_call *call) {
     const muon_settings *s = settings;
     const parameter_set *set = call->parameters;
-    const double adam_lr = s->adam_lr * (call->lr / s->common.lr);
     for (int i = 0; i < set->count; i++) {
         const parameter *p = set->items[i];
-        real *values = set->values + p->offset, *m = call->moments[0] + p->offset;
-        const real *gradients = set->gradients + p->offset;
-        if (p->about.matrix) {
-            const stack matrices = stack_of(p);
-            const optimizer_update u = optimizer_update_of(p, call, call->lr, s->common.weight_decay);
-            const size_t count = (size_t)matrices.rows * matrices.columns;
-            for (int k = 0; k < matrices.parts; k++)
-                update_matrix(s, &matrices, &u, call->workspace, values + k * count, gradients + k * count,
-                              m + k * count);
-            continue;
-        }
-        optimizer_update u = optimizer_update_of(p, call, adam_lr, s->common.weight_decay);
-        u.beta1 = s->adam_betas.values[0];
-        u.beta2 = s->adam_betas.values[1];
-        u.epsilon = s->adam_epsilon;
-        u.correction1 = 1 - pow(u.beta1, (double)call->step);
-        u.correction2 = 1 - pow(u.beta2, (double)call->step);
-        kernels->update_adam(p->count, &u, true, values, gradients, m, call->moments[1] + p->offset);
+        if (!p->about.matrix) continue;
+        const stack matrices = stack_of(p);
+        const optimizer_update u = optimizer_update_of(call, call->lr * p->about.lr_multiplier,
+                                                       p->about.decay ? s->common.weight_decay : 0);
+        const size_t count = (size_t)matrices.rows * matrices.columns;
+        for (size_t at = p->offset; at < p->offset + p->count; at += count)
+            update_matrix(s, &matrices, &u, call->workspace, set->values + at, set->gradients + at,
+                          call->moments[0] + at);
     }
+    optimizer_update u =
+        optimizer_update_of(call, s->adam_lr * (call->lr / s->common.lr), s->common.weight_decay);
+    u.beta1 = s->adam_betas.values[0];
+    u.beta2 = s->adam_betas.values[1];
+    u.epsilon = s->adam_epsilon;
+    u.correction1 = 1 - pow(u.beta1, (double)call->step);
+    u.correction2 = 1 - pow(u.beta2, (double)call->step);
+    kernels->update_adam(call->piece_count, call->pieces, &u, true, set->values, set->gradients,
+                         call->moments[0], call->moments[1]);
 }
 
 const optimizer_type optimizer_muon = {
@@ -202,6 +200,7 @@ const optimizer_type optimizer_muon = {
               .example = "optimizer: {type: muon, lr: 0.02, adam_lr: 1.0e-3, weight_decay: 0.01}\n",
               .options = muon_options,
               .settings_size = sizeof(muon_settings)},
+    .matrices_apart = true,
     .moments = 2,
     .moment_names = {"m", "v"},
     .update = muon_update,

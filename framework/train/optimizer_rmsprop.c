@@ -20,14 +20,11 @@ static const option rmsprop_options[] = {
 static void rmsprop_update(const void *settings, const optimizer_call *call) {
     const rmsprop_settings *s = settings;
     const parameter_set *set = call->parameters;
-    for (int i = 0; i < set->count; i++) {
-        const parameter *p = set->items[i];
-        optimizer_update u = optimizer_update_of(p, call, call->lr, s->common.weight_decay);
-        u.beta2 = s->alpha;
-        u.epsilon = s->epsilon;
-        kernels->update_rmsprop(p->count, &u, set->values + p->offset, set->gradients + p->offset,
-                                call->moments[0] + p->offset);
-    }
+    optimizer_update u = optimizer_update_of(call, call->lr, s->common.weight_decay);
+    u.beta2 = s->alpha;
+    u.epsilon = s->epsilon;
+    kernels->update_rmsprop(call->piece_count, call->pieces, &u, set->values, set->gradients,
+                            call->moments[0]);
 }
 
 const optimizer_type optimizer_rmsprop = {

@@ -31,15 +31,11 @@ static const option sgd_options[] = {
 static void sgd_update(const void *settings, const optimizer_call *call) {
     const sgd_settings *s = settings;
     const parameter_set *set = call->parameters;
-    for (int i = 0; i < set->count; i++) {
-        const parameter *p = set->items[i];
-        optimizer_update u = optimizer_update_of(p, call, call->lr, s->common.weight_decay);
-        u.momentum = s->momentum;
-        u.dampening = s->momentum > 0 ? s->dampening : 0; // without momentum there is nothing to dampen
-        u.nesterov = s->nesterov;
-        kernels->update_sgd(p->count, &u, set->values + p->offset, set->gradients + p->offset,
-                            call->moments[0] + p->offset);
-    }
+    optimizer_update u = optimizer_update_of(call, call->lr, s->common.weight_decay);
+    u.momentum = s->momentum;
+    u.dampening = s->momentum > 0 ? s->dampening : 0; // without momentum there is nothing to dampen
+    u.nesterov = s->nesterov;
+    kernels->update_sgd(call->piece_count, call->pieces, &u, set->values, set->gradients, call->moments[0]);
 }
 
 const optimizer_type optimizer_sgd = {

@@ -24,24 +24,40 @@ static optimizer_update settings(method which, int step) {
     return u;
 }
 
-static void run(method which, size_t n, const optimizer_update *u, real *p, const real *g, real *m,
-                real *v) {
+// The n parameters in pieces, of which the last is ragged; none are special.
+static int cut(size_t n, update_piece *pieces) {
+    int count = 0;
+    for (size_t begin = 0; begin < n; begin += UPDATE_PIECE)
+        pieces[count++] =
+            (update_piece){begin, n - begin < UPDATE_PIECE ? n : begin + UPDATE_PIECE, 1, true};
+    return count;
+}
+
+static void update(method which, int count, const update_piece *pieces, const optimizer_update *u, real *p,
+                   const real *g, real *m, real *v) {
     switch (which) {
     case SGD:
     case SGD_NESTEROV:
     case SGD_PLAIN:
-        kernels->update_sgd(n, u, p, g, which == SGD_PLAIN ? NULL : m);
+        kernels->update_sgd(count, pieces, u, p, g, which == SGD_PLAIN ? NULL : m);
         break;
     case RMSPROP:
-        kernels->update_rmsprop(n, u, p, g, v);
+        kernels->update_rmsprop(count, pieces, u, p, g, v);
         break;
     case ADAM:
     case ADAMW:
-        kernels->update_adam(n, u, which == ADAMW, p, g, m, v);
+        kernels->update_adam(count, pieces, u, which == ADAMW, p, g, m, v);
         break;
     default:
-        kernels->update_lion(n, u, p, g, m);
+        kernels->update_lion(count, pieces, u, p, g, m);
     }
+}
+
+static void run(method which, size_t n, const optimizer_update *u, real *p, const real *g, real *m,
+                real *v) {
+    update_piece pieces[2];
+    const int count = cut(n, pieces);
+    update(which, count, pieces, u, p, g, m, v);
 }
 
 // The textbook formulas; the change of the parameter is returned.
@@ -112,6 +128,39 @@ static void updates(void) {
         }
 }
 
+// A piece has its own rate and decay; what is in no piece stays.
+static void pieces_are_special(void) {
+    enum { N = 100 };
+    for (int which = 0; which < METHODS; which++) {
+        const optimizer_update u = settings((method)which, 1);
+        const update_piece pieces[] = {{3, 40, 0.5, true}, {40, 80, 1, false}, {83, 99, 3, true}};
+        real *p = new_normals(N, 1, 1), *g = new_normals(N, 2, 1), *before = new_copy(p, N);
+        real *m = calloc(N, sizeof *m), *v = calloc(N, sizeof *v);
+        assert_non_null(m), assert_non_null(v);
+        update((method)which, 3, pieces, &u, p, g, m, v);
+        for (size_t i = 0; i < N; i++) {
+            const update_piece *own = NULL;
+            for (int k = 0; k < 3; k++)
+                if (pieces[k].begin <= i && i < pieces[k].end) own = &pieces[k];
+            if (!own) {
+                assert_true(p[i] == before[i] && m[i] == 0 && v[i] == 0);
+                continue;
+            }
+            optimizer_update special = u;
+            special.lr *= own->lr_multiplier;
+            if (!own->decay) special.weight_decay = 0;
+            double wanted_m = 0, wanted_v = 0;
+            const double wanted = reference((method)which, &special, before[i], g[i], &wanted_m, &wanted_v),
+                         got = (double)p[i] - (double)before[i];
+            if (!(fabs(got - wanted) <=
+                  1e-5 * (fabs((double)before[i]) + 1) * special.lr + 1e-6 * fabs((double)before[i])))
+                fail_msg("%s (%s): change of %zu is %.9g, wanted %.9g", names[which], kernels->name, i, got,
+                         wanted);
+        }
+        free(p), free(g), free(before), free(m), free(v);
+    }
+}
+
 static void averages(void) {
     const size_t n = 1000;
     real *p = new_normals(n, 1, 1), *shadow = new_normals(n, 2, 1);
@@ -126,11 +175,13 @@ static void the_same_for_any_number_of_threads(void) {
     const size_t n = 100003;
     const optimizer_update u = settings(ADAMW, 3);
     real *g = new_normals(n, 1, 1), *first = new_reals(n);
+    update_piece pieces[32];
+    const int count = cut(n, pieces);
     for (int threads = 1; threads <= 4; threads++) {
         kernels_set_threads(threads);
         real *p = new_normals(n, 2, 1), *m = new_normals(n, 3, 1), *v = calloc(n, sizeof *v);
         assert_non_null(v);
-        kernels->update_adam(n, &u, true, p, g, m, v);
+        kernels->update_adam(count, pieces, &u, true, p, g, m, v);
         if (threads == 1)
             memcpy(first, p, n * sizeof *p);
         else
@@ -143,6 +194,11 @@ static void the_same_for_any_number_of_threads(void) {
 static void test_updates(void **state) {
     (void)state;
     on_every_isa(updates);
+}
+
+static void test_pieces(void **state) {
+    (void)state;
+    on_every_isa(pieces_are_special);
 }
 
 static void test_averages(void **state) {
@@ -158,6 +214,7 @@ static void test_threads(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_updates),
+        cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_averages),
         cmocka_unit_test(test_threads),
     };
