@@ -28,6 +28,10 @@ uint32_t rng_bits(const rng_stream *s, uint64_t element) {
     return out[element & 3];
 }
 
+uint32_t rng_half(const rng_stream *s, uint64_t element) {
+    return rng_bits(s, element >> 1) >> (element & 1 ? 16 : 0) & 0xFFFF;
+}
+
 double rng_uniform(const rng_stream *s, uint64_t element) {
     uint32_t out[4];
     rng_block(s, element, out);

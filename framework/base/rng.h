@@ -27,6 +27,10 @@ void rng_block(const rng_stream *s, uint64_t block, uint32_t out[4]);
 // The 32-bit value of one element (element < 2^34).
 uint32_t rng_bits(const rng_stream *s, uint64_t element);
 
+// The 16-bit value of one element (element < 2^35): half element % 2, the low one first, of word
+// element / 2 % 4 of block element / 8.
+uint32_t rng_half(const rng_stream *s, uint64_t element);
+
 // Uniform in [0,1) with 53 bits: lanes 0 and 1 of block `element`.
 double rng_uniform(const rng_stream *s, uint64_t element);
 

@@ -130,8 +130,18 @@ static ALWAYS_INLINE vec vec_select(ivec mask, vec a, vec b) {
     return (vec)(((ivec)a & mask) | ((ivec)b & ~mask));
 }
 
-static ALWAYS_INLINE vec vec_max(vec a, vec b) { // b where either is NaN
+// a where a > b, else b: b where either is NaN. x86 has an instruction for just this, which compilers do
+// not make of the comparison.
+static ALWAYS_INLINE vec vec_max(vec a, vec b) {
+#if defined(__AVX2__)
+    return (vec)MASKED(max, a, b);
+#elif defined(__SSE2__) && defined(RUNEXP_FP64)
+    return (vec)_mm_max_pd((__m128d)a, (__m128d)b);
+#elif defined(__SSE2__)
+    return (vec)_mm_max_ps((__m128)a, (__m128)b);
+#else
     return vec_select(a > b, a, b);
+#endif
 }
 
 static ALWAYS_INLINE vec vec_abs(vec a) {

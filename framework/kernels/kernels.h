@@ -40,12 +40,22 @@ typedef struct gemm_epilogue {
     bool accumulate;      // beta = 1, else 0 (C is then never read)
 } gemm_epilogue;
 
-// Dropout of a tensor: element e of stream `random` is dropped when its 32 bits are below p * 2^32;
-// kept values are scaled by 1/(1-p).
+// Dropout of a tensor: element e of stream `random` is dropped when its 16 bits (rng_half) are below
+// p * 2^16, rounded; what is kept is scaled by the reciprocal of the share that this leaves, which differs
+// from 1 - p by 2^-17 at most, so that the mean is exactly what it would be without dropout.
 typedef struct dropout_mask {
     real p; // 0: no dropout, stream unused
     rng_stream random;
 } dropout_mask;
+
+static inline uint32_t dropout_threshold(real p) { // p < 1
+    const uint32_t threshold = (uint32_t)((double)p * 65536 + 0.5);
+    return threshold < 65536 ? threshold : 65535;
+}
+
+static inline real dropout_factor(real p) {
+    return (real)(65536 / (65536 - (double)dropout_threshold(p)));
+}
 
 // Shape of causal self-attention. Rows of qkv hold q (heads*head_size), k (kv_heads*head_size), v (the
 // same).
@@ -117,7 +127,7 @@ typedef struct kernel_table {
     void (*add)(size_t n, const real *a, const real *b, real *y); // y = a + b; y may be a or b
     void (*multiply)(size_t n, const real *a, const real *b, real *y, bool accumulate); // y (+)= a * b
     void (*scale)(size_t n, real factor, const real *x, real *y, bool accumulate);      // y (+)= factor * x
-    // y = (residual) + mask(x)/(1-p); residual may be NULL. Also its own backward: dx (+)= mask(dy)/(1-p).
+    // y = (residual) + mask(x); residual may be NULL. Also its own backward: dx (+)= mask(dy).
     void (*dropout)(size_t n, const dropout_mask *mask, const real *x, const real *residual, real *y,
                     bool accumulate);
     // out[c] (+)= sum over rows of x[r][c], rows x columns; fixed chunks of rows.
@@ -178,8 +188,9 @@ typedef struct kernel_table {
 
     // qkv: (batch*time) x (heads + 2 kv_heads)*head_size. out: (batch*time) x heads*head_size. lse:
     // batch*heads*time, the logarithm of each softmax's sum. mask: dropout of the probabilities, element
-    // ((b*heads + h)*time + query)*time + key; NULL for none. The scores of a few queries exist at a time,
-    // never a time x time matrix. workspace: attention_workspace(shape, threads) bytes, 64-byte aligned.
+    // ((b*heads + h)*time + query)*stride + key, where stride is time rounded up to a multiple of 8; NULL
+    // for none. The scores of a few queries and keys exist at a time, never a time x time matrix.
+    // workspace: attention_workspace(shape, threads) bytes, 64-byte aligned.
     void (*attention_forward)(const attention_shape *shape, const dropout_mask *mask, const real *qkv,
                               real *out, real *lse, void *workspace);
     // dqkv is overwritten.

@@ -11,7 +11,7 @@ typedef uint64_t word_lanes __attribute__((vector_size(KERNEL_VECTOR_BYTES)));
 typedef uint64_t word_lanes_anywhere
     __attribute__((vector_size(KERNEL_VECTOR_BYTES), aligned(4), may_alias));
 
-enum { RANDOM_LANES = KERNEL_VECTOR_BYTES / 8, RANDOM_STEP = 4 * RANDOM_LANES };
+enum { RANDOM_LANES = KERNEL_VECTOR_BYTES / 8, RANDOM_STEP = 8 * RANDOM_LANES };
 
 // Low half times low half. x86 has an instruction for it that compilers do not find by themselves, and on
 // it hangs the speed of dropout.
@@ -41,9 +41,10 @@ static ALWAYS_INLINE word_lanes words_set(uint64_t x) {
     return x - (word_lanes){0};
 }
 
-// The values of elements 4*block .. 4*block + RANDOM_STEP - 1 of a stream.
-static inline void random_bits(const rng_stream *s, uint64_t block, uint32_t *out) {
-    word_lanes c0 = word_numbers + (uint32_t)block, c1 = words_set(s->site), c2 = words_set(s->step);
+// The four words of the blocks numbered in the low halves of `blocks`. The high halves of the results mean
+// nothing.
+static ALWAYS_INLINE void random_words(const rng_stream *s, word_lanes blocks, word_lanes words[4]) {
+    word_lanes c0 = blocks, c1 = words_set(s->site), c2 = words_set(s->step);
     word_lanes c3 = words_set((uint32_t)s->purpose << 24 | s->micro);
     uint32_t k0 = (uint32_t)s->seed, k1 = (uint32_t)(s->seed >> 32);
     // The high halves carry products' high words along; they are never read.
@@ -57,11 +58,18 @@ static inline void random_bits(const rng_stream *s, uint64_t block, uint32_t *ou
         c3 = p;
         k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
     }
-    word_lanes left = (c0 & 0xFFFFFFFFu) | c1 << 32;
-    word_lanes right = (c2 & 0xFFFFFFFFu) | c3 << 32;
+    words[0] = c0, words[1] = c1, words[2] = c2, words[3] = c3;
+}
+
+// The 16 bits of elements 8*block .. 8*block + RANDOM_STEP - 1 of a stream.
+static inline void random_bits(const rng_stream *s, uint64_t block, uint16_t *out) {
+    word_lanes words[4];
+    random_words(s, word_numbers + (uint32_t)block, words);
+    word_lanes left = (words[0] & 0xFFFFFFFFu) | words[1] << 32;
+    word_lanes right = (words[2] & 0xFFFFFFFFu) | words[3] << 32;
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    left = left << 32 | left >> 32;
-    right = right << 32 | right >> 32;
+    left = left << 48 | (left << 16 & 0xFFFF00000000u) | (left >> 16 & 0xFFFF0000u) | left >> 48;
+    right = right << 48 | (right << 16 & 0xFFFF00000000u) | (right >> 16 & 0xFFFF0000u) | right >> 48;
 #endif
     const word_lanes pairs = word_numbers / 2 + (word_numbers & 1) * RANDOM_LANES;
     word_lanes_anywhere *to = (word_lanes_anywhere *)out;
@@ -70,17 +78,17 @@ static inline void random_bits(const rng_stream *s, uint64_t block, uint32_t *ou
 }
 
 // Values that dropout_factors may write beyond those asked for.
-enum { DROPOUT_SLACK = RANDOM_STEP + 4 };
+enum { DROPOUT_SLACK = RANDOM_STEP + 8 };
 
 // Returns a pointer f into buffer such that f[i], 0 <= i < count, is 0 where element first + i of the
-// stream is dropped, else 1/(1-p). buffer has room for count + DROPOUT_SLACK values.
+// stream is dropped, else the factor of what is kept. buffer has room for count + DROPOUT_SLACK values.
 static inline const real *dropout_factors(const dropout_mask *mask, uint64_t first, int count,
                                           real *buffer) {
-    const uint32_t below = (uint32_t)((double)mask->p * 4294967296.0);
-    const real keep = 1 / (1 - mask->p);
-    uint32_t bits[RANDOM_STEP] __attribute__((aligned(64)));
-    const int skipped = (int)(first & 3); // blocks begin at multiples of four
-    uint64_t block = first >> 2;
+    const uint16_t below = (uint16_t)dropout_threshold(mask->p);
+    const real keep = dropout_factor(mask->p);
+    uint16_t bits[RANDOM_STEP] __attribute__((aligned(64)));
+    const int skipped = (int)(first & 7); // blocks begin at multiples of eight
+    uint64_t block = first >> 3;
     for (int done = 0; done < skipped + count; done += RANDOM_STEP, block += RANDOM_LANES) {
         random_bits(&mask->random, block, bits);
         for (int i = 0; i < RANDOM_STEP; i++) buffer[done + i] = bits[i] < below ? 0 : keep;

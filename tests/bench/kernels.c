@@ -109,5 +109,7 @@ int main(int argc, char **argv) {
         measure_attention(12, 64, 4, 32, 0.2);
         measure_attention(8, 256, 6, 64, 0);
         measure_attention(8, 256, 6, 64, 0.2);
+        measure_attention(1, 8192, 4, 32, 0);
+        measure_attention(1, 8192, 4, 32, 0.2);
     }
 }

@@ -143,8 +143,8 @@ static tensor *build_gated(graph *g, const operator_case *c, tensor *const *leaf
 
 static double reference_mask(const operator_case *c, const run_context *run, uint64_t element) {
     const rng_stream stream = {run->seed, RNG_DROPOUT, 0, run->step, run->micro};
-    const double p = (double)(real)c->p;
-    return (double)rng_bits(&stream, element) < floor(p * 0x1p32) ? 0 : 1 / (1 - p);
+    const double dropped = round((double)(real)c->p * 65536);
+    return rng_half(&stream, element) < dropped ? 0 : 65536 / (65536 - dropped);
 }
 
 static void reference_dropout(const operator_case *c, const run_context *run, double *const *leaf,
@@ -428,7 +428,9 @@ static void reference_attention(const operator_case *c, const run_context *run, 
                     const double *v = x + (b * c->time + j) * width + (all + kv) * size;
                     const uint64_t row = (uint64_t)((b * queries + h) * c->time + i);
                     const double kept =
-                        c->p > 0 ? reference_mask(c, run, row * (uint64_t)c->time + (uint64_t)j) : 1;
+                        c->p > 0
+                            ? reference_mask(c, run, row * (((uint64_t)c->time + 7) / 8 * 8) + (uint64_t)j)
+                            : 1;
                     for (int d = 0; d < size; d++) out[d] += weights[j] / sum * kept * v[d];
                 }
             }

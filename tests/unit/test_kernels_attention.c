@@ -28,13 +28,10 @@ static size_t row_count(const attention_shape *s) {
 
 static double factor_of(const problem *p, int b, int h, int i, int j) {
     const attention_shape *s = &p->shape;
-    const uint64_t element =
-        (((uint64_t)b * (uint64_t)s->heads + (uint64_t)h) * (uint64_t)s->time + (uint64_t)i) *
-            (uint64_t)s->time +
-        (uint64_t)j;
-    if (!(p->mask.p > 0)) return 1;
-    if (rng_bits(&p->mask.random, element) < (uint32_t)((double)p->mask.p * 4294967296.0)) return 0;
-    return 1 / (1 - (double)p->mask.p);
+    const uint64_t row = ((uint64_t)b * (uint64_t)s->heads + (uint64_t)h) * (uint64_t)s->time + (uint64_t)i;
+    const uint64_t element = row * (((uint64_t)s->time + 7) / 8 * 8) + (uint64_t)j;
+    const double dropped = round((double)p->mask.p * 65536);
+    return rng_half(&p->mask.random, element) < dropped ? 0 : 65536 / (65536 - dropped);
 }
 
 // The definition, with the whole matrix, in double precision.

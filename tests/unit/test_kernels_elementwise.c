@@ -132,12 +132,12 @@ static void dropout_follows_its_definition(void) {
                 const size_t n = sizes[i];
                 const bool with_residual = form & 1, accumulate = form & 2;
                 const dropout_mask mask = {(real)probabilities[j], {99, RNG_DROPOUT, 4, 17, 3}};
+                const double below = round((double)mask.p * 65536);
                 real *x = new_normals(n, 1, 1), *residual = new_normals(n, 2, 1), *y = new_normals(n, 3, 1);
                 double *wanted = new_doubles(n);
                 for (size_t k = 0; k < n; k++) {
-                    const bool dropped =
-                        rng_bits(&mask.random, k) < (uint32_t)((double)mask.p * 4294967296.0);
-                    wanted[k] = (dropped ? 0 : (double)x[k] / (1 - (double)mask.p)) +
+                    const bool dropped = rng_half(&mask.random, k) < below;
+                    wanted[k] = (dropped ? 0 : (double)x[k] * 65536 / (65536 - below)) +
                                 (with_residual ? (double)residual[k] : 0) + (accumulate ? (double)y[k] : 0);
                 }
                 kernels->dropout(n, &mask, x, with_residual ? residual : NULL, y, accumulate);

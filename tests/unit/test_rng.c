@@ -40,6 +40,9 @@ static void streams_keep_their_layout(void **state) {
     assert_memory_equal(out, wanted, sizeof out);
     for (uint64_t element = 20; element < 24; element++)
         assert_int_equal(rng_bits(&s, element), wanted[element - 20]);
+    assert_int_equal(rng_half(&s, 40), 0x2e17);
+    assert_int_equal(rng_half(&s, 41), 0xdcff);
+    assert_int_equal(rng_half(&s, 47), 0xc7c1);
     double z[4];
     rng_normal_block(&s, 5, z);
     assert_true(fabs(z[0] - 0.4756388) < 1e-7);
