@@ -125,6 +125,8 @@ static void shapes(void) {
         new_problem(1, 97, 3, 1, 64, 0, 0.25), new_problem(2, 130, 2, 2, 33, 0, 0.1),
         new_problem(1, 401, 1, 1, 24, 0, 0.5), new_problem(1, 800, 1, 1, 16, 0, 0),
         new_problem(1, 60, 1, 1, 400, 0, 0.1), new_problem(1, 385, 1, 1, 128, 0, 0),
+        new_problem(2, 65, 4, 1, 48, 0, 0.2),  new_problem(2, 513, 2, 1, 32, 0, 0.1),
+        new_problem(1, 1091, 4, 2, 8, 0, 0.3), new_problem(1, 127, 2, 2, 72, 0, 0),
     };
     for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) check_problem(&problems[i], 2e-6, 5e-6);
 }
@@ -135,8 +137,13 @@ static void windows(void) {
         const problem p = new_problem(2, 150, 2, 1, 20, sizes[i], i % 2 ? 0.2 : 0);
         check_problem(&p, 2e-6, 5e-6);
     }
-    const problem far = new_problem(1, 900, 1, 1, 16, 100, 0.1);
-    check_problem(&far, 2e-6, 5e-6);
+    // Long enough for several parts of time; windows of which an end falls on, before and behind a border.
+    static const int long_ones[][2] = {{900, 100},  {1030, 1},   {1100, 512}, {1100, 513},
+                                       {1100, 511}, {1537, 700}, {1200, 64},  {577, 65}};
+    for (size_t i = 0; i < sizeof long_ones / sizeof *long_ones; i++) {
+        const problem p = new_problem(1, long_ones[i][0], 2, 1, 16, long_ones[i][1], i % 2 ? 0 : 0.1);
+        check_problem(&p, 2e-6, 5e-6);
+    }
 }
 
 static void sharp_scores(void) {
@@ -145,18 +152,17 @@ static void sharp_scores(void) {
     check_problem(&p, 2e-5, 3e-5);
 }
 
-static void the_same_for_any_number_of_threads(void) {
-    const problem p = new_problem(3, 70, 4, 2, 24, 0, 0.2);
-    const attention_shape *s = &p.shape;
+static void check_threads(const problem *p) {
+    const attention_shape *s = &p->shape;
     const size_t size = row_count(s) * row_width(s), out_size = row_count(s) * out_width(s);
-    real *qkv = new_qkv(&p), *dout = new_normals(out_size, 2, 1),
+    real *qkv = new_qkv(p), *dout = new_normals(out_size, 2, 1),
          *lse = new_reals(row_count(s) * (size_t)s->heads);
     real *got = new_reals(out_size + size), *first = new_reals(out_size + size);
     for (int threads = 1; threads <= 4; threads++) {
         kernels_set_threads(threads);
         void *workspace = new_workspace(kernels->attention_workspace(s, threads));
-        kernels->attention_forward(s, &p.mask, qkv, got, lse, workspace);
-        kernels->attention_backward(s, &p.mask, qkv, got, lse, dout, got + out_size, workspace);
+        kernels->attention_forward(s, &p->mask, qkv, got, lse, workspace);
+        kernels->attention_backward(s, &p->mask, qkv, got, lse, dout, got + out_size, workspace);
         if (threads == 1)
             memcpy(first, got, (out_size + size) * sizeof *got);
         else
@@ -166,19 +172,32 @@ static void the_same_for_any_number_of_threads(void) {
     free(qkv), free(dout), free(lse), free(got), free(first);
 }
 
+static void the_same_for_any_number_of_threads(void) {
+    const problem problems[] = {new_problem(3, 70, 4, 2, 24, 0, 0.2),
+                                new_problem(1, 1600, 2, 1, 16, 0, 0.1),
+                                new_problem(1, 2100, 1, 1, 8, 900, 0)};
+    for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) check_threads(&problems[i]);
+}
+
 // What a query's output is must not depend in the least on later tokens.
-static void the_future_is_not_seen(void) {
-    const problem p = new_problem(1, 90, 2, 2, 20, 0, 0);
+static void check_future(int time) {
+    const problem p = new_problem(1, time, 2, 2, 20, 0, 0);
+    const size_t now = (size_t)time * 11 / 18;
     const attention_shape *s = &p.shape;
     const size_t size = row_count(s) * row_width(s), out_size = row_count(s) * out_width(s);
     real *qkv = new_qkv(&p), *before = new_reals(out_size), *after = new_reals(out_size);
     real *lse = new_reals(row_count(s) * (size_t)s->heads);
     void *workspace = new_workspace(kernels->attention_workspace(s, 1));
     kernels->attention_forward(s, &p.mask, qkv, before, lse, workspace);
-    for (size_t i = 55 * row_width(s); i < size; i++) qkv[i] = 40 - qkv[i];
+    for (size_t i = now * row_width(s); i < size; i++) qkv[i] = 40 - qkv[i];
     kernels->attention_forward(s, &p.mask, qkv, after, lse, workspace);
-    check_same("attention of earlier tokens", before, after, 55 * out_width(s));
+    check_same("attention of earlier tokens", before, after, now * out_width(s));
     free(qkv), free(before), free(after), free(lse), free(workspace);
+}
+
+static void the_future_is_not_seen(void) {
+    check_future(90);
+    check_future(1300);
 }
 
 // Tokens in chunks of several lengths, over caches with room to spare and caches that are rings.
