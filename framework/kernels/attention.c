@@ -112,25 +112,25 @@ static sight sight_of(const attention_call *c, int query, int key) {
     return key + ROWS - 1 <= query && key > query + LANES - 1 - c->reach ? SEES_ALL : SEES_SOME;
 }
 
+// Spreads a queue over the scores of SPAN keys and so many queries (or twice as many, for two products), of
+// which a triangle of one tile is not made.
+static void plan_queue(row_queue *q, int queries) {
+    const int times = (larger(queries, SPAN) - SPAN / 2) / LANES * (SPAN / ROWS);
+    q->at_a_time = q->count * q->rows / times + 1;
+}
+
 // --- dropout
 
-// As many lanes as a vector of reals.
-#ifdef RUNEXP_FP64
-typedef uint64_t lane_bits;
-#else
-typedef uint32_t lane_bits;
-#endif
-typedef lane_bits bit_lanes __attribute__((vector_size(KERNEL_VECTOR_BYTES)));
 enum { LANE_BITS = 8 * sizeof(real), QUERIES_A_WORD = 8 / sizeof(real) };
 
 // The 32 random bits of each lane's query, at the top of the lane; even and odd hold those of lanes 0, 2,
 // ... and 1, 3, ... (in double precision even holds all).
-static ALWAYS_INLINE bit_lanes words_of_lanes(word_lanes even, word_lanes odd) {
-    if (QUERIES_A_WORD == 1) return (bit_lanes)(even << 32);
+static ALWAYS_INLINE lane_bits words_of_lanes(word_lanes even, word_lanes odd) {
+    if (QUERIES_A_WORD == 1) return (lane_bits)(even << 32);
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    return (bit_lanes)((odd & 0xFFFFFFFFu) | even << 32);
+    return (lane_bits)((odd & 0xFFFFFFFFu) | even << 32);
 #else
-    return (bit_lanes)((even & 0xFFFFFFFFu) | odd << 32);
+    return (lane_bits)((even & 0xFFFFFFFFu) | odd << 32);
 #endif
 }
 
@@ -138,7 +138,7 @@ static ALWAYS_INLINE bit_lanes words_of_lanes(word_lanes even, word_lanes odd) {
 static void drop_scores(const attention_call *c, const piece *p, int panel, int begin, int end,
                         const real *scores, real *kept) {
     const uint64_t blocks = (uint64_t)round_up(c->shape.time, 8) / 8; // of random numbers in a row
-    const bit_lanes below = (lane_bits)dropout_threshold(c->mask->p) << (LANE_BITS - 16) | (bit_lanes){0};
+    const lane_bits below = ((lane_bits){0} + dropout_threshold(c->mask->p)) << (LANE_BITS - 16);
     for (int lane = panel; lane < panel + LANES; lane += VEC) {
         const int query = p->first + lane, last = smaller(end, query + VEC - p->key);
         const uint64_t row = (uint64_t)p->head * (uint64_t)c->shape.time + (uint64_t)query;
@@ -150,7 +150,7 @@ static void drop_scores(const attention_call *c, const piece *p, int panel, int 
             random_words(&c->mask->random, first + blocks, odd);
 #pragma GCC unroll 4
             for (int word = 0; word < 4; word++) {
-                const bit_lanes bits = words_of_lanes(even[word], odd[word]);
+                const lane_bits bits = words_of_lanes(even[word], odd[word]);
                 const ptrdiff_t at = (ptrdiff_t)(j + 2 * word) * SPAN + lane;
                 const ivec dropped[2] = {(ivec)(bits << 16 < below), (ivec)(bits < below)};
 #pragma GCC unroll 2
@@ -202,13 +202,15 @@ static ALWAYS_INLINE void exponential_rows(const int skipped, const bool all, re
 // The softmax of a panel of queries goes on with a block of keys: scores become exponentials of what they
 // are above the maximum, and factors tell by how much the rise of the maximum shrinks earlier ones.
 static void continue_softmax(const attention_call *c, const piece *p, int panel, const scratch *w,
-                             const real *q_panel, real *maxima, real *totals, real *factors) {
+                             const real *q_panel, real *maxima, real *totals, real *factors,
+                             row_queue *queue) {
     const int query = p->first + panel;
     int begin, end;
     visible_keys(c, p, query, query + LANES, &begin, &end);
     const vec before[2] = {vec_load(maxima), vec_load(maxima + VEC)};
     vec high[2] = {before[0], before[1]}, sums[2] = {{0}, {0}};
     for (int j = begin; j < end; j += ROWS) {
+        fetch_rows(queue);
         const sight seen = sight_of(c, query, p->key + j);
         if (seen == SEES_ALL)
             score_rows(0, true, c, p, panel, j, w, q_panel, high);
@@ -237,11 +239,12 @@ static void continue_softmax(const attention_call *c, const piece *p, int panel,
 }
 
 // A tile of queries, the `row`th of its part on, attends to a block of keys. begins: to its first.
-static void attend(const attention_call *c, const piece *p, int row, bool begins, const scratch *w) {
+static void attend(const attention_call *c, const piece *p, int row, bool begins, const scratch *w,
+                   row_queue *queue) {
     real factors[SPAN] __attribute__((aligned(64)));
     for (int panel = 0; panel < p->queries; panel += LANES)
         continue_softmax(c, p, panel, w, w->q_panels + (row + panel) * c->shape.head_size,
-                         w->maxima + row + panel, w->totals + row + panel, factors + panel);
+                         w->maxima + row + panel, w->totals + row + panel, factors + panel, queue);
     for (int r = 0; r < p->queries; r += ROWS) {
         int begin, end;
         visible_keys(c, p, p->first + r, p->first + r + ROWS, &begin, &end);
@@ -273,6 +276,7 @@ static void forward_part(const attention_call *c, int b, int head, int first, co
     const int end = first + queries;
     const real *rows = qkv + (ptrdiff_t)b * s->time * c->ld;
     const real *keys = rows + (s->heads + kv) * s->head_size, *values = keys + s->kv_heads * s->head_size;
+    real *to = out + ((ptrdiff_t)b * s->time + first) * c->ldo + head * s->head_size;
     pack_panels(queries, s->head_size, rows + first * c->ld + head * s->head_size, c->ld, s->scale * LOG2_E,
                 w->q_panels);
     for (int r = 0; r < queries; r += VEC) {
@@ -286,15 +290,22 @@ static void forward_part(const attention_call *c, int b, int head, int first, co
                   w->keys);
         pack_rows(count, round_up(count, ROWS), s->head_size, c->width, values + key * c->ld, c->ld, 1,
                   w->values);
+        row_queue queue = {.rows = count, .bytes = s->head_size * (int)sizeof(real)};
+        if (key >= first) queue_rows(&queue, to + (key - first) * c->ldo, c->ldo);
+        if (key + SPAN < end) {
+            queue.rows = smaller(count, end - key - SPAN);
+            queue_rows(&queue, keys + (key + SPAN) * c->ld, c->ld);
+            queue_rows(&queue, values + (key + SPAN) * c->ld, c->ld);
+        }
+        plan_queue(&queue, end - larger(first, key));
         for (int tile = larger(first, key); tile < end; tile += SPAN) {
             const int nearest = round_down(first_visible(c, tile), SPAN);
             if (nearest > key) break;
             const piece p = {b * s->heads + head, tile, smaller(SPAN, end - tile), key, count};
-            attend(c, &p, tile - first, key == nearest, w);
+            attend(c, &p, tile - first, key == nearest, w, &queue);
         }
     }
-    finish(c, queries, w, out + ((ptrdiff_t)b * s->time + first) * c->ldo + head * s->head_size,
-           lse + ((ptrdiff_t)b * s->heads + head) * s->time + first);
+    finish(c, queries, w, to, lse + ((ptrdiff_t)b * s->heads + head) * s->time + first);
 }
 
 static int threads_for_attention(const attention_call *c) {
@@ -374,11 +385,12 @@ static ALWAYS_INLINE void gradient_rows(const int skipped, const bool dropout, c
 }
 
 static void make_probabilities(const attention_call *c, const piece *p, int panel, const scratch *w,
-                               const real *keys, const query_values *start) {
+                               const real *keys, const query_values *start, row_queue *queue) {
     const int query = p->first + panel;
     int begin, end;
     visible_keys(c, p, query, query + LANES, &begin, &end);
     for (int j = begin; j < end; j += ROWS) {
+        fetch_rows(queue);
         const sight seen = sight_of(c, query, p->key + j);
         if (seen == SEES_ALL)
             probability_rows(0, true, c, p, panel, j, w, keys, start);
@@ -391,11 +403,12 @@ static void make_probabilities(const attention_call *c, const piece *p, int pane
 }
 
 static void make_gradients(const attention_call *c, const piece *p, int panel, const scratch *w,
-                           const real *values, const query_values *start) {
+                           const real *values, const query_values *start, row_queue *queue) {
     const int query = p->first + panel;
     int begin, end;
     visible_keys(c, p, query, query + LANES, &begin, &end);
     for (int j = begin; j < end; j += ROWS) {
+        fetch_rows(queue);
         const bool half = sight_of(c, query, p->key + j) == SECOND_SEES_SOME;
         if (c->mask && half)
             gradient_rows(1, true, c, panel, j, w, values, start);
@@ -423,13 +436,14 @@ static void add_to_keys(const attention_call *c, const piece *p, const real *sco
 
 // What a tile and a block give to the gradients. offset: of the block in the part of keys.
 static void add_gradients(const attention_call *c, const piece *p, int offset, bool keys_begin,
-                          bool queries_begin, const query_values *start, const scratch *w) {
+                          bool queries_begin, const query_values *start, const scratch *w,
+                          row_queue *queue) {
     const ptrdiff_t at = (ptrdiff_t)offset * c->width;
     for (int panel = 0; panel < p->queries; panel += LANES)
-        make_probabilities(c, p, panel, w, w->keys + at, start);
+        make_probabilities(c, p, panel, w, w->keys + at, start, queue);
     add_to_keys(c, p, c->mask ? w->kept : w->scores, w->dout, keys_begin, w->value_gradients + at);
     for (int panel = 0; panel < p->queries; panel += LANES)
-        make_gradients(c, p, panel, w, w->values + at, start);
+        make_gradients(c, p, panel, w, w->values + at, start, queue);
     add_to_keys(c, p, w->scores, w->q, keys_begin, w->key_gradients + at);
     for (int r = 0; r < p->queries; r += ROWS) {
         int begin, end;
@@ -479,10 +493,25 @@ static void backward_tile(const attention_call *c, const backward_arrays *x, int
     pack_panels(queries, size, dout, c->ldo, kept, w->dout_panels);
     pack_rows(queries, queries, size, c->width, q, c->ld, 1, w->q);
     pack_rows(queries, queries, size, c->width, dout, c->ldo, kept, w->dout);
+    const ptrdiff_t same_keys = ((ptrdiff_t)b * s->time + part->key + first - part->first) * c->ld;
+    real *dkeys = x->dqkv + same_keys + (s->heads + head / group) * size;
+    row_queue queue = {.rows = queries, .bytes = size * (int)sizeof(real)};
+    queue_rows(&queue, x->dqkv + row * c->ld + head * size, c->ld);
+    if (first + SPAN < part->first + part->queries) {
+        queue.rows = smaller(queries, part->first + part->queries - first - SPAN);
+        queue_rows(&queue, q + SPAN * c->ld, c->ld);
+        queue_rows(&queue, dout + SPAN * c->ldo, c->ldo);
+        queue_rows(&queue, out + SPAN * c->ldo, c->ldo);
+    }
+    if (head % group == group - 1) {
+        queue_rows(&queue, dkeys, c->ld);
+        queue_rows(&queue, dkeys + s->kv_heads * size, c->ld);
+    }
+    plan_queue(&queue, 2 * round_up(end - begin, SPAN));
     for (int key = begin; key < end; key += SPAN) {
         const piece p = {b * s->heads + head, first, queries, key, smaller(SPAN, end - key)};
         const bool keys_begin = head % group == 0 && first == larger(part->first, key);
-        add_gradients(c, &p, key - packed, keys_begin, key == begin, &start, w);
+        add_gradients(c, &p, key - packed, keys_begin, key == begin, &start, w, &queue);
     }
     unpack_rows(c, queries, w->out, s->scale, adds, x->dqkv + row * c->ld + head * size);
 }

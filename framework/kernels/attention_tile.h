@@ -23,6 +23,13 @@ enum { ROWS = 4 };
 #endif
 enum { LANES = 2 * VEC, SPAN = 64 };
 
+// Lanes as unsigned numbers.
+#ifdef RUNEXP_FP64
+typedef uint64_t lane_bits __attribute__((vector_size(KERNEL_VECTOR_BYTES)));
+#else
+typedef uint32_t lane_bits __attribute__((vector_size(KERNEL_VECTOR_BYTES)));
+#endif
+
 // A score that no query has: less than any, and its exponential is 0 beside any other.
 #define INVISIBLE ((real)-1e30)
 
@@ -66,7 +73,7 @@ static ALWAYS_INLINE void multiply_add(const int vectors, int depth, const real 
                                        const ptrdiff_t row_step, const ptrdiff_t depth_step,
                                        const real *right, const ptrdiff_t right_step, vec sums[ROWS][2]) {
     // Unrolled so far that the end of the loop is foreseen by the processor.
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int k = 0; k < depth; k++) {
         vec across[2];
 #pragma GCC unroll 2
@@ -148,9 +155,10 @@ static inline void accumulate_keys(int depth, const real *scores, const real *ro
     if (c < width) accumulate_columns(1, depth, scores, SPAN, 1, rows + c, width, begins, NULL, to + c);
 }
 
-// Which of the queries query, query + 1, ... see a key, when each sees the last `reach` keys.
+// Which of the queries query, query + 1, ... see a key, when each sees the last `reach` keys. (Unsigned:
+// a key of the future is further back than any.)
 static ALWAYS_INLINE ivec sees(int query, int key, int reach) {
-    return (vec_lanes >= key - query) & (vec_lanes < key - query + reach);
+    return (ivec)((lane_bits)(vec_lanes + (query - key)) < (lane_bits)(reach + (ivec){0}));
 }
 
 // Rows of a matrix with padding: count rows of `columns` values become `padded` rows of `width`, times
@@ -199,6 +207,30 @@ static inline void pack_panels(int count, int columns, const real *x, ptrdiff_t 
                 for (int i = 0; i < VEC && c + i < columns; i++) vec_store(to + (c + i) * LANES, square[i]);
             }
         }
+    }
+}
+
+// Rows of several matrices that will be needed soon, to be asked for a few at a time while products keep
+// the units busy: processors cannot guess where the rows of a head lie.
+typedef struct row_queue {
+    const real *matrices[6];
+    ptrdiff_t steps[6]; // between rows
+    int count, rows;    // matrices, rows of each
+    int bytes;          // of a row
+    int at_a_time;      // rows of all matrices
+    int matrix, row;    // the next
+} row_queue;
+
+static inline void queue_rows(row_queue *q, const real *x, ptrdiff_t step) {
+    q->matrices[q->count] = x;
+    q->steps[q->count++] = step;
+}
+
+static inline void fetch_rows(row_queue *q) {
+    for (int i = 0; i < q->at_a_time && q->matrix < q->count; i++) {
+        const char *x = (const char *)(q->matrices[q->matrix] + q->row * q->steps[q->matrix]);
+        for (int byte = 0; byte < q->bytes; byte += 64) __builtin_prefetch(x + byte);
+        if (++q->row == q->rows) q->row = 0, q->matrix++;
     }
 }
 
