@@ -319,8 +319,11 @@ void KERNEL(attention_forward)(const attention_shape *shape, const dropout_mask 
     const attention_call c = new_call(shape, mask);
     const int heads = shape->heads, all_heads = shape->batch * heads,
               parts = round_up(shape->time, PART) / PART;
-    // Long tasks come first, so that the end is shared well.
-#pragma omp parallel for schedule(dynamic) num_threads(threads_for_attention(&c))
+    // Parts differ in length, so threads take turns, the longest first. Otherwise each stays with
+    // neighbours in memory, as it does in other kernels.
+    const int threads = threads_for_attention(&c);
+    const int turn = parts > 1 ? 1 : round_up(all_heads, threads) / threads;
+#pragma omp parallel for schedule(static, turn) num_threads(threads)
     for (int task = 0; task < all_heads * parts; task++) {
         const scratch w = scratch_of_thread(shape, workspace);
         const int head = task % all_heads, part = parts - 1 - task / all_heads;
@@ -548,7 +551,7 @@ void KERNEL(attention_backward)(const attention_shape *shape, const dropout_mask
     // is summed up in the order of distances.
 #pragma omp parallel num_threads(threads_for_attention(&c))
     for (int distance = 0; distance <= farthest; distance++) {
-#pragma omp for schedule(dynamic)
+#pragma omp for schedule(static)
         for (int task = 0; task < heads * (parts - distance); task++) {
             const scratch w = scratch_of_thread(shape, workspace);
             const int key = task / heads * PART, first = key + distance * PART;
