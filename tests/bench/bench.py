@@ -322,7 +322,9 @@ def machine():
 
 def present():
     """What an entry of the results says about where it comes from."""
-    commit = run("git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=9", "--exclude=*").strip()
+    commit = run("git", "-C", ROOT, "rev-parse", "--short=9", "HEAD").strip()
+    if run("git", "-C", ROOT, "status", "--porcelain", "--", "Makefile", "experiments", "framework", "models", "tests"):
+        commit += " with changes"
     return {"commit": commit, "date": datetime.date.today().isoformat(), "machine": machine(),
             "compiler": run("cc", "--version").splitlines()[0]}
 
