@@ -278,8 +278,10 @@ def measure_decoding(python, name, text):
     ours.train(1)
     weight_bytes = 4 * ours.parameters()
     block = int(ours.experiment["dataset"]["block_size"])
-    tokens = {"runexp": steps_for(PIECE_SECONDS, 1 / ours.generate(4 * block), 4 * block), "eager": 2 * block}
-    side.ask({"generate": 8})
+    side.ask({"generate": block})
+    probe = side.ask({"generate": 2 * block})
+    tokens = {"runexp": steps_for(PIECE_SECONDS, 1 / ours.generate(4 * block), 4 * block),
+              "eager": steps_for(PIECE_SECONDS, probe["seconds"] / probe["tokens"], 2 * block)}
 
     def take():
         reading = ceiling(ours, weight_bytes)[1]
