@@ -13,6 +13,7 @@ graph *graph_new(graph_mode mode, int batch, int time, parameter_set *parameters
     g->mode = mode;
     g->batch = batch;
     g->time = time;
+    g->passes = 1;
     g->parameters = parameters;
     g->states = states;
     g->path = "";

@@ -54,6 +54,7 @@ typedef struct tensor {
     struct tensor *shares; // the tensor whose bytes these are, or NULL
     int born, dies;
     size_t offset;
+    bool outlives_pass; // alive from the first pass of a step to the last
 } tensor;
 
 // What a run needs to know besides the tensors.
@@ -123,6 +124,7 @@ struct graph {
     arena *memory;
     graph_mode mode;
     int batch, time;
+    int passes; // runs of a training step, which see the same weights
     parameter_set *parameters;
     state_set *states; // GRAPH_DECODE
     op **ops;

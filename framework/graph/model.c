@@ -118,7 +118,8 @@ status model_new(const model_settings *settings, int vocabulary, int block_size,
     *m = (model){.settings = settings,
                  .parameters = parameters_new(),
                  .vocabulary = vocabulary,
-                 .block_size = block_size};
+                 .block_size = block_size,
+                 .passes = 1};
     // Twice: initial values depend on how many residuals there are, which is known at the end.
     parameter_set *first = parameters_new();
     status result = rehearse(m, first, err);
@@ -142,6 +143,7 @@ status model_build(model *m, graph_mode mode, int batch, int time, state_set *st
                    model_graph *out, error *err) {
     *out = (model_graph){0};
     graph *g = graph_new(mode, batch, time, m->parameters, states);
+    if (mode == GRAPH_TRAIN) g->passes = m->passes;
     status result = append_model(m, g, out, err);
     tensor *const keep[] = {out->losses ? out->losses : out->logits,
                             mode == GRAPH_EVAL ? out->logits : NULL, NULL};

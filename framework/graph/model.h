@@ -19,6 +19,7 @@ typedef struct model {
     const model_settings *settings;
     parameter_set *parameters; // declared; values are placed by parameters_allocate
     int vocabulary, block_size;
+    int passes;              // of training graphs in a step: see graph.passes; 1 unless changed
     bool absolute_positions; // the context cannot grow beyond block_size without renumbering
     int residuals;           // residual additions from beginning to end
 } model;

@@ -4,37 +4,51 @@
 #include "graph/ops_fuse.h"
 
 enum { X, WEIGHT, BIAS, RESIDUAL, INPUTS };
-enum { Y, PRE };
+enum { Y, SLOPE };
 
 typedef struct linear_settings {
     activation act;
     int rows, in, out;
+    tensor *packed[2]; // the weight as forward and backward steps want it; NULL: packed for every product
 } linear_settings;
 
+// A product with the weight W (out x in): x W^T, or with backward dy W. A step of several passes packs the
+// weight in its first.
+static void multiply(const graph *g, const run_context *c, const op *o, bool backward, const real *from,
+                     real *to, const gemm_epilogue *epilogue) {
+    const linear_settings *s = o->settings;
+    const int N = backward ? s->in : s->out, K = backward ? s->out : s->in;
+    const real *weight = o->in[WEIGHT]->data;
+    const tensor *packed = s->packed[backward];
+    if (!packed) {
+        kernels->gemm(false, !backward, s->rows, N, K, from, K, weight, s->in, to, N, epilogue,
+                      g->workspace);
+        return;
+    }
+    if (c->micro == 0) kernels->gemm_pack(!backward, N, K, weight, s->in, packed->data);
+    kernels->gemm_packed(false, s->rows, N, K, from, K, packed->data, to, N, epilogue);
+}
+
 static void forward(const graph *g, const run_context *c, const op *o) {
-    (void)c;
     const linear_settings *s = o->settings;
     const gemm_epilogue epilogue = {
         .bias = o->in[BIAS] ? o->in[BIAS]->data : NULL,
         .act = s->act,
-        .pre = o->out_count > PRE ? o->out[PRE]->data : NULL,
+        .slope = o->out_count > SLOPE ? o->out[SLOPE]->data : NULL,
         .residual = o->in[RESIDUAL] ? o->in[RESIDUAL]->data : NULL,
     };
-    if (g->mode == GRAPH_DECODE) {
+    if (g->mode == GRAPH_DECODE)
         kernels->packed_multiply(s->rows, s->out, s->in, o->in[X]->data,
                                  g->parameters->packed + o->in[WEIGHT]->parameter->packed_offset,
                                  o->out[Y]->data, &epilogue);
-        return;
-    }
-    kernels->gemm(false, true, s->rows, s->out, s->in, o->in[X]->data, s->in, o->in[WEIGHT]->data, s->in,
-                  o->out[Y]->data, s->out, &epilogue, g->workspace);
+    else
+        multiply(g, c, o, false, o->in[X]->data, o->out[Y]->data, &epilogue);
 }
 
 static void backward(const graph *g, const run_context *c, const op *o) {
     const linear_settings *s = o->settings;
     real *dy = o->out[Y]->gradient->data;
-    if (s->act != ACTIVATION_NONE)
-        kernels->activation_backward(s->act, o->out[Y]->count, o->out[PRE]->data, dy, dy, false);
+    if (s->act != ACTIVATION_NONE) kernels->multiply(o->out[Y]->count, dy, o->out[SLOPE]->data, dy, false);
     if (o->in[BIAS])
         kernels->column_sum(s->rows, s->out, dy, s->out, o->in[BIAS]->gradient->data, op_adds(c, o, BIAS));
     const gemm_epilogue to_weight = {.accumulate = op_adds(c, o, WEIGHT)};
@@ -42,8 +56,7 @@ static void backward(const graph *g, const run_context *c, const op *o) {
                   o->in[WEIGHT]->gradient->data, s->in, &to_weight, g->workspace);
     if (!o->in[X]->gradient) return;
     const gemm_epilogue to_input = {.accumulate = op_adds(c, o, X)};
-    kernels->gemm(false, false, s->rows, s->in, s->out, dy, s->out, o->in[WEIGHT]->data, s->in,
-                  o->in[X]->gradient->data, s->in, &to_input, g->workspace);
+    multiply(g, c, o, true, dy, o->in[X]->gradient->data, &to_input);
 }
 
 static double flops(const op *o) {
@@ -53,11 +66,9 @@ static double flops(const op *o) {
 
 static size_t workspace(const op *o, bool for_backward) {
     const linear_settings *s = o->settings;
-    int threads = kernels_threads();
-    size_t bytes = kernels->gemm_workspace(s->rows, s->out, s->in, threads);
+    size_t bytes = kernels->gemm_workspace(s->out, s->in);
     if (!for_backward) return bytes;
-    size_t weight = kernels->gemm_workspace(s->out, s->in, s->rows, threads);
-    size_t input = kernels->gemm_workspace(s->rows, s->in, s->out, threads);
+    size_t weight = kernels->gemm_workspace(s->in, s->rows), input = kernels->gemm_workspace(s->in, s->out);
     if (weight > bytes) bytes = weight;
     return input > bytes ? input : bytes;
 }
@@ -66,11 +77,18 @@ static const op_kind linear_kind = {
     .name = "linear",
     .forward = forward,
     .backward = backward,
-    .saves = SAVES_INPUT(X) | SAVES_INPUT(WEIGHT) | SAVES_OUTPUT(PRE),
+    .saves = SAVES_INPUT(X) | SAVES_INPUT(WEIGHT) | SAVES_OUTPUT(SLOPE),
     .passthrough = RESIDUAL,
     .flops = flops,
     .workspace = workspace,
 };
+
+// Room for a packed weight that later passes of a step find as the first left it.
+static tensor *packed(graph *g, int N, int K) {
+    tensor *t = graph_tensor(g, TENSOR_ACTIVATION, 1, (int[]){(int)kernels->gemm_packed_reals(N, K)});
+    t->outlives_pass = true;
+    return t;
+}
 
 tensor *op_linear(graph *g, tensor *x, tensor *weight, tensor *bias, activation act) {
     linear_settings *s = arena_alloc(g->memory, sizeof *s);
@@ -85,8 +103,12 @@ tensor *op_linear(graph *g, tensor *x, tensor *weight, tensor *bias, activation 
     op *o = graph_append(g, &linear_kind, (tensor *[INPUTS]){x, weight, bias, NULL}, INPUTS, y, s);
     if (g->mode == GRAPH_DECODE) weight->parameter->packs = true;
     if (act != ACTIVATION_NONE && g->mode == GRAPH_TRAIN) {
-        o->out[PRE] = graph_tensor(g, TENSOR_ACTIVATION, x->rank, shape);
+        o->out[SLOPE] = graph_tensor(g, TENSOR_ACTIVATION, x->rank, shape);
         o->out_count = 2;
+    }
+    if (g->passes > 1) {
+        s->packed[false] = packed(g, s->out, s->in);
+        if (x->differentiable) s->packed[true] = packed(g, s->in, s->out);
     }
     return y;
 }

@@ -98,11 +98,10 @@ static double chunked_flops(const op *o) {
 
 static size_t chunked_workspace(const op *o, bool backward) {
     const chunked_settings *s = o->settings;
-    const int threads = kernels_threads();
     if (backward) return 0;
-    size_t bytes = kernels->gemm_workspace(s->chunk, s->vocabulary, s->in, threads);
-    size_t weight = kernels->gemm_workspace(s->vocabulary, s->in, s->chunk, threads);
-    size_t input = kernels->gemm_workspace(s->chunk, s->in, s->vocabulary, threads);
+    size_t bytes = kernels->gemm_workspace(s->vocabulary, s->in);
+    size_t weight = kernels->gemm_workspace(s->in, s->chunk);
+    size_t input = kernels->gemm_workspace(s->in, s->vocabulary);
     if (weight > bytes) bytes = weight;
     if (input > bytes) bytes = input;
     return logits_bytes(s) + bytes;

@@ -112,6 +112,8 @@ static void plan_lifetimes(graph *g, tensor *const *keep) {
             if (o->kind->saves & SAVES_OUTPUT(i)) alive_at(o->out[i], backward);
         }
     }
+    for (int i = 0; i < g->tensor_count; i++)
+        if (g->tensors[i]->outlives_pass) alive_at(g->tensors[i], 0), alive_at(g->tensors[i], 2 * n);
     for (; keep && *keep; keep++) alive_at(*keep, 2 * n);
 }
 

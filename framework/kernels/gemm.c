@@ -1,5 +1,5 @@
-// Matrix products: operands packed into panels and blocks (tile.h), K in passes of at most DEPTH, columns
-// in strips, rows in tiles that fit the second-level cache.
+// Matrix products: the right operand packed into panels (tile.h), K in passes of at most DEPTH, columns in
+// strips, rows in groups of blocks whose results stay near while the panels of a strip go by.
 //
 // Who computes a result depends on the number of threads, how never does: each is a sum over the passes of
 // K in order, and those are cut by K alone.
@@ -12,25 +12,20 @@
 #include <string.h>
 
 enum {
-    BLOCKS = 8, // blocks of TILE_ROWS rows that a thread packs at a time
-    BLOCK_REALS = TILE_ROWS * A_ROW,
-    STRIP = 32 * TILE_COLUMNS,       // columns packed at a time
-    STRIP_SERIAL = 8 * TILE_COLUMNS, // in gemm_serial, whose workspace is a thread's own
-    AHEAD = 8,                       // rows of A that packing asks for before it needs them
-    THIN = 4,                        // with so few rows packing costs more than it saves
+    BLOCKS = 4,                // of TILE_ROWS rows that share a panel while it is near
+    STRIP = 32 * TILE_COLUMNS, // columns packed at a time
+    THIN = 4,                  // with so few rows packing costs more than it saves
 };
 
 typedef struct product {
     bool transpose_a, transpose_b;
     int M, N, K;
-    real alpha;
     const real *A, *B;
     real *C;
     ptrdiff_t lda, ldb, ldc;
     gemm_epilogue after;
-    int strip;    // columns packed at a time
-    real *panels; // a strip; two, used in turn, when threads share them
-    real *blocks; // BLOCKS * BLOCK_REALS for each thread
+    const real *packed; // all of B, or NULL: it is packed strip by strip on the way
+    real *panels;       // then a strip; two, used in turn, when threads share them
 } product;
 
 typedef struct range {
@@ -58,61 +53,51 @@ static size_t strip_reals(int columns, int depth) {
     return (size_t)divide_up(columns, TILE_COLUMNS) * TILE_COLUMNS * (size_t)depth;
 }
 
-// One column of a block of a transposed A. Whole vectors where `left` values can be read: what is written
-// too many is overwritten by the next column, or lies in the room that A_ROW leaves after the last.
-static ALWAYS_INLINE void pack_column(const real *from, int left, real alpha, real *to) {
-    enum { VECTORS = (TILE_ROWS + VEC - 1) / VEC };
-    if (left >= VECTORS * VEC) {
-        for (int v = 0; v < VECTORS; v++) vec_store(to + v * VEC, vec_load(from + v * VEC) * alpha);
-    } else {
-        for (int i = 0; i < TILE_ROWS && i < left; i++) to[i] = from[i] * alpha;
-    }
-}
-
-// Rows [row, row + rows) of op(A), depth [k, k + depth), into blocks.
-static void pack_blocks(const product *p, int row, int rows, int k, int depth, real *blocks) {
-    if (p->transpose_a) {
-        for (int d = 0; d < depth; d++) {
-            const real *from = p->A + (k + d) * p->lda + row;
-            const real *ahead = p->A + smaller(k + d + AHEAD, p->K - 1) * p->lda + row;
-            for (int r = 0; r < rows; r += TILE_ROWS) {
-                __builtin_prefetch(ahead + r);
-                pack_column(from + r, p->M - row - r, p->alpha,
-                            blocks + r / TILE_ROWS * BLOCK_REALS + d * TILE_ROWS);
-            }
-        }
-        return;
-    }
-    for (int r = 0; r < rows; r++) {
-        const real *from = p->A + (row + r) * p->lda + k;
-        const real *ahead = p->A + smaller(row + r + AHEAD, p->M - 1) * p->lda + k;
-        real *to = blocks + r * A_ROW;
-        for (int d = 0; d < depth; d += VEC) {
-            __builtin_prefetch(ahead + d);
-            vec_put(to + d, vec_get(from + d, depth - d) * p->alpha, depth - d);
-        }
-    }
-}
-
-// What remains once the sums of a region are complete: they lie lds apart and may be C or pre; row and
+// What remains once the sums of a region are complete: they lie lds apart and may be C or slope; row and
 // column say where the region lies. bias and accumulate: what they do not hold yet.
-static void finish(const product *p, int row, int column, int rows, int columns, const real *sums,
-                   ptrdiff_t lds, const real *bias, bool accumulate) {
+static ALWAYS_INLINE void finish_with(const activation act, const product *p, int row, int column, int rows,
+                                      int columns, const real *sums, ptrdiff_t lds, const real *bias,
+                                      bool accumulate) {
     const gemm_epilogue *e = &p->after;
     for (int r = 0; r < rows; r++) {
         const real *from = sums + r * lds;
         const ptrdiff_t at = (row + r) * p->ldc + column;
         for (int i = 0; i < columns; i += VEC) {
             const int left = columns - i;
-            vec v = vec_get(from + i, left);
+            vec v = vec_get(from + i, left), slope;
             if (bias) v += vec_get(bias + column + i, left);
-            if (e->pre) vec_put(e->pre + at + i, v, left);
-            v = activation_value(e->act, v);
+            if (e->slope) {
+                v = activation_slope(act, v, &slope);
+                vec_put(e->slope + at + i, slope, left);
+            } else {
+                v = activation_value(act, v);
+            }
             if (e->residual) v += vec_get(e->residual + at + i, left);
             if (accumulate) v += vec_get(p->C + at + i, left);
             vec_put(p->C + at + i, v, left);
         }
     }
+}
+
+static void finish(const product *p, int row, int column, int rows, int columns, const real *sums,
+                   ptrdiff_t lds, const real *bias, bool accumulate) {
+#define FINISH(act)                                                                                        \
+    case act:                                                                                              \
+        finish_with(act, p, row, column, rows, columns, sums, lds, bias, accumulate);                      \
+        break
+    switch (p->after.act) {
+        FINISH(ACTIVATION_NONE);
+        FINISH(ACTIVATION_GELU);
+        FINISH(ACTIVATION_GELU_TANH);
+        FINISH(ACTIVATION_RELU);
+        FINISH(ACTIVATION_RELU2);
+        FINISH(ACTIVATION_SILU);
+        FINISH(ACTIVATION_TANH);
+        FINISH(ACTIVATION_SIGMOID);
+    case ACTIVATION_COUNT:
+        break;
+    }
+#undef FINISH
 }
 
 typedef struct pass {
@@ -121,13 +106,13 @@ typedef struct pass {
 } pass;
 
 // One block of rows times one panel of columns, for one pass.
-static void multiply_block(const product *p, const pass *s, int row, int column, int rows, int columns,
-                           const real *block, const real *panel) {
+static void multiply_block(const product *p, const pass *s, int row, int column, const real *panel) {
     const gemm_epilogue *e = &p->after;
-    // Sums wait in C, or in pre when C still holds something that counts.
-    const bool later = e->act != ACTIVATION_NONE || e->pre || (e->residual && e->accumulate);
+    const int rows = smaller(TILE_ROWS, p->M - row), columns = smaller(TILE_COLUMNS, p->N - column);
+    // Sums wait in C, or in slope when C still holds something that counts.
+    const bool later = e->act != ACTIVATION_NONE || e->slope || (e->residual && e->accumulate);
     const ptrdiff_t at = row * p->ldc + column;
-    real *sums = (e->pre ? e->pre : p->C) + at, padded[TILE_COLUMNS];
+    real *sums = (e->slope ? e->slope : p->C) + at, padded[TILE_COLUMNS];
     const real *initial = NULL, *added = sums;
     if (s->first) {
         added = NULL;
@@ -139,15 +124,34 @@ static void multiply_block(const product *p, const pass *s, int row, int column,
             }
         }
         if (e->residual && !later) added = e->residual + at;
-        if (e->accumulate && !e->pre) added = sums;
+        if (e->accumulate && !e->slope) added = sums;
     }
-    KERNEL(tile_multiply)
-    (rows, columns, s->depth, block, p->transpose_a ? TILE_ROWS : 0, panel, initial, added, sums, p->ldc);
+    if (p->transpose_a) KERNEL(tile_multiply)
+    (rows, columns, s->depth, p->A + s->k * p->lda + row, 1, p->lda, panel, initial, added, sums, p->ldc);
+    else KERNEL(tile_multiply)(rows, columns, s->depth, p->A + row * p->lda + s->k, p->lda, 1, panel,
+                               initial, added, sums, p->ldc);
     if (later && s->last)
-        finish(p, row, column, rows, columns, sums, p->ldc, NULL, e->pre && e->accumulate);
+        finish(p, row, column, rows, columns, sums, p->ldc, NULL, e->slope && e->accumulate);
 }
 
-// The part of one thread. Everybody packs a share of the strip, then multiplies a rectangle of the result.
+// Panels `which` of the columns from `column` on, for one pass.
+static void pack_panels(const product *p, const pass *s, int column, range which, real *panels) {
+    for (int j = which.begin; j < which.end; j++) {
+        const int first = column + j * TILE_COLUMNS;
+        KERNEL(tile_pack_panel)
+        (p->transpose_b, smaller(TILE_COLUMNS, p->N - first), s->depth,
+         p->transpose_b ? p->B + first * p->ldb + s->k : p->B + s->k * p->ldb + first, p->ldb,
+         panels + strip_reals(j * TILE_COLUMNS, s->depth));
+    }
+}
+
+static pass pass_from(int K, int k) {
+    const int depth = pass_depth(K);
+    return (pass){k, smaller(depth, K - k), k == 0, k + depth >= K};
+}
+
+// The part of one thread: a rectangle of the result. When B is not packed yet, everybody packs a share of
+// the strip before.
 static void multiply_part(const product *p, int thread, int threads) {
     const int block_count = divide_up(p->M, TILE_ROWS);
     // How many threads share the rows; the others divide the columns. Chosen to make the largest rectangle
@@ -155,48 +159,38 @@ static void multiply_part(const product *p, int thread, int threads) {
     int row_parts = 1, best = 0;
     for (int parts = 1; parts <= threads; parts++) {
         if (threads % parts) continue;
-        int strip_panels = divide_up(smaller(p->strip, p->N), TILE_COLUMNS);
+        int strip_panels = divide_up(smaller(STRIP, p->N), TILE_COLUMNS);
         int largest = divide_up(block_count, parts) * divide_up(strip_panels, threads / parts);
         if (best == 0 || largest <= best) best = largest, row_parts = parts;
     }
     const int column_parts = threads / row_parts;
     const range blocks = share(block_count, thread / column_parts, row_parts);
-    real *const packed = p->blocks + (size_t)thread * BLOCKS * BLOCK_REALS;
-    const int depth = pass_depth(p->K);
     int turn = 0;
-    for (int strip = 0; strip < p->N; strip += p->strip) {
-        const int panel_count = divide_up(smaller(p->N - strip, p->strip), TILE_COLUMNS);
+    for (int strip = 0; strip < p->N; strip += STRIP) {
+        const int panel_count = divide_up(smaller(p->N - strip, STRIP), TILE_COLUMNS);
         const range own = share(panel_count, thread % column_parts, column_parts);
-        for (int k = 0; k < p->K; k += depth) {
-            const pass s = {k, smaller(depth, p->K - k), k == 0, k + depth >= p->K};
-            real *const panels = p->panels + (size_t)turn * strip_reals(smaller(p->N, p->strip), depth);
-            const range to_pack = share(panel_count, thread, threads);
-            for (int j = to_pack.begin; j < to_pack.end; j++) {
-                const int column = strip + j * TILE_COLUMNS;
-                KERNEL(tile_pack_panel)
-                (p->transpose_b, smaller(TILE_COLUMNS, p->N - column), s.depth,
-                 p->transpose_b ? p->B + column * p->ldb + k : p->B + k * p->ldb + column, p->ldb,
-                 panels + (size_t)j * TILE_COLUMNS * (size_t)s.depth);
-            }
-            // Two strips in turn: whoever is past this barrier may fill the other one while the rest still
-            // read this one.
-            if (threads > 1) {
+        for (int k = 0; k < p->K; k += pass_depth(p->K)) {
+            const pass s = pass_from(p->K, k);
+            const real *panels;
+            if (p->packed) {
+                panels = p->packed + strip_reals(p->N, k) + strip_reals(strip, s.depth);
+            } else {
+                real *const to =
+                    p->panels + (size_t)turn * strip_reals(smaller(p->N, STRIP), pass_depth(p->K));
+                pack_panels(p, &s, strip, share(panel_count, thread, threads), to);
+                panels = to;
+                // Two strips in turn: whoever is past this barrier may fill the other one while the rest
+                // still read this one.
+                if (threads > 1) {
 #pragma omp barrier
-                turn ^= 1;
+                    turn ^= 1;
+                }
             }
-            for (int first = blocks.begin; first < blocks.end; first += BLOCKS) {
-                const int last = smaller(first + BLOCKS, blocks.end), row = first * TILE_ROWS;
-                pack_blocks(p, row, smaller(last * TILE_ROWS, p->M) - row, k, s.depth, packed);
+            for (int first = blocks.begin; first < blocks.end; first += BLOCKS)
                 for (int j = own.begin; j < own.end; j++)
-                    for (int i = first; i < last; i++) {
-                        const int column = strip + j * TILE_COLUMNS;
-                        multiply_block(p, &s, i * TILE_ROWS, column,
-                                       smaller(TILE_ROWS, p->M - i * TILE_ROWS),
-                                       smaller(TILE_COLUMNS, p->N - column),
-                                       packed + (size_t)(i - first) * BLOCK_REALS,
-                                       panels + (size_t)j * TILE_COLUMNS * (size_t)s.depth);
-                    }
-            }
+                    for (int i = first; i < first + BLOCKS && i < blocks.end; i++)
+                        multiply_block(p, &s, i * TILE_ROWS, strip + j * TILE_COLUMNS,
+                                       panels + strip_reals(j * TILE_COLUMNS, s.depth));
         }
     }
 }
@@ -253,67 +247,72 @@ static size_t strip_count(int N, int K) {
     return K > DEPTH || N > STRIP ? 2 : 1;
 }
 
-size_t KERNEL(gemm_workspace)(int M, int N, int K, int threads) {
-    (void)M;
-    return (strip_count(N, K) * strip_reals(smaller(N, STRIP), pass_depth(K)) +
-            (size_t)threads * BLOCKS * BLOCK_REALS) *
-           sizeof(real);
+size_t KERNEL(gemm_workspace)(int N, int K) {
+    return strip_count(N, K) * strip_reals(smaller(N, STRIP), pass_depth(K)) * sizeof(real);
+}
+
+// Two multiply-adds at a time.
+static int threads_for_product(int M, int N, int K) {
+    return threads_for((double)M * N * K / (2 * VEC));
+}
+
+static void multiply(const product *p, int threads) {
+    if (threads == 1) {
+        multiply_part(p, 0, 1);
+    } else {
+#pragma omp parallel num_threads(threads)
+        multiply_part(p, omp_get_thread_num(), omp_get_num_threads());
+    }
 }
 
 void KERNEL(gemm)(bool transpose_a, bool transpose_b, int M, int N, int K, const real *A, int lda,
                   const real *B, int ldb, real *C, int ldc, const gemm_epilogue *epilogue,
                   void *workspace) {
-    static const gemm_epilogue none = {0};
     const product p = {.transpose_a = transpose_a,
                        .transpose_b = transpose_b,
                        .M = M,
                        .N = N,
                        .K = K,
-                       .alpha = 1,
                        .A = A,
                        .B = B,
                        .C = C,
                        .lda = lda,
                        .ldb = ldb,
                        .ldc = ldc,
-                       .after = epilogue ? *epilogue : none,
-                       .strip = STRIP,
-                       .panels = workspace,
-                       .blocks = (real *)workspace +
-                                 strip_count(N, K) * strip_reals(smaller(N, STRIP), pass_depth(K))};
-    const int threads = threads_for((double)M * N * K / (2 * VEC)); // two multiply-adds at a time
-    if (!transpose_a && transpose_b && M <= THIN) {
+                       .after = epilogue ? *epilogue : (gemm_epilogue){0},
+                       .panels = workspace};
+    const int threads = threads_for_product(M, N, K);
+    if (!transpose_a && transpose_b && M <= THIN)
         multiply_thin(&p, threads);
-    } else if (threads == 1) {
-        multiply_part(&p, 0, 1);
-    } else {
-#pragma omp parallel num_threads(threads)
-        multiply_part(&p, omp_get_thread_num(), omp_get_num_threads());
+    else
+        multiply(&p, threads);
+}
+
+size_t KERNEL(gemm_packed_reals)(int N, int K) {
+    return strip_reals(N, K);
+}
+
+void KERNEL(gemm_pack)(bool transpose_b, int N, int K, const real *B, int ldb, real *packed) {
+    const product p = {.transpose_b = transpose_b, .N = N, .K = K, .B = B, .ldb = ldb};
+    const int panels = divide_up(N, TILE_COLUMNS), passes = divide_up(K, pass_depth(K));
+#pragma omp parallel for schedule(static) num_threads(threads_for((double)N *K / VEC * 2))
+    for (int i = 0; i < passes * panels; i++) {
+        const pass s = pass_from(K, i / panels * pass_depth(K));
+        pack_panels(&p, &s, 0, (range){i % panels, i % panels + 1}, packed + strip_reals(N, s.k));
     }
 }
 
-size_t KERNEL(gemm_serial_workspace)(void) {
-    return (strip_reals(STRIP_SERIAL, DEPTH) + BLOCKS * BLOCK_REALS) * sizeof(real);
-}
-
-void KERNEL(gemm_serial)(bool transpose_a, bool transpose_b, int M, int N, int K, real alpha, const real *A,
-                         int lda, const real *B, int ldb, real *C, int ldc, bool accumulate,
-                         void *workspace) {
+void KERNEL(gemm_packed)(bool transpose_a, int M, int N, int K, const real *A, int lda, const real *packed,
+                         real *C, int ldc, const gemm_epilogue *epilogue) {
     const product p = {.transpose_a = transpose_a,
-                       .transpose_b = transpose_b,
                        .M = M,
                        .N = N,
                        .K = K,
-                       .alpha = alpha,
                        .A = A,
-                       .B = B,
+                       .packed = packed,
                        .C = C,
                        .lda = lda,
-                       .ldb = ldb,
                        .ldc = ldc,
-                       .after = {.accumulate = accumulate},
-                       .strip = STRIP_SERIAL,
-                       .panels = workspace,
-                       .blocks = (real *)workspace + strip_reals(STRIP_SERIAL, DEPTH)};
-    multiply_part(&p, 0, 1);
+                       .after = epilogue ? *epilogue : (gemm_epilogue){0}};
+    multiply(&p, threads_for_product(M, N, K));
 }

@@ -29,13 +29,13 @@ typedef enum activation {
 
 // What a matrix product does to its result before storing it, in this order:
 //   C = act( op(A) op(B) + bias ) + residual + beta * C
-// pre, when not NULL, receives op(A) op(B) + bias (before the activation), for the backward pass. NULL
-// members are left out. Sums over a long K wait in C, or in pre when there is one; so an activation without
-// pre excludes accumulate and a residual that is C, and accumulate excludes a residual that is C.
+// slope, when not NULL, receives act'(op(A) op(B) + bias), which the backward pass multiplies by. NULL
+// members are left out. Sums over a long K wait in C, or in slope when there is one; so an activation
+// without slope excludes accumulate and a residual that is C, and accumulate excludes a residual that is C.
 typedef struct gemm_epilogue {
     const real *bias; // N values, added to every row
     activation act;
-    real *pre;            // M x N, leading dimension ldc
+    real *slope;          // M x N, leading dimension ldc
     const real *residual; // M x N, leading dimension ldc; may be C itself
     bool accumulate;      // beta = 1, else 0 (C is then never read)
 } gemm_epilogue;
@@ -92,17 +92,17 @@ typedef struct kernel_table {
     // ---- matrix products
 
     // C (M x N) = epilogue(op(A) op(B)); op(A) is M x K: A is M x K (lda) or, transposed, K x M; op(B) is
-    // K x N. M, N, K >= 1. epilogue may be NULL. workspace: gemm_workspace() bytes for at least
-    // kernels_threads() threads, 64-byte aligned, shared by them. Not for use inside parallel loops.
+    // K x N. M, N, K >= 1. epilogue may be NULL. workspace: gemm_workspace() bytes, 64-byte aligned. Not
+    // for use inside parallel loops.
     void (*gemm)(bool transpose_a, bool transpose_b, int M, int N, int K, const real *A, int lda,
                  const real *B, int ldb, real *C, int ldc, const gemm_epilogue *epilogue, void *workspace);
-    // SERIAL, no epilogue but scale and accumulate: C = alpha op(A) op(B) (+ C). workspace:
-    // gemm_serial_workspace() bytes.
-    void (*gemm_serial)(bool transpose_a, bool transpose_b, int M, int N, int K, real alpha, const real *A,
-                        int lda, const real *B, int ldb, real *C, int ldc, bool accumulate,
-                        void *workspace);
-    size_t (*gemm_workspace)(int M, int N, int K, int threads);
-    size_t (*gemm_serial_workspace)(void);
+    size_t (*gemm_workspace)(int N, int K);
+    // The same in two parts, for a B that several products share: op(B) goes to `packed`,
+    // gemm_packed_reals() reals, 64-byte aligned. Bit for bit the results of gemm.
+    void (*gemm_pack)(bool transpose_b, int N, int K, const real *B, int ldb, real *packed);
+    size_t (*gemm_packed_reals)(int N, int K);
+    void (*gemm_packed)(bool transpose_a, int M, int N, int K, const real *A, int lda, const real *packed,
+                        real *C, int ldc, const gemm_epilogue *epilogue);
 
     // y = epilogue(x W^T) for a matrix that is used many times: x is M x K, W is N x K, y is M x N, all
     // without gaps. packed: packed_reals() values, 64-byte aligned, that packed_fill made from W for this

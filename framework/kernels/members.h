@@ -10,11 +10,11 @@ extern const kernel_table KERNEL(kernel_table);
 // gemm.c
 void KERNEL(gemm)(bool transpose_a, bool transpose_b, int M, int N, int K, const real *A, int lda,
                   const real *B, int ldb, real *C, int ldc, const gemm_epilogue *epilogue, void *workspace);
-void KERNEL(gemm_serial)(bool transpose_a, bool transpose_b, int M, int N, int K, real alpha, const real *A,
-                         int lda, const real *B, int ldb, real *C, int ldc, bool accumulate,
-                         void *workspace);
-size_t KERNEL(gemm_workspace)(int M, int N, int K, int threads);
-size_t KERNEL(gemm_serial_workspace)(void);
+size_t KERNEL(gemm_workspace)(int N, int K);
+void KERNEL(gemm_pack)(bool transpose_b, int N, int K, const real *B, int ldb, real *packed);
+size_t KERNEL(gemm_packed_reals)(int N, int K);
+void KERNEL(gemm_packed)(bool transpose_a, int M, int N, int K, const real *A, int lda, const real *packed,
+                         real *C, int ldc, const gemm_epilogue *epilogue);
 
 // packed.c
 size_t KERNEL(packed_reals)(int N, int K);

@@ -11,7 +11,7 @@
 #include "kernels/tile.h"
 
 // Sums kept in registers: panels x rows. One or two rows need many panels to hide the latency of additions.
-enum { ROWS = 6, PANELS_ONE = 8, PANELS_FEW = 4, PANELS_MORE = TILE_ROWS_MANY ? 4 : 2 };
+enum { ROWS = 6, PANELS_ONE = 8, PANELS_FEW = 4, PANELS_MORE = TILE_ROWS > 6 ? 4 : 2 };
 
 // A part of fewer vector operations is not worth the tenths of a microsecond that meeting costs.
 enum { PART_OPERATIONS = 1 << 10 };

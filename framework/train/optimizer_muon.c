@@ -76,7 +76,7 @@ static size_t larger(size_t a, size_t b) {
 
 static layout layout_of(const stack *s) {
     layout l = {.side = s->rows < s->columns ? s->rows : s->columns};
-    const int longer = s->rows < s->columns ? s->columns : s->rows, threads = kernels_threads();
+    const int longer = s->rows < s->columns ? s->columns : s->rows;
     const size_t align = 63;
     const size_t whole = ((size_t)s->rows * s->columns * sizeof(real) + align) & ~align;
     const size_t square = ((size_t)l.side * l.side * sizeof(real) + align) & ~align;
@@ -84,9 +84,9 @@ static layout layout_of(const stack *s) {
     l.gram = l.spare + whole;
     l.polynomial = l.gram + square;
     l.product = l.polynomial + square;
-    size_t product = larger(kernels->gemm_workspace(l.side, l.side, longer, threads),
-                            kernels->gemm_workspace(l.side, l.side, l.side, threads));
-    product = larger(product, kernels->gemm_workspace(s->rows, s->columns, l.side, threads));
+    size_t product =
+        larger(kernels->gemm_workspace(l.side, longer), kernels->gemm_workspace(l.side, l.side));
+    product = larger(product, kernels->gemm_workspace(s->columns, l.side));
     l.total = l.product + product;
     return l;
 }
