@@ -8,7 +8,7 @@
 #include "train/sampling.h"
 
 typedef struct training_settings {
-    int64_t batch_size, accumulation, max_steps;
+    int64_t batch_size, micro_batch_size, accumulation, max_steps;
     double grad_clip;     // 0: off
     double average_decay; // EMA of the weights; 0: off
     int64_t log_interval;

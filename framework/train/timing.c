@@ -156,7 +156,7 @@ status timing_measure(trainer *t, double seconds, timing_group by, arena *a, tim
     *out = (timing){.by = by,
                     .rows = arena_alloc(a, (ops + OUTSIDE) * sizeof *out->rows),
                     .tokens = (int64_t)t->rows * t->model->block_size};
-    make_rows(g, (int)t->request.experiment->training.accumulation, out, row_of);
+    make_rows(g, t->passes, out, row_of);
     samples s = {.trainer = t,
                  .ops = arena_alloc(a, ops * sizeof *s.ops),
                  .parts = arena_alloc(a, STEP_PARTS * sizeof *s.parts),

@@ -15,23 +15,55 @@
 #include <stdlib.h>
 #include <string.h>
 
+// How much memory counts as near: so much, and so much for each byte of weights.
+#define NEAR_BYTES (64.0 * (1 << 20))
+#define NEAR_WEIGHTS 1.0
+
 enum { LINES_IN_A_PIPE = 20, LIVE_LINES_PER_SECOND = 5 };
+
+// Builds the training graph for micro-batches of so many sequences.
+static status build(trainer *t, int micro_batch_size, bool allocate, error *err) {
+    t->passes = t->rows / micro_batch_size;
+    t->model->passes = t->passes;
+    return model_build(t->model, GRAPH_TRAIN, micro_batch_size, t->model->block_size, NULL, allocate,
+                       &t->built, err);
+}
+
+// The largest divisor of the batch size that the experiment allows, or whose activations stay near the
+// processor. That depends on shapes alone: sums of gradients must not depend on the machine. With more
+// weights more activations are worth having, since every pass reads all weights and adds to all gradients.
+static status choose_micro_batch(trainer *t, int *size, error *err) {
+    const experiment *e = t->request.experiment;
+    const int batch_size = (int)e->training.batch_size;
+    double most = (double)e->training.micro_batch_size;
+    if (most == 0) {
+        TRY(build(t, batch_size, false, err));
+        const double sequence = (double)t->built.graph->plan_bytes / batch_size;
+        most = (NEAR_BYTES + NEAR_WEIGHTS * (double)t->model->parameters->block_bytes) / sequence;
+        graph_free(t->built.graph);
+        t->built = (model_graph){0};
+    }
+    for (*size = batch_size; *size > 1; --*size)
+        if (batch_size % *size == 0 && *size <= most) break;
+    return OK;
+}
 
 static status place_memory(trainer *t, error *err) {
     const experiment *e = t->request.experiment;
-    int block_size = (int)e->dataset.block_size, batch_size = (int)e->training.batch_size;
+    int block_size = (int)e->dataset.block_size, micro_batch_size;
     int stride = e->evaluation.stride ? (int)e->evaluation.stride : block_size;
     TRY(model_new(&e->model, tokenizer_vocabulary(t->request.dataset->tokenizer), block_size, &t->model,
                   err));
     TRY(parameters_allocate(t->model->parameters, true, err));
     TRY(optimizer_new(&e->optimizer, t->model->parameters, &t->optimizer, err));
-    TRY(model_build(t->model, GRAPH_TRAIN, batch_size, block_size, NULL, true, &t->built, err));
-    TRY(evaluator_new(t->model, batch_size, stride < block_size ? stride : block_size, t->built.graph,
+    t->rows = (int)(e->training.batch_size * e->training.accumulation);
+    TRY(choose_micro_batch(t, &micro_batch_size, err));
+    TRY(build(t, micro_batch_size, true, err));
+    TRY(evaluator_new(t->model, micro_batch_size, stride < block_size ? stride : block_size, t->built.graph,
                       &t->evaluator, err));
     if (e->training.average_decay > 0)
         TRY(memory_planned_alloc((void **)&t->average, t->model->parameters->block_bytes,
                                  "averaged weights", err));
-    t->rows = batch_size * (int)e->training.accumulation;
     size_t tokens = (size_t)t->rows * (size_t)block_size;
     t->ids = memory_alloc(tokens * sizeof *t->ids);
     t->targets = memory_alloc(tokens * sizeof *t->targets);
@@ -220,9 +252,8 @@ static status evaluate(trainer *t, error *err) {
 
 // --- one step
 
-// Tokens of one pass: batch_size sequences of block_size.
 static size_t tokens_of_a_pass(const trainer *t) {
-    return (size_t)t->request.experiment->training.batch_size * (size_t)t->model->block_size;
+    return (size_t)(t->rows / t->passes) * (size_t)t->model->block_size;
 }
 
 // Points the graph at the tokens of a pass of the coming step; returns the context to run it in.
@@ -282,7 +313,7 @@ status trainer_step(trainer *t, train_row *row, error *err) {
     for (size_t i = 0; i < (size_t)t->rows * (size_t)t->model->block_size; i++)
         scored += t->targets[i] >= 0;
     double gradient_scale = 1.0 / (double)scored;
-    for (int micro = 0; micro < e->training.accumulation; micro++) {
+    for (int micro = 0; micro < t->passes; micro++) {
         const run_context c = enter_pass(t, micro, gradient_scale);
         graph_forward(t->built.graph, &c);
         for (size_t i = 0; i < tokens; i++) nll += (double)t->built.losses->data[i];
@@ -292,8 +323,7 @@ status trainer_step(trainer *t, train_row *row, error *err) {
     part_ends(t, STEP_PASSES);
     double norm = gradient_norm(t->model->parameters);
     part_ends(t, STEP_NORM);
-    if (!isfinite(norm))
-        return diverged(t, (int)e->training.accumulation - 1, gradient_scale, "the gradient", err);
+    if (!isfinite(norm)) return diverged(t, t->passes - 1, gradient_scale, "the gradient", err);
     const schedule_progress progress = {t->state.step, e->training.max_steps, t->steps_per_epoch,
                                         &t->state};
     double lr = schedule_rate(&e->schedule, optimizer_lr(&e->optimizer), &progress);

@@ -14,7 +14,7 @@ typedef enum step_part { STEP_BATCH, STEP_PASSES, STEP_NORM, STEP_UPDATE, STEP_P
 struct trainer {
     trainer_request request;
     model *model;
-    model_graph built; // of training, batch_size x block_size
+    model_graph built; // of training, a micro-batch x block_size
     optimizer *optimizer;
     evaluator *evaluator;
     generator *generator; // made when the first sample is written
@@ -23,6 +23,7 @@ struct trainer {
     bool metrics_warned; // of rows that could not be written yet
     run_state state;
     int rows;               // sequences of a step, all passes
+    int passes;             // of a step through the model, each with rows / passes sequences
     int32_t *ids, *targets; // rows x block_size
     int64_t steps_per_epoch;
     text tokenizer_text, config_text;
