@@ -1,14 +1,23 @@
 #include "base/team.h"
 
+#include "base/clock.h"
+
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 
 enum {
     MOST_WORKERS = 255,
-    SPINS = 2000, // looks at the desk before going to sleep: 30 to 80 microseconds
+    SPINS = 2000, // looks at the desk before going to sleep: 30 to 100 microseconds
 };
+
+// When other programs want the cores, a thread that is not there, or that loses its core in the middle of a
+// part, holds up everybody for a time slice of the scheduler, hundreds of times what its help is worth. So
+// a desk whose worker was away for LATE seconds is left alone: for LEAST_REST, and twice as long each time
+// that it then works for a shorter time than it rested. Waking up takes a third of LATE.
+static const double LATE = 300e-6, LEAST_REST = 5e-3, MOST_REST = 640e-3;
 
 // IDLE -> OFFERED (caller) -> TAKEN (worker or caller, whoever comes first) -> IDLE (who took it). A worker
 // that is tired of waiting: IDLE -> ASLEEP -> OFFERED.
@@ -22,6 +31,9 @@ typedef struct desk {
     const void *what;
     pthread_mutex_t mutex;
     pthread_cond_t called;
+    // The caller's own. Times are those of clock_seconds.
+    _Alignas(128) double away_since; // no offer has been taken since then; 0: the last one was
+    double resting_until, rest;      // the end and the length of the latest rest
 } desk;
 
 static desk desks[MOST_WORKERS];
@@ -36,13 +48,14 @@ static inline void relax(void) {
 }
 
 // Does the part that is offered, unless somebody else took it first.
-static void try_part(desk *d) {
+static bool try_part(desk *d) {
     int expected = OFFERED;
     if (!atomic_compare_exchange_strong_explicit(&d->state, &expected, TAKEN, memory_order_acquire,
                                                  memory_order_relaxed))
-        return;
+        return false;
     d->work(d->what, d->part, d->parts);
     atomic_store_explicit(&d->state, IDLE, memory_order_release);
+    return true;
 }
 
 static void sleep_until_called(desk *d) {
@@ -86,26 +99,63 @@ static void offer(desk *d, int part, int parts, team_part *work, const void *wha
     d->work = work;
     d->what = what;
     if (atomic_exchange(&d->state, OFFERED) != ASLEEP) return;
+    d->away_since = 0;
     pthread_mutex_lock(&d->mutex);
     pthread_cond_signal(&d->called);
     pthread_mutex_unlock(&d->mutex);
 }
 
-static void wait_until_done(desk *d) {
-    for (int spins = 0; atomic_load_explicit(&d->state, memory_order_acquire) == TAKEN; spins++) {
+static void begin_rest(desk *d, double now) {
+    d->rest = now - d->resting_until < d->rest ? 2 * d->rest : LEAST_REST;
+    if (d->rest > MOST_REST) d->rest = MOST_REST;
+    d->resting_until = now + d->rest;
+    d->away_since = 0;
+}
+
+// For a worker that takes longer than the caller did for its own part.
+static void wait_until_done(desk *d, double began, double done) {
+    bool late = false;
+    for (int spins = 1; atomic_load_explicit(&d->state, memory_order_acquire) == TAKEN; spins++) {
         relax();
-        if (spins >= SPINS) sched_yield(); // its core is taken; perhaps it can have this one
+        if (spins % SPINS != 0) continue;
+        const double now = clock_seconds();
+        if (now - done > LATE + (done - began)) late = true;
+        // Its core is taken; perhaps it can have this one.
+        if (late) nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
     }
+    if (late) begin_rest(d, clock_seconds());
+}
+
+// Sees to it that the desk's part is done.
+static void collect(desk *d, double began, double done) {
+    if (try_part(d)) {
+        if (d->away_since == 0)
+            d->away_since = done;
+        else if (done - d->away_since > LATE)
+            begin_rest(d, done);
+        return;
+    }
+    d->away_since = 0;
+    wait_until_done(d, began, done);
 }
 
 void team_run(int parts, team_part *work, const void *what) {
+    if (parts == 1) {
+        work(what, 0, 1);
+        return;
+    }
     const int helped = parts - 1 < MOST_WORKERS ? parts - 1 : MOST_WORKERS;
     if (desk_count < helped) open_desks(helped);
-    for (int i = 0; i < helped; i++) offer(&desks[i], i + 1, parts, work, what);
+    const double began = clock_seconds();
+    for (int i = 0; i < helped; i++)
+        if (began >= desks[i].resting_until) offer(&desks[i], i + 1, parts, work, what);
     work(what, 0, parts);
     for (int part = helped + 1; part < parts; part++) work(what, part, parts);
+    const double done = clock_seconds();
     for (int i = 0; i < helped; i++) {
-        try_part(&desks[i]);
-        wait_until_done(&desks[i]);
+        if (began >= desks[i].resting_until)
+            collect(&desks[i], began, done);
+        else
+            work(what, i + 1, parts);
     }
 }

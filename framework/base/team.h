@@ -10,7 +10,8 @@ typedef void team_part(const void *what, int part, int parts);
 // part belongs to a thread that stays the same from call to call, so that what a part reads stays in the
 // cache of its core; parts whose thread is not there in time (it sleeps, its core is taken) are done by the
 // caller. Threads are made when first needed; between two pieces of work they spin for some tens of
-// microseconds, then sleep.
+// microseconds, then sleep. A thread that other programs keep from its core is left alone for a while: with
+// as many programs as cores, each soon goes on with one.
 //
 // Only one thread of the program may call this, and not from within a part.
 void team_run(int parts, team_part *work, const void *what);

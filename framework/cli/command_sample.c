@@ -1,4 +1,5 @@
 // runexp sample RUN: generates text.
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/commands.h"
@@ -49,6 +50,7 @@ static const option options[] = {
 typedef struct texts {
     int64_t first; // number of the first, from 0
     text *waiting;
+    double flushed; // when the output was, by clock_seconds
 } texts;
 
 // On a terminal control characters are made visible: a model may have learned to ring the bell.
@@ -61,16 +63,27 @@ static void print_piece(const char *bytes, size_t count) {
         fwrite(bytes, 1, count, stdout);
     }
     text_free(&visible);
+}
+
+// Often enough for the eye. A flush for each token would cost as much as making it, and wakes a terminal
+// that wants a core, too.
+static void flush_now_and_then(double *flushed) {
+    enum { PER_SECOND = 60 };
+    const double now = clock_seconds();
+    if (now - *flushed < 1.0 / PER_SECOND) return;
     fflush(stdout);
+    *flushed = now;
 }
 
 static void take_piece(void *to, uint32_t stream, const char *bytes, size_t count) {
     texts *t = to;
     const int64_t i = stream - t->first;
-    if (i == 0)
+    if (i == 0) {
         print_piece(bytes, count);
-    else
+        flush_now_and_then(&t->flushed);
+    } else {
         text_add_bytes(&t->waiting[i], bytes, count);
+    }
 }
 
 static void print_heading(const sampling_settings *s, int64_t count, int64_t number) {

@@ -113,7 +113,9 @@ static void run_backward(const graph *g, const run_context *c, int number) {
 
 void graph_forward(const graph *g, const run_context *c) {
     if (g->mode == GRAPH_DECODE && g->parameters->packed_behind) parameters_pack(g->parameters);
+    kernels_loop_alone(g->mode == GRAPH_DECODE);
     for (int i = 0; i < g->op_count; i++) run_forward(g, c, i);
+    kernels_loop_alone(false);
 }
 
 void graph_backward(const graph *g, const run_context *c) {

@@ -19,8 +19,8 @@ static int threads_for_array(size_t n, int cost) {
     return threads_for((double)n / VEC * cost);
 }
 
-void KERNEL(activation_forward)(activation act, size_t n, const real *x, real *y) {
-#pragma omp parallel for schedule(static) num_threads(threads_for_array(n, COST_ACTIVATION))
+static NEVER_INLINE void activate_pieces(activation act, size_t n, const real *x, real *y) {
+#pragma omp for schedule(static) nowait
     for (size_t start = 0; start < n; start += PIECE) {
         int count = piece_length(start, n);
         const real *from = x + start;
@@ -28,6 +28,10 @@ void KERNEL(activation_forward)(activation act, size_t n, const real *x, real *y
         for (int i = 0; i < count; i += VEC)
             vec_put(to + i, activation_value(act, vec_get(from + i, count - i)), count - i);
     }
+}
+
+void KERNEL(activation_forward)(activation act, size_t n, const real *x, real *y) {
+    WITH_THREADS(threads_for_array(n, COST_ACTIVATION), activate_pieces(act, n, x, y));
 }
 
 void KERNEL(activation_backward)(activation act, size_t n, const real *pre, const real *dy, real *dx,
@@ -47,14 +51,18 @@ void KERNEL(activation_backward)(activation act, size_t n, const real *pre, cons
     }
 }
 
-void KERNEL(gated_forward)(activation act, int rows, int F, const real *ab, real *y) {
-#pragma omp parallel for schedule(static) num_threads(threads_for_array((size_t)rows *F, COST_ACTIVATION))
+static NEVER_INLINE void gate_rows(activation act, int rows, int F, const real *ab, real *y) {
+#pragma omp for schedule(static) nowait
     for (int r = 0; r < rows; r++) {
         const real *a = ab + (size_t)r * 2 * F, *u = a + F;
         real *to = y + (size_t)r * F;
         for (int i = 0; i < F; i += VEC)
             vec_put(to + i, activation_value(act, vec_get(a + i, F - i)) * vec_get(u + i, F - i), F - i);
     }
+}
+
+void KERNEL(gated_forward)(activation act, int rows, int F, const real *ab, real *y) {
+    WITH_THREADS(threads_for_array((size_t)rows * F, COST_ACTIVATION), gate_rows(act, rows, F, ab, y));
 }
 
 void KERNEL(gated_backward)(activation act, int rows, int F, const real *ab, const real *dy, real *dab) {
@@ -71,8 +79,8 @@ void KERNEL(gated_backward)(activation act, int rows, int F, const real *ab, con
     }
 }
 
-void KERNEL(add)(size_t n, const real *a, const real *b, real *y) {
-#pragma omp parallel for schedule(static) num_threads(threads_for_array(n, COST_COPY))
+static NEVER_INLINE void add_pieces(size_t n, const real *a, const real *b, real *y) {
+#pragma omp for schedule(static) nowait
     for (size_t start = 0; start < n; start += PIECE) {
         int count = piece_length(start, n);
         const real *left = a + start, *right = b + start;
@@ -82,8 +90,12 @@ void KERNEL(add)(size_t n, const real *a, const real *b, real *y) {
     }
 }
 
-void KERNEL(multiply)(size_t n, const real *a, const real *b, real *y, bool accumulate) {
-#pragma omp parallel for schedule(static) num_threads(threads_for_array(n, COST_COPY))
+void KERNEL(add)(size_t n, const real *a, const real *b, real *y) {
+    WITH_THREADS(threads_for_array(n, COST_COPY), add_pieces(n, a, b, y));
+}
+
+static NEVER_INLINE void multiply_pieces(size_t n, const real *a, const real *b, real *y, bool accumulate) {
+#pragma omp for schedule(static) nowait
     for (size_t start = 0; start < n; start += PIECE) {
         int count = piece_length(start, n);
         const real *left = a + start, *right = b + start;
@@ -96,8 +108,12 @@ void KERNEL(multiply)(size_t n, const real *a, const real *b, real *y, bool accu
     }
 }
 
-void KERNEL(scale)(size_t n, real factor, const real *x, real *y, bool accumulate) {
-#pragma omp parallel for schedule(static) num_threads(threads_for_array(n, COST_COPY))
+void KERNEL(multiply)(size_t n, const real *a, const real *b, real *y, bool accumulate) {
+    WITH_THREADS(threads_for_array(n, COST_COPY), multiply_pieces(n, a, b, y, accumulate));
+}
+
+static NEVER_INLINE void scale_pieces(size_t n, real factor, const real *x, real *y, bool accumulate) {
+#pragma omp for schedule(static) nowait
     for (size_t start = 0; start < n; start += PIECE) {
         int count = piece_length(start, n);
         const real *from = x + start;
@@ -108,6 +124,10 @@ void KERNEL(scale)(size_t n, real factor, const real *x, real *y, bool accumulat
             vec_put(to + i, v, count - i);
         }
     }
+}
+
+void KERNEL(scale)(size_t n, real factor, const real *x, real *y, bool accumulate) {
+    WITH_THREADS(threads_for_array(n, COST_COPY), scale_pieces(n, factor, x, y, accumulate));
 }
 
 void KERNEL(dropout)(size_t n, const dropout_mask *mask, const real *x, const real *residual, real *y,

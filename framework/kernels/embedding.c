@@ -11,15 +11,20 @@ static int threads_for_rows(int rows, int columns) {
     return threads_for((double)rows * columns / VEC * 3);
 }
 
-void KERNEL(embedding_forward)(int rows, int columns, real scale, const int32_t *ids, const real *table,
-                               real *y) {
-#pragma omp parallel for schedule(static) num_threads(threads_for_rows(rows, columns))
+static NEVER_INLINE void look_up_rows(int rows, int columns, real scale, const int32_t *ids,
+                                      const real *table, real *y) {
+#pragma omp for schedule(static) nowait
     for (int r = 0; r < rows; r++) {
         const real *from = table + (size_t)ids[r] * (size_t)columns;
         real *to = y + (size_t)r * (size_t)columns;
         for (int i = 0; i < columns; i += VEC)
             vec_put(to + i, vec_get(from + i, columns - i) * scale, columns - i);
     }
+}
+
+void KERNEL(embedding_forward)(int rows, int columns, real scale, const int32_t *ids, const real *table,
+                               real *y) {
+    WITH_THREADS(threads_for_rows(rows, columns), look_up_rows(rows, columns, scale, ids, table, y));
 }
 
 size_t KERNEL(embedding_workspace)(int rows, int vocabulary) {
@@ -80,11 +85,11 @@ void KERNEL(positions_backward)(int batch, int time, int columns, const real *dy
     }
 }
 
-void KERNEL(rotate)(int rows, int time, int heads, int head_size, int rope_dim, int sign,
-                    const real *cosine, const real *sine, const real *x, real *y, int ld) {
+static NEVER_INLINE void rotate_rows(int rows, int time, int heads, int head_size, int rope_dim, int sign,
+                                     const real *cosine, const real *sine, const real *x, real *y, int ld) {
     const int half = rope_dim / 2;
     const real direction = sign < 0 ? -1 : 1;
-#pragma omp parallel for schedule(static) num_threads(threads_for_rows(rows, heads *head_size))
+#pragma omp for schedule(static) nowait
     for (int r = 0; r < rows; r++)
         for (int h = 0; h < heads; h++) {
             const real *c = cosine + (size_t)(r % time) * (size_t)half,
@@ -101,4 +106,10 @@ void KERNEL(rotate)(int rows, int time, int heads, int head_size, int rope_dim, 
             if (to != from)
                 memmove(to + rope_dim, from + rope_dim, (size_t)(head_size - rope_dim) * sizeof *to);
         }
+}
+
+void KERNEL(rotate)(int rows, int time, int heads, int head_size, int rope_dim, int sign,
+                    const real *cosine, const real *sine, const real *x, real *y, int ld) {
+    WITH_THREADS(threads_for_rows(rows, heads * head_size),
+                 rotate_rows(rows, time, heads, head_size, rope_dim, sign, cosine, sine, x, y, ld));
 }

@@ -17,6 +17,8 @@
 
 // For small functions that only make sense once their arguments are constants of the caller.
 #define ALWAYS_INLINE inline __attribute__((always_inline))
+// For functions called from several places that must give the same bits everywhere.
+#define NEVER_INLINE __attribute__((noinline))
 
 #if defined(__AVX512F__)
 #define KERNEL_VECTOR_BYTES 64

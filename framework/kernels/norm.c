@@ -50,9 +50,9 @@ static ALWAYS_INLINE real row_moment(const bool squares, int n, const real *x, r
     return vec_sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
-void KERNEL(layernorm_forward)(int rows, int columns, real epsilon, const real *x, const real *gamma,
-                               const real *beta, real *y, real *statistics) {
-#pragma omp parallel for schedule(static) num_threads(threads_for_rows(rows, columns))
+static NEVER_INLINE void layernorm_rows(int rows, int columns, real epsilon, const real *x,
+                                        const real *gamma, const real *beta, real *y, real *statistics) {
+#pragma omp for schedule(static) nowait
     for (int r = 0; r < rows; r++) {
         const real *from = x + (size_t)r * columns;
         real *to = y + (size_t)r * columns;
@@ -67,6 +67,12 @@ void KERNEL(layernorm_forward)(int rows, int columns, real epsilon, const real *
             vec_put(to + i, v, columns - i);
         }
     }
+}
+
+void KERNEL(layernorm_forward)(int rows, int columns, real epsilon, const real *x, const real *gamma,
+                               const real *beta, real *y, real *statistics) {
+    WITH_THREADS(threads_for_rows(rows, columns),
+                 layernorm_rows(rows, columns, epsilon, x, gamma, beta, y, statistics));
 }
 
 // out[c] (+)= the sum over chunks of workspace[chunk][which][c].
@@ -124,9 +130,9 @@ void KERNEL(layernorm_backward)(int rows, int columns, const real *x, const real
     if (dbeta) add_chunks(chunks, columns, 1, workspace, dbeta, accumulate_parameters);
 }
 
-static void rms_forward(grouping s, real epsilon, const real *x, const real *gamma, real *y,
-                        real *statistics) {
-#pragma omp parallel for schedule(static) num_threads(threads_for_rows(s.rows, s.heads *s.size))
+static NEVER_INLINE void rms_rows(grouping s, real epsilon, const real *x, const real *gamma, real *y,
+                                  real *statistics) {
+#pragma omp for schedule(static) nowait
     for (int r = 0; r < s.rows; r++)
         for (int h = 0; h < s.heads; h++) {
             const size_t at = (size_t)r * (size_t)s.ld + (size_t)h * (size_t)s.size;
@@ -138,6 +144,11 @@ static void rms_forward(grouping s, real epsilon, const real *x, const real *gam
                         vec_get(x + at + i, s.size - i) * reciprocal * vec_get(gamma + i, s.size - i),
                         s.size - i);
         }
+}
+
+static void rms_forward(grouping s, real epsilon, const real *x, const real *gamma, real *y,
+                        real *statistics) {
+    WITH_THREADS(threads_for_rows(s.rows, s.heads * s.size), rms_rows(s, epsilon, x, gamma, y, statistics));
 }
 
 static void rms_backward(grouping s, const real *x, const real *gamma, const real *statistics,

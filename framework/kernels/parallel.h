@@ -3,8 +3,11 @@
 #ifndef RUNEXP_KERNELS_PARALLEL_H
 #define RUNEXP_KERNELS_PARALLEL_H
 
-// What kernels_set_threads set.
+#include <stdbool.h>
+
+// What kernels_set_threads and kernels_loop_alone set.
 extern int kernels_thread_count;
+extern bool kernels_loops_alone;
 
 // Starting, meeting and joining threads costs one to two microseconds, a few thousand vector operations:
 // measured, a second thread does not pay below this many.
@@ -12,8 +15,20 @@ enum { PARALLEL_OPERATIONS = 1 << 14 };
 
 // Threads for a loop of so many vector operations.
 static inline int threads_for(double operations) {
-    return operations < PARALLEL_OPERATIONS ? 1 : kernels_thread_count;
+    return kernels_loops_alone || operations < PARALLEL_OPERATIONS ? 1 : kernels_thread_count;
 }
+
+// A call of a function whose loops are shared out by `omp for`, with so many threads. Entering a region of
+// OpenMP costs a quarter of a microsecond even for one thread, which is more than many a loop over one row.
+#define WITH_THREADS(threads, call)                                                                        \
+    do {                                                                                                   \
+        const int threads_ = (threads);                                                                    \
+        if (threads_ == 1) {                                                                               \
+            call;                                                                                          \
+        } else {                                                                                           \
+            _Pragma("omp parallel num_threads(threads_)") call;                                            \
+        }                                                                                                  \
+    } while (0)
 
 // Parts for a team (base/team.h): one for each thread, but no more than there are pieces, nor than the work
 // is worth (`worth` parts).

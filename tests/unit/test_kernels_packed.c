@@ -1,8 +1,10 @@
 // Products with packed matrices, and the team of threads that computes them.
 #include "unit/kernels_testing.h"
 
+#include "base/clock.h"
 #include "base/team.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -57,8 +59,8 @@ static void check_problem(const problem *p, bool bias, activation act, bool resi
 }
 
 static void ragged_shapes(void) {
-    static const int M[] = {1, 2, 3, 4, 5, 6, 7, 13, 64}, N[] = {1, 3, 4, 15, 16, 17, 65, 128, 200},
-                     K[] = {1, 5, 16, 33, 128, 1000};
+    static const int M[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 64},
+                     N[] = {1, 3, 4, 15, 16, 17, 65, 128, 200}, K[] = {1, 5, 16, 33, 128, 1000};
     for (size_t m = 0; m < sizeof M / sizeof *M; m++)
         for (size_t n = 0; n < sizeof N / sizeof *N; n++)
             for (size_t k = 0; k < sizeof K / sizeof *K; k++) {
@@ -126,11 +128,43 @@ static void a_team_does_every_part_once(void **state) {
     }
 }
 
+typedef struct straggler {
+    pthread_t caller;
+    atomic_int helped; // parts done by the other thread
+    bool stops;        // it stays away in the middle of its part, as if it had lost its core
+} straggler;
+
+static void straggle(const void *what, int part, int parts) {
+    straggler *s = *(straggler *const *)what;
+    (void)part, (void)parts;
+    if (pthread_equal(pthread_self(), s->caller)) {
+        usleep(300); // for the other thread to come
+        return;
+    }
+    s->helped++;
+    if (s->stops) usleep(5000);
+}
+
+static void a_team_does_without_a_thread_that_stops_and_with_it_later(void **state) {
+    (void)state;
+    straggler s = {.caller = pthread_self(), .stops = true}, *const what = &s;
+    const double begin = clock_seconds();
+    while (s.helped == 0 && clock_seconds() - begin < 10) team_run(2, straggle, &what);
+    assert_int_equal(s.helped, 1);
+    s.stops = false;
+    const double stopped = clock_seconds();
+    team_run(2, straggle, &what);
+    if (clock_seconds() - stopped < 4e-3) assert_int_equal(s.helped, 1);
+    while (s.helped == 1 && clock_seconds() - stopped < 10) team_run(2, straggle, &what);
+    assert_in_range(s.helped, 2, 3);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(a_team_does_every_part_once),
+        cmocka_unit_test(a_team_does_without_a_thread_that_stops_and_with_it_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
