@@ -279,6 +279,7 @@ $(OUT)/tests/%: tests/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call QUIET,cc,$<)$(CC) $(CPPFLAGS) -Itests $(BASE_FLAGS) $(DEPENDENCIES) $(CFLAGS) $(TEST_FLAGS) $(LDFLAGS) $< $(LIBRARY) $(LIBS) -lcmocka -o $@
 
+$(OUT)/tests/bench/matrix_products: BENCH_LIBS := -ldnnl -lopenblas
 $(OUT)/tests/bench/%: tests/bench/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call QUIET,cc,$<)$(CC) $(CPPFLAGS) $(BASE_FLAGS) $(DEPENDENCIES) $(CFLAGS) $(LDFLAGS) $< $(LIBRARY) $(LIBS) $(BENCH_LIBS) -o $@

@@ -17,7 +17,7 @@
 
 // How much memory counts as near: so much, and so much for each byte of weights.
 #define NEAR_BYTES (64.0 * (1 << 20))
-#define NEAR_WEIGHTS 1.0
+#define NEAR_WEIGHTS 3.0
 
 enum { LINES_IN_A_PIPE = 20, LIVE_LINES_PER_SECOND = 5 };
 
@@ -230,8 +230,9 @@ static status evaluate(trainer *t, error *err) {
     TRY(result);
     if (e->evaluation.train_tokens) record(t, SPLIT_TRAIN, &train);
     if (!d->splits[SPLIT_VAL].count) {
-        log_line("step %lld: train loss %.4f, perplexity %.3f", (long long)t->state.step, train.loss,
-                 train.perplexity);
+        if (e->evaluation.train_tokens)
+            log_line("step %lld: train loss %.4f, perplexity %.3f", (long long)t->state.step, train.loss,
+                     train.perplexity);
         return OK;
     }
     record(t, SPLIT_VAL, &val);

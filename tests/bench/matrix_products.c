@@ -61,10 +61,23 @@ static void measure(const product *p) {
         }
     double rate[SIDES];
     for (int side = 0; side < SIDES; side++) rate[side] = median(rates[side], REPETITIONS);
-    printf("%2d  %c%c %6d x %5d x %5d  %7.1f %7.1f %7.1f   %5.2f %5.2f\n", kernels_threads(),
+    printf("%4d %c%c %8d %7d %7d  %7.1f %7.1f  %7.1f  %7.2f  %7.2f\n", kernels_threads(),
            p->transpose_a ? 'T' : 'N', p->transpose_b ? 'T' : 'N', p->M, p->N, p->K, rate[0], rate[1],
            rate[2], rate[0] / rate[1], rate[0] / rate[2]);
     fflush(stdout);
+}
+
+// As trained with: in large pages where there are any.
+static real *new_block(size_t reals) {
+    error err;
+    void *block;
+    if (memory_planned_alloc(&block, reals * sizeof(real), "a matrix", &err) != OK) {
+        fprintf(stderr, "%s\n", err.message);
+        exit(1);
+    }
+    for (size_t i = 0; i < reals; i++)
+        ((real *)block)[i] = (real)(i * 2654435761u % 1000) * (real)1e-3 - (real)0.5;
+    return block;
 }
 
 int main(int argc, char **argv) {
@@ -75,19 +88,14 @@ int main(int argc, char **argv) {
         {1024, 1536, 384}, {1024, 768, 2304}, {1024, 768, 768},
     };
     const size_t reals = 4u << 20;
-    real **const blocks[] = {&A, &B, &C};
-    for (int i = 0; i < 3; i++) {
-        error err;
-        if (memory_planned_alloc((void **)blocks[i], reals * sizeof(real), "a matrix", &err) != OK)
-            return 1;
-        for (size_t k = 0; k < reals; k++)
-            (*blocks[i])[k] = (real)(k * 2654435761u % 1000) * (real)1e-3 - (real)0.5;
-    }
-    error err2;
-    if (memory_planned_alloc(&workspace, 64u << 20, "workspace", &err2) != OK) return 1;
-    memset(workspace, 0, 64u << 20);
+    A = new_block(reals), B = new_block(reals), C = new_block(reals);
+    workspace = new_block(4 * reals);
     const char *only = argc > 1 ? argv[1] : NULL;
-    printf("threads    M x N x K           runexp  oneDNN OpenBLAS  ratios\n");
+    const dnnl_version_t *onednn = dnnl_version();
+    printf("GFLOP/s of C = op(A) op(B), medians of %d turns; N as it lies, T transposed\n", REPETITIONS);
+    printf("oneDNN %d.%d.%d; %s\n", onednn->major, onednn->minor, onednn->patch, openblas_get_config());
+    printf("                                                         runexp divided by\n");
+    printf("threads       M       N       K   runexp  oneDNN OpenBLAS   oneDNN OpenBLAS\n");
     for (int threads = 1; threads <= omp_get_num_procs(); threads *= 2) {
         if (only && atoi(only) != threads) continue;
         kernels_set_threads(threads);
