@@ -14,7 +14,6 @@
 enum {
     BLOCKS = 4,                // of TILE_ROWS rows that share a panel while it is near
     STRIP = 32 * TILE_COLUMNS, // columns packed at a time
-    THIN = 4,                  // with so few rows packing costs more than it saves
 };
 
 typedef struct product {
@@ -195,54 +194,6 @@ static void multiply_part(const product *p, int thread, int threads) {
     }
 }
 
-// A few rows times a transposed B: dot products straight from the rows of B, which are read once.
-static ALWAYS_INLINE void dot_products(const product *p, const int rows, int column, int columns,
-                                       real *sums, int lds) {
-    enum { TOGETHER = 4 };
-    for (int n = 0; n < columns; n += TOGETHER) {
-        const real *b[TOGETHER];
-        vec part[THIN][TOGETHER];
-#pragma GCC unroll 4
-        for (int j = 0; j < TOGETHER; j++) {
-            b[j] = p->B + (column + smaller(n + j, columns - 1)) * p->ldb;
-#pragma GCC unroll 4
-            for (int r = 0; r < rows; r++) part[r][j] = (vec){0};
-        }
-        for (int k = 0; k < p->K; k += VEC) {
-            vec right[TOGETHER];
-#pragma GCC unroll 4
-            for (int j = 0; j < TOGETHER; j++) right[j] = vec_get(b[j] + k, p->K - k);
-#pragma GCC unroll 4
-            for (int r = 0; r < rows; r++) {
-                const vec left = vec_get(p->A + r * p->lda + k, p->K - k);
-#pragma GCC unroll 4
-                for (int j = 0; j < TOGETHER; j++) part[r][j] += left * right[j];
-            }
-        }
-        for (int r = 0; r < rows; r++)
-            for (int j = 0; j < TOGETHER && n + j < columns; j++)
-                sums[r * lds + n + j] = vec_sum(part[r][j]);
-    }
-}
-
-static void multiply_thin(const product *p, int threads) {
-    enum { TOGETHER = 64 };
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (int column = 0; column < p->N; column += TOGETHER) {
-        real sums[THIN * TOGETHER];
-        const int columns = smaller(TOGETHER, p->N - column);
-        if (p->M == 1)
-            dot_products(p, 1, column, columns, sums, TOGETHER);
-        else if (p->M == 2)
-            dot_products(p, 2, column, columns, sums, TOGETHER);
-        else if (p->M == 3)
-            dot_products(p, 3, column, columns, sums, TOGETHER);
-        else
-            dot_products(p, 4, column, columns, sums, TOGETHER);
-        finish(p, 0, column, p->M, columns, sums, TOGETHER, p->after.bias, p->after.accumulate);
-    }
-}
-
 static size_t strip_count(int N, int K) {
     return K > DEPTH || N > STRIP ? 2 : 1;
 }
@@ -281,11 +232,7 @@ void KERNEL(gemm)(bool transpose_a, bool transpose_b, int M, int N, int K, const
                        .ldc = ldc,
                        .after = epilogue ? *epilogue : (gemm_epilogue){0},
                        .panels = workspace};
-    const int threads = threads_for_product(M, N, K);
-    if (!transpose_a && transpose_b && M <= THIN)
-        multiply_thin(&p, threads);
-    else
-        multiply(&p, threads);
+    multiply(&p, threads_for_product(M, N, K));
 }
 
 size_t KERNEL(gemm_packed_reals)(int N, int K) {
