@@ -21,47 +21,46 @@
 
 enum { LINES_IN_A_PIPE = 20, LIVE_LINES_PER_SECOND = 5 };
 
-// Builds the training graph for a step of so many passes.
-static status build(trainer *t, int passes, bool allocate, error *err) {
+// Builds the training graph, without memory yet, for a step of so many passes.
+static status build(trainer *t, int passes, error *err) {
     t->passes = passes;
     t->model->passes = passes;
-    return model_build(t->model, GRAPH_TRAIN, t->rows / passes, t->model->block_size, NULL, allocate,
+    return model_build(t->model, GRAPH_TRAIN, t->rows / passes, t->model->block_size, NULL, false,
                        &t->built, err);
 }
 
-// The fewest passes whose micro-batches the experiment allows, or whose activations stay near the
-// processor. That depends on shapes alone: sums of gradients must not depend on the machine. With more
+// Builds it for the fewest passes whose micro-batches the experiment allows, or whose activations stay near
+// the processor. That depends on shapes alone: sums of gradients must not depend on the machine. With more
 // weights more activations are worth having, since every pass reads all weights and adds to all gradients.
-static status choose_passes(trainer *t, int *passes, error *err) {
+static status build_for_shapes(trainer *t, error *err) {
     const training_settings *s = &t->request.experiment->training;
     const int batch_size = (int)s->batch_size;
+    TRY(build(t, (int)s->accumulation, err));
     double most = (double)s->micro_batch_size; // sequences
-    if (most == 0) {
-        TRY(build(t, (int)s->accumulation, false, err));
-        const double sequence = (double)t->built.graph->plan_bytes / batch_size;
-        most = (NEAR_BYTES + NEAR_WEIGHTS * (double)t->model->parameters->block_bytes) / sequence;
-        graph_free(t->built.graph);
-        t->built = (model_graph){0};
-    }
+    if (most == 0)
+        most = (NEAR_BYTES + NEAR_WEIGHTS * (double)t->model->parameters->block_bytes) /
+               ((double)t->built.graph->plan_bytes / batch_size);
     int parts = 1; // of a batch
     while (parts < batch_size && (batch_size % parts || batch_size > most * parts)) parts++;
-    *passes = parts * (int)s->accumulation;
-    return OK;
+    if (parts == 1) return OK;
+    graph_free(t->built.graph);
+    t->built = (model_graph){0};
+    return build(t, parts * (int)s->accumulation, err);
 }
 
 static status place_memory(trainer *t, error *err) {
     const experiment *e = t->request.experiment;
-    int block_size = (int)e->dataset.block_size, passes;
+    int block_size = (int)e->dataset.block_size;
     int stride = e->evaluation.stride ? (int)e->evaluation.stride : block_size;
     TRY(model_new(&e->model, tokenizer_vocabulary(t->request.dataset->tokenizer), block_size, &t->model,
                   err));
     TRY(parameters_allocate(t->model->parameters, true, err));
     TRY(optimizer_new(&e->optimizer, t->model->parameters, &t->optimizer, err));
     t->rows = (int)(e->training.batch_size * e->training.accumulation);
-    TRY(choose_passes(t, &passes, err));
-    TRY(build(t, passes, true, err));
-    TRY(evaluator_new(t->model, t->rows / passes, stride < block_size ? stride : block_size, t->built.graph,
-                      &t->evaluator, err));
+    TRY(build_for_shapes(t, err));
+    TRY(graph_place(t->built.graph, NULL, err));
+    TRY(evaluator_new(t->model, t->rows / t->passes, stride < block_size ? stride : block_size,
+                      t->built.graph, &t->evaluator, err));
     if (e->training.average_decay > 0)
         TRY(memory_planned_alloc((void **)&t->average, t->model->parameters->block_bytes,
                                  "averaged weights", err));
