@@ -171,20 +171,6 @@ static inline void pack_rows(int count, int padded, int columns, int width, cons
     memset(to + count * width, 0, (size_t)((padded - count) * width) * sizeof *to);
 }
 
-// Transposes VEC x VEC: lane j of rows[i] and lane i of rows[j] change places.
-static ALWAYS_INLINE void turn_square(vec rows[VEC]) {
-#pragma GCC unroll 4
-    for (int step = 1; step < VEC; step *= 2)
-#pragma GCC unroll 16
-        for (int i = 0; i < VEC; i++)
-            if (!(i & step)) {
-                const ivec odd = (vec_lanes & step) != 0; // -1 in lanes that come from the second vector
-                const vec first = rows[i], second = rows[i + step];
-                rows[i] = __builtin_shuffle(first, second, vec_lanes + (odd & (VEC - step)));
-                rows[i + step] = __builtin_shuffle(first, second, vec_lanes + step + (odd & (VEC - step)));
-            }
-}
-
 // Rows of queries, times factor, as panels: LANES queries each, zero beyond `count`.
 static inline void pack_panels(int count, int columns, const real *x, ptrdiff_t ld, real factor,
                                real *panels) {
@@ -197,13 +183,13 @@ static inline void pack_panels(int count, int columns, const real *x, ptrdiff_t 
             if (left >= VEC && columns - c >= VEC) {
 #pragma GCC unroll 16
                 for (int i = 0; i < VEC; i++) square[i] = vec_load(from + i * ld) * factor;
-                turn_square(square);
+                vec_transpose(square);
 #pragma GCC unroll 16
                 for (int i = 0; i < VEC; i++) vec_store(to + (c + i) * LANES, square[i]);
             } else {
                 for (int i = 0; i < VEC; i++)
                     square[i] = i < left ? vec_get(from + i * ld, columns - c) * factor : (vec){0};
-                turn_square(square);
+                vec_transpose(square);
                 for (int i = 0; i < VEC && c + i < columns; i++) vec_store(to + (c + i) * LANES, square[i]);
             }
         }

@@ -168,4 +168,18 @@ static ALWAYS_INLINE real vec_maximum(vec v) {
     return v[0];
 }
 
+// Transposes VEC x VEC: lane j of rows[i] and lane i of rows[j] change places.
+static ALWAYS_INLINE void vec_transpose(vec rows[VEC]) {
+#pragma GCC unroll 4
+    for (int step = 1; step < VEC; step *= 2)
+#pragma GCC unroll 16
+        for (int i = 0; i < VEC; i++)
+            if (!(i & step)) {
+                const ivec odd = (vec_lanes & step) != 0; // -1 in lanes that come from the second vector
+                const vec first = rows[i], second = rows[i + step];
+                rows[i] = __builtin_shuffle(first, second, vec_lanes + (odd & (VEC - step)));
+                rows[i + step] = __builtin_shuffle(first, second, vec_lanes + step + (odd & (VEC - step)));
+            }
+}
+
 #endif

@@ -107,7 +107,7 @@ typedef struct kernel_table {
     // y = epilogue(x W^T) for a matrix that is used many times: x is M x K, W is N x K, y is M x N, all
     // without gaps. packed: packed_reals() values, 64-byte aligned, that packed_fill made from W for this
     // instruction set. Each row of y is the same to the bit whatever M is and wherever the row stands. Of
-    // the epilogue, which may not be NULL, pre and accumulate are not supported; the residual may be y.
+    // the epilogue, which may not be NULL, slope and accumulate are not supported; the residual may be y.
     // Made for work of microseconds: the threads are a team (base/team.h), a thread always reads the same
     // part of W.
     size_t (*packed_reals)(int N, int K);

@@ -128,20 +128,6 @@ void KERNEL(tile_multiply)(int rows, int columns, int depth, const real *a, ptrd
         }
 }
 
-// Transposes VEC x VEC: lane j of rows[i] and lane i of rows[j] change places.
-static ALWAYS_INLINE void transpose(vec rows[VEC]) {
-#pragma GCC unroll 4
-    for (int step = 1; step < VEC; step *= 2)
-#pragma GCC unroll 16
-        for (int i = 0; i < VEC; i++)
-            if (!(i & step)) {
-                const ivec odd = (vec_lanes & step) != 0; // -1 in lanes that come from the second vector
-                const vec first = rows[i], second = rows[i + step];
-                rows[i] = __builtin_shuffle(first, second, vec_lanes + (odd & (VEC - step)));
-                rows[i + step] = __builtin_shuffle(first, second, vec_lanes + step + (odd & (VEC - step)));
-            }
-}
-
 static void pack_transposed(int columns, int depth, const real *B, ptrdiff_t ldb, real *panel) {
     const int width = panel_width(columns);
     int k = 0;
@@ -156,7 +142,7 @@ static void pack_transposed(int columns, int depth, const real *B, ptrdiff_t ldb
                 for (int i = 0; i < VEC; i++)
                     square[i] = n + i < columns ? vec_load(B + (n + i) * ldb + k) : (vec){0};
             }
-            transpose(square);
+            vec_transpose(square);
 #pragma GCC unroll 16
             for (int i = 0; i < VEC; i++) vec_store(panel + (k + i) * width + n, square[i]);
         }

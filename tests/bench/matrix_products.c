@@ -80,7 +80,7 @@ static real *new_block(size_t reals) {
     return block;
 }
 
-int main(int argc, char **argv) {
+int main(void) {
     // Tokens, inputs and outputs of the linear layers of gpt_nano, smallm, gpt_baby and slm.
     static const int linear[][3] = {
         {768, 128, 384},   {768, 128, 128},   {768, 128, 512},   {768, 512, 128},  {768, 128, 65},
@@ -90,14 +90,12 @@ int main(int argc, char **argv) {
     const size_t reals = 4u << 20;
     A = new_block(reals), B = new_block(reals), C = new_block(reals);
     workspace = new_block(4 * reals);
-    const char *only = argc > 1 ? argv[1] : NULL;
     const dnnl_version_t *onednn = dnnl_version();
     printf("GFLOP/s of C = op(A) op(B), medians of %d turns; N as it lies, T transposed\n", REPETITIONS);
     printf("oneDNN %d.%d.%d; %s\n", onednn->major, onednn->minor, onednn->patch, openblas_get_config());
     printf("                                                         runexp divided by\n");
     printf("threads       M       N       K   runexp  oneDNN OpenBLAS   oneDNN OpenBLAS\n");
     for (int threads = 1; threads <= omp_get_num_procs(); threads *= 2) {
-        if (only && atoi(only) != threads) continue;
         kernels_set_threads(threads);
         omp_set_num_threads(threads);
         openblas_set_num_threads(threads);
