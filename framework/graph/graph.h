@@ -87,6 +87,7 @@ typedef struct op_kind {
     // ERR_INTERNAL).
     bool is_loss, only_in_place;
     double (*flops)(const op *o);                    // of one forward run; NULL: not worth counting
+    double (*gradient_flops)(const op *o);           // of one backward run; NULL: those of a product
     size_t (*workspace)(const op *o, bool backward); // bytes, NULL: none
 } op_kind;
 

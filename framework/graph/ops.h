@@ -54,6 +54,22 @@ typedef struct attention_options {
 // (batch, time, heads * head_size).
 tensor *op_attention(graph *g, tensor *qkv, const attention_options *options);
 
+// Which columns of their rows a long convolution's operands take: `channels` of them from each offset on.
+typedef struct convolution_options {
+    int channels;
+    int column;                 // of x
+    int filter_column;          // of filter and beta
+    tensor *gate_in, *gate_out; // (batch, time, any width), may be x itself; or NULL
+    int gate_in_column, gate_out_column;
+} convolution_options;
+
+// y = gate_out * z, where in every channel z_t = sum over j <= t of filter_t-j w_j + beta w_t, w = gate_in
+// * x: (batch, time, channels). filter: (taps, any width), taps >= time, of which as many as there is time
+// are used; a parameter, or what an operator made of parameters. beta: (any width) or NULL. Columns that
+// the operator reads must not overlap. The same filter must come with every pass of a step.
+tensor *op_long_convolution(graph *g, tensor *x, tensor *filter, tensor *beta,
+                            const convolution_options *options);
+
 // Softmax cross-entropy: logits (batch, time, vocabulary), targets (batch, time) with negative = ignored ->
 // losses (batch, time). In GRAPH_TRAIN the logits are overwritten by their gradient. Logits that were made
 // by the operator appended last, a linear without activation, and are too many for the caches never exist

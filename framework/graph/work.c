@@ -8,6 +8,7 @@ static double forward_flops(const op *o) {
 // A product's gradient is two products of its size: one for either factor. What needs no gradient (the
 // first layer's input) saves its one.
 static double gradient_flops(const op *o) {
+    if (o->kind->gradient_flops) return o->kind->gradient_flops(o);
     return o->in[0]->gradient ? 2 * forward_flops(o) : forward_flops(o);
 }
 

@@ -65,6 +65,30 @@ typedef struct attention_shape {
     real scale; // of the scores, 1/sqrt(head_size) by default
 } attention_shape;
 
+// One side of a long convolution: row r, of as many values as there are channels, begins at r ld. Absent
+// when value is NULL; its gradient has the same rows, and is NULL when nobody wants it.
+typedef struct convolution_operand {
+    const real *value;
+    real *gradient;
+    int ld;
+    bool adds; // to the gradient
+} convolution_operand;
+
+// y = gate_out * z, z_t = sum over j <= t of h_t-j w_j + beta w_t, w = gate_in * x, for `batch` sequences
+// of `time` rows and every channel apart. h: `time` rows. The gates and beta may be absent.
+typedef struct convolution {
+    int batch, time, channels;
+    convolution_operand x, gate_in, gate_out, filter;
+    const real *beta;
+    const real *tables; // from convolution_tabulate
+    real *prepared;     // from convolution_prepare
+    real *y;            // batch x time x channels, as z, which may be NULL in the forward step
+    real *z;            // and is read by the backward step for the gradient of gate_out only
+    const real *dy;
+    real *dbeta; // NULL: not wanted
+    bool adds_beta;
+} convolution;
+
 // In double, so that 1 - beta and the like are exact to rounding when a kernel takes them to real (in
 // float, 1 - 0.999f is wrong in its fifth digit).
 typedef struct optimizer_update {
@@ -205,6 +229,21 @@ typedef struct kernel_table {
     // workspace: capacity reals for each thread. Threads are a team (base/team.h).
     void (*attention_decode)(const attention_shape *shape, int capacity, int position, const real *qkv,
                              real *keys, real *values, real *out, void *workspace);
+
+    // ---- long convolution (see the struct above), by Fourier transforms
+
+    // Angles for sequences of this length: so many reals, SERIAL.
+    size_t (*convolution_tables)(int time);
+    void (*convolution_tabulate)(int time, real *tables);
+    // Makes of filter and beta what the other two read: so many reals, 64-byte aligned, good until filter
+    // or beta change.
+    size_t (*convolution_prepared)(int time, int channels);
+    void (*convolution_prepare)(const convolution *c, void *workspace);
+    // workspace: convolution_workspace(c, threads) bytes, 64-byte aligned, for all three; of c it looks at
+    // the shape and at filter.adds, which must be set where filter.gradient is NULL.
+    void (*convolution_forward)(const convolution *c, void *workspace);
+    void (*convolution_backward)(const convolution *c, void *workspace);
+    size_t (*convolution_workspace)(const convolution *c, int threads);
 
     // ---- loss
 

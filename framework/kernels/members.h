@@ -80,6 +80,15 @@ size_t KERNEL(attention_workspace)(const attention_shape *shape, int threads);
 void KERNEL(attention_decode)(const attention_shape *shape, int capacity, int position, const real *qkv,
                               real *keys, real *values, real *out, void *workspace);
 
+// convolution.c
+size_t KERNEL(convolution_tables)(int time);
+void KERNEL(convolution_tabulate)(int time, real *tables);
+size_t KERNEL(convolution_prepared)(int time, int channels);
+void KERNEL(convolution_prepare)(const convolution *c, void *workspace);
+void KERNEL(convolution_forward)(const convolution *c, void *workspace);
+void KERNEL(convolution_backward)(const convolution *c, void *workspace);
+size_t KERNEL(convolution_workspace)(const convolution *c, int threads);
+
 // loss.c
 void KERNEL(cross_entropy)(int rows, int vocabulary, real *logits, const int32_t *targets, real smoothing,
                            bool gradient, real gradient_scale, real *losses);

@@ -28,6 +28,7 @@
 #define NORM_LIMITS LIMITS(1e-6, 4e-6)
 #define RMS_LIMITS LIMITS(1e-6, 2e-6)
 #define ATTENTION_LIMITS LIMITS(2e-6, 5e-6)
+#define CONVOLUTION_LIMITS LIMITS(2e-6, 2e-6)
 #define EXACT_LIMITS LIMITS(1e-6, 1e-6)
 
 static const operator_case operator_cases[] = {
@@ -137,6 +138,33 @@ static const operator_case operator_cases[] = {
      MAKES(attention), .attention = {HEADS(4, 2, 20)}, ATTENTION_LIMITS},
     {"attention, large with everything", LARGE, {LARGE_ROWS(5 * 33), GAIN(33), GAIN(33)},
      MAKES(attention), .p = 0.1, .attention = {HEADS(3, 1, 33), .window = 50, .rope_dim = 32, .rope_base = 10000}, ATTENTION_LIMITS},
+
+    {"long convolution", SMALL, {ROWS(5), MATRIX(13, 5), VECTOR(5)},
+     MAKES(convolution), .convolution = {.channels = 5}, CONVOLUTION_LIMITS},
+    {"long convolution without a skip", SMALL, {ROWS(19), MATRIX(15, 19)},
+     MAKES(convolution), .convolution = {.channels = 19}, CONVOLUTION_LIMITS},
+    {"long convolution of one token", .batch = 3, .time = 1, {{3, {3, 1, 5}, false, 0, 1}, MATRIX(4, 5), VECTOR(5)},
+     MAKES(convolution), .convolution = {.channels = 5}, CONVOLUTION_LIMITS},
+    {"long convolution between gates of their own", SMALL, {ROWS(5), MATRIX(17, 9), VECTOR(9), ROWS(6), ROWS(8)},
+     MAKES(convolution), .convolution = {.channels = 4, .column = 1, .filter_column = 5, .gate_in_column = 2, .gate_out_column = 3}, CONVOLUTION_LIMITS},
+    {"long convolution behind a gate", SMALL, {ROWS(7), MATRIX(13, 7), VECTOR(7), ROWS(7)},
+     MAKES(convolution), .convolution = {.channels = 7}, CONVOLUTION_LIMITS},
+    {"long convolution before a gate", SMALL, {ROWS(7), MATRIX(13, 7), NONE, NONE, ROWS(7)},
+     MAKES(convolution), .convolution = {.channels = 7}, CONVOLUTION_LIMITS},
+    {"long convolution with its gates in its rows", SMALL, {ROWS(3 * 6), MATRIX(13, 6), VECTOR(6)},
+     MAKES(gated_convolution), .convolution = {.channels = 6, .column = 12, .gate_in_column = 6}, CONVOLUTION_LIMITS},
+    {"long convolution of some columns", SMALL, {ROWS(4 * 6), MATRIX(13, 6), VECTOR(6)},
+     MAKES(gated_convolution), .convolution = {.channels = 6, .column = 18, .gate_in_column = 6}, CONVOLUTION_LIMITS},
+    {"long convolution with a filter of an operator", SMALL, {ROWS(5), {2, {14, 5}, false, 0, 0.3}, {1, {5}, false, 0, 0.5}},
+     MAKES(convolution), .convolution = {.channels = 5}, CONVOLUTION_LIMITS},
+    {"two long convolutions", SMALL, {ROWS(4 * 5), {2, {14, 10}, false, 0, 0.3}, VECTOR(10)},
+     MAKES(two_convolutions), .convolution = {.channels = 5}, CONVOLUTION_LIMITS},
+    {"long convolution, large", LARGE, {LARGE_ROWS(3 * 37), {2, {140, 37}, false, 0, 0.1}, VECTOR(37)},
+     MAKES(gated_convolution), .convolution = {.channels = 37, .column = 74, .gate_in_column = 37}, CONVOLUTION_LIMITS},
+    {"long convolution, larger", .batch = 3, .time = 501, {{3, {3, 501, 12}, false, 0, 1}, {2, {501, 4}, false, 0, 0.1}, VECTOR(4)},
+     MAKES(gated_convolution), .convolution = {.channels = 4, .column = 8, .gate_in_column = 4}, CONVOLUTION_LIMITS},
+    {"long convolution of a power of two", .batch = 1, .time = 256, {{3, {1, 256, 3}, false, 0, 1}, {2, {256, 3}, true, 0, 0.1}, VECTOR(3)},
+     MAKES(convolution), .convolution = {.channels = 3}, CONVOLUTION_LIMITS},
 };
 // clang-format on
 

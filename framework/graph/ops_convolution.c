@@ -1,0 +1,176 @@
+// op_long_convolution: a causal convolution as long as the sequence, every channel with a filter of its
+// own, between two gates (arXiv 2302.10866).
+#include "graph/ops.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { X, FILTER, BETA, GATE_IN, GATE_OUT, INPUTS };
+enum { Y, PREPARED, Z };
+
+typedef struct convolution_settings {
+    int batch, time, channels;
+    int column[INPUTS]; // where in their rows the operands begin
+    real *tables;
+} convolution_settings;
+
+// What an input's row holds.
+static int width(const tensor *t) {
+    return t->shape[t->rank - 1];
+}
+
+// How many values of in[i]'s rows the operator reads, as whichever inputs.
+static int columns_read(const op *o, int i) {
+    const convolution_settings *s = o->settings;
+    int columns = 0;
+    for (int k = 0; k < INPUTS; k++)
+        if (o->in[k] == o->in[i]) columns += s->channels;
+    return columns;
+}
+
+static convolution_operand operand(const op *o, int i) {
+    const tensor *t = o->in[i];
+    const int column = ((const convolution_settings *)o->settings)->column[i];
+    if (!t) return (convolution_operand){0};
+    return (convolution_operand){
+        .value = t->data + column,
+        .gradient = t->gradient ? t->gradient->data + column : NULL,
+        .ld = width(t),
+    };
+}
+
+static convolution convolution_of(const op *o) {
+    const convolution_settings *s = o->settings;
+    return (convolution){
+        .batch = s->batch,
+        .time = s->time,
+        .channels = s->channels,
+        .x = operand(o, X),
+        .gate_in = operand(o, GATE_IN),
+        .gate_out = operand(o, GATE_OUT),
+        .filter = operand(o, FILTER),
+        .beta = o->in[BETA] ? o->in[BETA]->data + s->column[BETA] : NULL,
+        .tables = s->tables,
+        .prepared = o->out[PREPARED]->data,
+        .y = o->out[Y]->data,
+        .z = o->out_count > Z ? o->out[Z]->data : NULL,
+    };
+}
+
+static void forward(const graph *g, const run_context *c, const op *o) {
+    const convolution v = convolution_of(o);
+    // All passes of a step see the same filter.
+    if (c->micro == 0 || !o->out[PREPARED]->outlives_pass) kernels->convolution_prepare(&v, g->workspace);
+    kernels->convolution_forward(&v, g->workspace);
+}
+
+// Whether the gradient of in[i] is to be added to. Where the operator is the first to reach it but does not
+// write all of it, the rest becomes zero.
+static bool begin_gradient(const run_context *c, const op *o, int i) {
+    const convolution_settings *s = o->settings;
+    const tensor *t = o->in[i];
+    if (!t || !t->gradient) return false;
+    if (op_adds(c, o, i)) return true;
+    const size_t rows = i == FILTER ? (size_t)s->time : t->count / (size_t)width(t);
+    if (rows * (size_t)columns_read(o, i) < t->count) memset(t->gradient->data, 0, t->count * sizeof(real));
+    return false;
+}
+
+static void backward(const graph *g, const run_context *c, const op *o) {
+    const convolution_settings *s = o->settings;
+    convolution v = convolution_of(o);
+    convolution_operand *const operands[INPUTS] = {
+        [X] = &v.x, [FILTER] = &v.filter, [GATE_IN] = &v.gate_in, [GATE_OUT] = &v.gate_out};
+    bool adds[INPUTS] = {false};
+    for (int i = 0; i < INPUTS; i++) {
+        int first = 0; // of the inputs that are the same tensor
+        while (o->in[first] != o->in[i]) first++;
+        adds[i] = first < i ? adds[first] : begin_gradient(c, o, i);
+        if (operands[i]) operands[i]->adds = adds[i];
+    }
+    if (!v.filter.gradient) v.filter.adds = true;
+    v.dy = o->out[Y]->gradient->data;
+    if (o->in[BETA] && o->in[BETA]->gradient) {
+        v.dbeta = o->in[BETA]->gradient->data + s->column[BETA];
+        v.adds_beta = adds[BETA];
+    }
+    kernels->convolution_backward(&v, g->workspace);
+}
+
+// Two transforms of twice the length, of 5/2 n log2 n each, and the product between them; or, where that is
+// less, the sums over what came before.
+static double per_value(const op *o, double transforms, double product) {
+    const convolution_settings *s = o->settings;
+    const double direct = transforms * (s->time + 1) / 2, fourier = transforms * 5 * log2(2.0 * s->time);
+    return s->batch * (double)s->time * s->channels * fmin(direct, fourier + product);
+}
+
+static double flops(const op *o) {
+    return per_value(o, 2, 6);
+}
+
+static double gradient_flops(const op *o) {
+    return o->in[X]->gradient ? per_value(o, 3, 14) : per_value(o, 1, 8);
+}
+
+static size_t workspace(const op *o, bool for_backward) {
+    const convolution_settings *s = o->settings;
+    const tensor *filter = o->in[FILTER];
+    const convolution v = {
+        .batch = s->batch,
+        .time = s->time,
+        .channels = s->channels,
+        // Gradients of parameters are added to in later passes.
+        .filter.adds = for_backward &&
+                       (filter->kind == TENSOR_PARAMETER || !filter->gradient || (o->adds >> FILTER & 1)),
+    };
+    return kernels->convolution_workspace(&v, kernels_threads());
+}
+
+static const op_kind convolution_kind = {
+    .name = "long_convolution",
+    .forward = forward,
+    .backward = backward,
+    .saves = SAVES_INPUT(X) | SAVES_INPUT(GATE_IN) | SAVES_INPUT(GATE_OUT) | SAVES_OUTPUT(PREPARED) |
+             SAVES_OUTPUT(Z),
+    .passthrough = -1,
+    .flops = flops,
+    .gradient_flops = gradient_flops,
+    .workspace = workspace,
+};
+
+tensor *op_long_convolution(graph *g, tensor *x, tensor *filter, tensor *beta,
+                            const convolution_options *options) {
+    convolution_settings *s = arena_alloc(g->memory, sizeof *s);
+    *s = (convolution_settings){
+        .batch = g->batch,
+        .time = g->time,
+        .channels = options->channels,
+        .column = {[X] = options->column,
+                   [FILTER] = options->filter_column,
+                   [BETA] = options->filter_column,
+                   [GATE_IN] = options->gate_in_column,
+                   [GATE_OUT] = options->gate_out_column},
+        .tables = arena_alloc(g->memory, kernels->convolution_tables(g->time) * sizeof(real)),
+    };
+    kernels->convolution_tabulate(g->time, s->tables);
+    tensor *in[INPUTS] = {
+        [X] = x,
+        [FILTER] = filter,
+        [BETA] = beta,
+        [GATE_IN] = options->gate_in,
+        [GATE_OUT] = options->gate_out,
+    };
+    const int shape[] = {g->batch, g->time, options->channels};
+    tensor *y = graph_tensor(g, TENSOR_ACTIVATION, 3, shape);
+    op *o = graph_append(g, &convolution_kind, in, INPUTS, y, s);
+    const size_t prepared = kernels->convolution_prepared(g->time, s->channels);
+    o->out[PREPARED] = graph_tensor(g, TENSOR_ACTIVATION, 2, (int[]){(int)(prepared / 2), 2});
+    o->out[PREPARED]->outlives_pass = g->passes > 1;
+    o->out_count = 2;
+    if (g->mode == GRAPH_TRAIN && options->gate_out) {
+        o->out[Z] = graph_tensor(g, TENSOR_ACTIVATION, 3, shape);
+        o->out_count = 3;
+    }
+    return y;
+}

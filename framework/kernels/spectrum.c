@@ -1,0 +1,209 @@
+#include "kernels/spectrum.h"
+
+#include <math.h>
+
+// Blocks of so many bytes go through all their levels at once, in the nearest cache.
+enum { NEAR_BYTES = 1 << 14 };
+
+static ALWAYS_INLINE fft_point product(fft_point a, fft_point b) {
+    return (fft_point){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+}
+
+// conj(a) b
+static ALWAYS_INLINE fft_point product_conjugate(fft_point a, fft_point b) {
+    return (fft_point){a.re * b.re + a.im * b.im, a.re * b.im - a.im * b.re};
+}
+
+static ALWAYS_INLINE fft_point conjugate(fft_point a) {
+    return (fft_point){a.re, -a.im};
+}
+
+static ALWAYS_INLINE fft_point scaled(real factor, fft_point a) {
+    return (fft_point){factor * a.re, factor * a.im};
+}
+
+// i a
+static ALWAYS_INLINE fft_point turned(fft_point a) {
+    return (fft_point){-a.im, a.re};
+}
+
+static ALWAYS_INLINE void make(const spectrum_walk *w, const real *root, const real *a, const real *b,
+                               real *record) {
+    const real scale = 1 / (real)w->plan->points;
+    const fft_point z = fft_load(a), m = conjugate(fft_load(b));
+    fft_point even = scaled((real)0.5, fft_add(z, m));
+    const fft_point odd = scaled(scale / 4, fft_subtract(z, m)); // i/2 O
+    even.re += w->extra;
+    even = scaled(scale, even);
+    const fft_point shifted = fft_turn(odd, root);
+    const fft_point p = fft_subtract(odd, shifted);
+    fft_store(record, fft_add(even, p));
+    fft_store(record + 2 * VEC, conjugate(fft_subtract(even, p)));
+    fft_store(record + 4 * VEC, fft_add(odd, shifted));
+}
+
+static ALWAYS_INLINE void apply(real *a, real *b, const real *record) {
+    const fft_point p = fft_load(record), p_minus = fft_load(record + 2 * VEC);
+    const fft_point q = fft_load(record + 4 * VEC);
+    const fft_point z = fft_load(a), z_minus = fft_load(b);
+    const fft_point y = fft_add(product(p, z), product_conjugate(z_minus, q));
+    // Q_-k conj(Z_k) = -conj(Q_k Z_k)
+    const fft_point crossed = product(q, z);
+    const fft_point direct = product(p_minus, z_minus);
+    fft_store(a, y);
+    fft_store(b, (fft_point){direct.re - crossed.re, direct.im + crossed.im});
+}
+
+static ALWAYS_INLINE void adjoint(const real *za, const real *zb, real *a, real *b, const real *record,
+                                  real *sum) {
+    const fft_point z = fft_load(za), z_minus = fft_load(zb), g = fft_load(a), g_minus = fft_load(b);
+    const fft_point crossed = product(z, g_minus), both = product(z_minus, g);
+    fft_store(sum, fft_add(fft_load(sum), product_conjugate(z, g)));
+    fft_store(sum + 2 * VEC, fft_add(fft_load(sum + 2 * VEC), product_conjugate(z_minus, g_minus)));
+    fft_store(sum + 4 * VEC, fft_add(fft_load(sum + 4 * VEC), fft_subtract(both, conjugate(crossed))));
+    const fft_point p = fft_load(record), p_minus = fft_load(record + 2 * VEC);
+    const fft_point q = fft_load(record + 4 * VEC);
+    // Q_-k conj(G_-k) = -conj(Q_k G_-k)
+    fft_store(a, fft_subtract(product_conjugate(p, g), conjugate(product(q, g_minus))));
+    fft_store(b, fft_add(product_conjugate(p_minus, g_minus), product_conjugate(g, q)));
+}
+
+static ALWAYS_INLINE void gather(const spectrum_walk *w, const real *root, real *a, real *b,
+                                 const real *sum) {
+    const real scale = 1 / (real)w->plan->points;
+    const fft_point p = fft_load(sum), p_minus = conjugate(fft_load(sum + 2 * VEC));
+    const fft_point q = fft_load(sum + 4 * VEC), difference = fft_subtract(p, p_minus);
+    const fft_point even = scaled(scale / 2, fft_add(p, p_minus));
+    // i o, without conj(S) and with
+    const fft_point still = fft_add(difference, q);
+    const real back[] = {root[0], -root[1]};
+    const fft_point shifted = fft_turn(fft_subtract(q, difference), back);
+    const fft_point odd = scaled(scale / 4, fft_add(still, shifted));
+    fft_store(a, fft_add(even, odd));
+    fft_store(b, conjugate(fft_subtract(even, odd)));
+}
+
+static void write_roots(const fft_plan *plan, int spot, int count, real *root) {
+    for (; count > 0; count--, spot++, root += 2) {
+        const double angle = -2 * M_PI * KERNEL(fft_bin)(plan, spot) / plan->points;
+        root[0] = (real)cos(angle);
+        root[1] = (real)sin(angle);
+    }
+}
+
+// Bins a, a+1, ... are those opposite to b, b-1, ...
+static NEVER_INLINE void pairs(spectrum_walk *w, int a, int b, int count) {
+    const ptrdiff_t first = (ptrdiff_t)SPECTRUM_RECORD * w->pair;
+    real *root = w->roots + (ptrdiff_t)2 * w->pair;
+    w->pair += count;
+    if (w->task == SPECTRUM_ROOTS) {
+        write_roots(w->plan, a, count, root);
+        return;
+    }
+    real *up = w->points + (ptrdiff_t)2 * VEC * a, *down = w->points + (ptrdiff_t)2 * VEC * b;
+    if (w->task == SPECTRUM_APPLY) {
+        const real *record = w->records + first;
+        for (; count > 0; count--, up += 2 * VEC, down -= 2 * VEC, record += SPECTRUM_RECORD)
+            apply(up, down, record);
+    } else if (w->task == SPECTRUM_ADJOINT) {
+        const real *z_up = w->others + (ptrdiff_t)2 * VEC * a;
+        const real *z_down = w->others + (ptrdiff_t)2 * VEC * b;
+        const real *record = w->records + first;
+        real *sum = w->sums + first;
+        for (; count > 0; count--, record += SPECTRUM_RECORD, sum += SPECTRUM_RECORD) {
+            adjoint(z_up, z_down, up, down, record, sum);
+            up += 2 * VEC, down -= 2 * VEC, z_up += 2 * VEC, z_down -= 2 * VEC;
+        }
+    } else if (w->task == SPECTRUM_MAKE) {
+        real *record = w->records + first;
+        for (; count > 0; count--, up += 2 * VEC, down -= 2 * VEC, record += SPECTRUM_RECORD, root += 2)
+            make(w, root, up, down, record);
+    } else {
+        const real *sum = w->sums + first;
+        for (; count > 0; count--, up += 2 * VEC, down -= 2 * VEC, sum += SPECTRUM_RECORD, root += 2)
+            gather(w, root, up, down, sum);
+    }
+}
+
+// How the blocks of a walk lie to each other. Bin k of the points of level l is bin j + radix q of those
+// above, j the number of the block. So block j and block radix - j hold opposite bins, one in the order
+// opposite to the other's (-k = radix - j + radix (rest - 1 - q)), down to their smallest parts; block 0
+// again is a spectrum like the whole.
+typedef struct block {
+    int level, size, a, b; // a and b: where it and its opposite begin; the same one for a block of its own
+    bool whole;            // block 0 of the whole, or block 0 of that, ...
+} block;
+
+static void pairs_of_whole(spectrum_walk *w, int level, int at) {
+    for (; level < w->plan->levels; level++) {
+        const int radix = w->plan->level[level].radix, rest = w->plan->level[level].rest;
+        for (int j = 1; 2 * j < radix; j++) pairs(w, at + j * rest, at + (radix - j + 1) * rest - 1, rest);
+        if (radix % 2 == 0)
+            pairs(w, at + radix / 2 * rest, at + (radix / 2 + 1) * rest - 1, (rest + 1) / 2);
+    }
+    pairs(w, at, at, 1);
+}
+
+static void pairs_of(spectrum_walk *w, const block *of) {
+    if (of->whole)
+        pairs_of_whole(w, of->level, of->a);
+    else if (of->a == of->b)
+        pairs(w, of->a, of->a + of->size - 1, (of->size + 1) / 2);
+    else
+        pairs(w, of->a, of->b + of->size - 1, of->size);
+}
+
+typedef void level_pass(const fft_level *level, int blocks, real *points);
+
+// One level of a block and its opposite.
+static void pass(level_pass *direction, const spectrum_walk *w, real *points, int level, const block *of) {
+    const fft_level *l = &w->plan->level[level];
+    const int blocks = of->size / (l->radix * l->rest);
+    direction(l, blocks, points + (ptrdiff_t)2 * VEC * of->a);
+    if (of->a != of->b) direction(l, blocks, points + (ptrdiff_t)2 * VEC * of->b);
+}
+
+static void down(const spectrum_walk *w, int level, const block *of) {
+    if (w->task == SPECTRUM_GATHER || w->task == SPECTRUM_ROOTS) return;
+    pass(KERNEL(fft_down), w, w->points, level, of);
+    if (w->others) pass(KERNEL(fft_down), w, w->others, level, of);
+}
+
+static void up(const spectrum_walk *w, int level, const block *of) {
+    if (w->task != SPECTRUM_MAKE && w->task != SPECTRUM_ROOTS)
+        pass(KERNEL(fft_up), w, w->points, level, of);
+}
+
+static void walk(spectrum_walk *w, const block *of);
+
+static void walk_parts(spectrum_walk *w, const block *of) {
+    const int radix = w->plan->level[of->level].radix, rest = w->plan->level[of->level].rest;
+    const int opposite = of->whole ? radix : radix - 1; // numbers of opposite parts add up to this
+    const bool alone = of->a == of->b;
+    for (int j = of->whole; j < radix; j++) {
+        if (alone && 2 * j > opposite) break;
+        walk(w, &(block){of->level + 1, rest, of->a + j * rest, of->b + (opposite - j) * rest, false});
+    }
+    if (of->whole) walk(w, &(block){of->level + 1, rest, of->a, of->a, true});
+}
+
+static void walk(spectrum_walk *w, const block *of) {
+    const int last = w->plan->levels - 1;
+    if ((size_t)of->size * 2 * VEC * sizeof(real) <= NEAR_BYTES || of->level >= last) {
+        for (int l = of->level; l <= last; l++) down(w, l, of);
+        pairs_of(w, of);
+        for (int l = last; l >= of->level; l--) up(w, l, of);
+        return;
+    }
+    down(w, of->level, of);
+    walk_parts(w, of);
+    up(w, of->level, of);
+}
+
+void KERNEL(spectrum_walk)(spectrum_walk *w) {
+    walk_parts(w, &(block){0, w->plan->points, 0, 0, true});
+}
+
+void KERNEL(spectrum_tabulate)(const fft_plan *plan, real *roots) {
+    KERNEL(spectrum_walk)(&(spectrum_walk){.plan = plan, .roots = roots, .task = SPECTRUM_ROOTS});
+}

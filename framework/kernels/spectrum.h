@@ -1,0 +1,54 @@
+// Convolutions of real sequences by Fourier transforms of half the length.
+//
+// A sequence w of up to 2N values is the N points z_m = w_2m + i w_2m+1. Let Z be their transform, E and O
+// those of the filter's even and odd taps, S_k = exp(-2 pi i k / N) the shift by one point. Then the points
+// of the circular convolution have the spectrum
+//     Y_k = P_k Z_k + Q_k conj(Z_-k),   P = E + i/2 (1 - S) O,   Q = i/2 (1 + S) O,
+// and those of the correlation with the filter (the gradient of w for the gradient G of y)
+//     W_k = conj(P_k) G_k + Q_-k conj(G_-k),   where Q_-k = -conj(Q_k).
+// Bins k and -k always come together, as a pair. A filter is kept as a record for each pair, P_k, P_-k,
+// Q_k, six vectors, in the order in which a walk over the blocks of the transform comes by. The gradient
+// with respect to the filter sums records of the same form:
+//     p_k = conj(Z_k) G_k,   p_-k,   q_k = Z_-k G_k - conj(Z_k G_-k)
+// from which the spectra of the gradients of even and odd taps are
+//     e_k = (p_k + conj(p_-k)) / 2,   o_k = -i/4 ((1 - conj S) (p_k - conj(p_-k)) + (1 + conj S) q_k).
+// All of it is divided by N once, where P and Q are made and where e and o are.
+#ifndef RUNEXP_KERNELS_SPECTRUM_H
+#define RUNEXP_KERNELS_SPECTRUM_H
+
+#include "kernels/fft.h"
+
+enum { SPECTRUM_RECORD = 6 * VEC };
+
+typedef enum spectrum_task {
+    SPECTRUM_MAKE,    // records of a filter from its points
+    SPECTRUM_APPLY,   // points of a sequence become those of its convolution
+    SPECTRUM_ADJOINT, // points of G become those of W, and sums += p, q of the points of Z and G
+    SPECTRUM_GATHER,  // points of the filter's gradient from sums
+    SPECTRUM_ROOTS    // the table of roots
+} spectrum_task;
+
+// A walk over the pairs of points whose first level was done (fft_rows.h): all further levels down, what is
+// to be done with the pairs while a part of them is in the cache, all levels but the first up again.
+typedef struct spectrum_walk {
+    const fft_plan *plan;
+    real *roots; // S_k of each pair, cosine and sine
+    spectrum_task task;
+    real *points; // of the filter (MAKE), of the sequence (APPLY), of G (ADJOINT), of the gradient (GATHER)
+    real *others; // of Z (ADJOINT): only transformed
+    real *records; // of the filter; not of GATHER
+    real *sums;    // records (ADJOINT, GATHER)
+    vec extra;     // MAKE: added to the filter's first tap
+    int pair;      // how many pairs the walk has come by; 0 at first
+} spectrum_walk;
+
+static inline int spectrum_pairs(int points) {
+    return points / 2 + 1;
+}
+
+void KERNEL(spectrum_walk)(spectrum_walk *w);
+
+// S of each pair in the order of a walk: 2 spectrum_pairs(points) reals, in double precision.
+void KERNEL(spectrum_tabulate)(const fft_plan *plan, real *roots);
+
+#endif
