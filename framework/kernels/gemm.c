@@ -1,5 +1,6 @@
 // Matrix products: the right operand packed into panels (tile.h), K in passes of at most DEPTH, columns in
-// strips, rows in groups of blocks whose results stay near while the panels of a strip go by.
+// strips whose panels go by for each block of rows. A block of the left operand stays in the nearest cache
+// meanwhile, the strip in the next.
 //
 // Who computes a result depends on the number of threads, how never does: each is a sum over the passes of
 // K in order, and those are cut by K alone.
@@ -12,8 +13,10 @@
 #include <string.h>
 
 enum {
-    BLOCKS = 4,                // of TILE_ROWS rows that share a panel while it is near
-    STRIP = 32 * TILE_COLUMNS, // columns packed at a time
+    STRIP_PANELS = 32,        // of columns that stay near while the rows go by
+    BLOCKS = 4,               // of rows whose left operands are packed at a time
+    PANELS_WORTH_PACKING = 9, // at least so many that they are multiplied by
+    PACKING = 1,              // a panel costs as much as multiplying it by so many blocks
 };
 
 typedef struct product {
@@ -24,7 +27,7 @@ typedef struct product {
     ptrdiff_t lda, ldb, ldc;
     gemm_epilogue after;
     const real *packed; // all of B, or NULL: it is packed strip by strip on the way
-    real *panels;       // then a strip; two, used in turn, when threads share them
+    real *panels;       // then a strip for each thread
 } product;
 
 typedef struct range {
@@ -104,8 +107,9 @@ typedef struct pass {
     bool first, last;
 } pass;
 
-// One block of rows times one panel of columns, for one pass.
-static void multiply_block(const product *p, const pass *s, int row, int column, const real *panel) {
+// One block of rows times one panel of columns, for one pass. a: the block, as `left` says.
+static void multiply_block(const product *p, const pass *s, int row, int column, tile_left left,
+                           const real *a, const real *panel) {
     const gemm_epilogue *e = &p->after;
     const int rows = smaller(TILE_ROWS, p->M - row), columns = smaller(TILE_COLUMNS, p->N - column);
     // Sums wait in C, or in slope when C still holds something that counts.
@@ -125,23 +129,21 @@ static void multiply_block(const product *p, const pass *s, int row, int column,
         if (e->residual && !later) added = e->residual + at;
         if (e->accumulate && !e->slope) added = sums;
     }
-    if (p->transpose_a) KERNEL(tile_multiply)
-    (rows, columns, s->depth, p->A + s->k * p->lda + row, 1, p->lda, panel, initial, added, sums, p->ldc);
-    else KERNEL(tile_multiply)(rows, columns, s->depth, p->A + row * p->lda + s->k, p->lda, 1, panel,
-                               initial, added, sums, p->ldc);
+    KERNEL(tile_multiply)
+    (rows, columns, s->depth, left, a, p->lda, panel, initial, added, sums, p->ldc);
     if (later && s->last)
         finish(p, row, column, rows, columns, sums, p->ldc, NULL, e->slope && e->accumulate);
 }
 
-// Panels `which` of the columns from `column` on, for one pass.
-static void pack_panels(const product *p, const pass *s, int column, range which, real *panels) {
-    for (int j = which.begin; j < which.end; j++) {
-        const int first = column + j * TILE_COLUMNS;
-        KERNEL(tile_pack_panel)
-        (p->transpose_b, smaller(TILE_COLUMNS, p->N - first), s->depth,
-         p->transpose_b ? p->B + first * p->ldb + s->k : p->B + s->k * p->ldb + first, p->ldb,
-         panels + strip_reals(j * TILE_COLUMNS, s->depth));
-    }
+static void pack_panel(const product *p, const pass *s, int column, real *panel) {
+    KERNEL(tile_pack_panel)
+    (p->transpose_b, smaller(TILE_COLUMNS, p->N - column), s->depth,
+     p->transpose_b ? p->B + column * p->ldb + s->k : p->B + s->k * p->ldb + column, p->ldb, panel);
+}
+
+// Of one thread, in reals.
+static size_t strip_room(int N, int K) {
+    return strip_reals(smaller(N, STRIP_PANELS * TILE_COLUMNS), pass_depth(K));
 }
 
 static pass pass_from(int K, int k) {
@@ -149,57 +151,82 @@ static pass pass_from(int K, int k) {
     return (pass){k, smaller(depth, K - k), k == 0, k + depth >= K};
 }
 
-// The part of one thread: a rectangle of the result. When B is not packed yet, everybody packs a share of
-// the strip before.
-static void multiply_part(const product *p, int thread, int threads) {
-    const int block_count = divide_up(p->M, TILE_ROWS);
-    // How many threads share the rows; the others divide the columns. Chosen to make the largest rectangle
-    // small.
-    int row_parts = 1, best = 0;
-    for (int parts = 1; parts <= threads; parts++) {
-        if (threads % parts) continue;
-        int strip_panels = divide_up(smaller(STRIP, p->N), TILE_COLUMNS);
-        int largest = divide_up(block_count, parts) * divide_up(strip_panels, threads / parts);
-        if (best == 0 || largest <= best) best = largest, row_parts = parts;
-    }
-    const int column_parts = threads / row_parts;
-    const range blocks = share(block_count, thread / column_parts, row_parts);
-    int turn = 0;
-    for (int strip = 0; strip < p->N; strip += STRIP) {
-        const int panel_count = divide_up(smaller(p->N - strip, STRIP), TILE_COLUMNS);
-        const range own = share(panel_count, thread % column_parts, column_parts);
-        for (int k = 0; k < p->K; k += pass_depth(p->K)) {
-            const pass s = pass_from(p->K, k);
-            const real *panels;
-            if (p->packed) {
-                panels = p->packed + strip_reals(p->N, k) + strip_reals(strip, s.depth);
-            } else {
-                real *const to =
-                    p->panels + (size_t)turn * strip_reals(smaller(p->N, STRIP), pass_depth(p->K));
-                pack_panels(p, &s, strip, share(panel_count, thread, threads), to);
-                panels = to;
-                // Two strips in turn: whoever is past this barrier may fill the other one while the rest
-                // still read this one.
-                if (threads > 1) {
-#pragma omp barrier
-                    turn ^= 1;
-                }
-            }
-            for (int first = blocks.begin; first < blocks.end; first += BLOCKS)
-                for (int j = own.begin; j < own.end; j++)
-                    for (int i = first; i < first + BLOCKS && i < blocks.end; i++)
-                        multiply_block(p, &s, i * TILE_ROWS, strip + j * TILE_COLUMNS,
-                                       panels + strip_reals(j * TILE_COLUMNS, s.depth));
+// Asks for part `part` of `parts` of the left operand's rows from `row` on, for one pass.
+static void ask_for_rows(const product *p, const pass *s, int row, int part, int parts) {
+    const int rows = smaller(TILE_ROWS, p->M - row);
+    const range own = share(s->depth, part, parts);
+    for (int r = 0; r < rows; r++)
+        for (int k = own.begin / VEC * VEC; k < own.end; k += VEC)
+            __builtin_prefetch(p->A + (row + r) * p->lda + s->k + k);
+}
+
+// Rows `blocks` times the panels of a strip, for one pass. They lie in `panels`; packing, when not NULL, is
+// the same place, and they are still to be put there.
+static void multiply_strip(const product *p, const pass *s, range blocks, range strip, real *packing,
+                           const real *panels) {
+    real packed[BLOCKS * TILE_ROWS * DEPTH] __attribute__((aligned(KERNEL_VECTOR_BYTES)));
+    const int panel_count = strip.end - strip.begin;
+    const tile_left left = !p->transpose_a                      ? TILE_LEFT_ROWS
+                           : panel_count < PANELS_WORTH_PACKING ? TILE_LEFT_COLUMNS
+                                                                : TILE_LEFT_PACKED;
+    for (int i = blocks.begin; i < blocks.end; i++) {
+        const int row = i * TILE_ROWS;
+        const real *a = p->transpose_a ? p->A + s->k * p->lda + row : p->A + row * p->lda + s->k;
+        if (left == TILE_LEFT_PACKED) {
+            const int before = (i - blocks.begin) % BLOCKS;
+            const int rows = smaller(smaller(blocks.end - i, BLOCKS) * TILE_ROWS, p->M - row);
+            if (before == 0) KERNEL(tile_pack_rows)(rows, s->depth, a, p->lda, packed);
+            a = packed + before * TILE_ROWS * s->depth;
+        }
+        for (int j = 0; j < panel_count; j++) {
+            const int column = (strip.begin + j) * TILE_COLUMNS;
+            const size_t at = strip_reals(j * TILE_COLUMNS, s->depth);
+            if (packing && i == blocks.begin) pack_panel(p, s, column, packing + at);
+            if (left == TILE_LEFT_ROWS && i + 1 < blocks.end)
+                ask_for_rows(p, s, row + TILE_ROWS, j, panel_count);
+            multiply_block(p, s, row, column, left, a, panels + at);
         }
     }
 }
 
-static size_t strip_count(int N, int K) {
-    return K > DEPTH || N > STRIP ? 2 : 1;
+// How many threads share the rows; the others divide the columns. Least work for the busiest: its blocks of
+// rows, each times its panels, and what packing these costs, in blocks.
+static int row_parts(const product *p, int threads) {
+    int best = 1;
+    double least = 0;
+    for (int parts = 1; parts <= threads; parts++) {
+        if (threads % parts) continue;
+        const int blocks = divide_up(divide_up(p->M, TILE_ROWS), parts);
+        const int panels = divide_up(divide_up(p->N, TILE_COLUMNS), threads / parts);
+        const double work = (blocks + (p->packed ? 0 : PACKING)) * panels;
+        if (least == 0 || work <= least) least = work, best = parts;
+    }
+    return best;
+}
+
+// The part of one thread: a rectangle of the result. It packs what it needs of B by itself: to wait for
+// others, and to fetch panels from their caches, would take longer.
+static void multiply_part(const product *p, int thread, int threads) {
+    const int parts = row_parts(p, threads);
+    const range blocks = share(divide_up(p->M, TILE_ROWS), thread % parts, parts);
+    const range columns = share(divide_up(p->N, TILE_COLUMNS), thread / parts, threads / parts);
+    const int width = columns.end - columns.begin, strips = divide_up(width, STRIP_PANELS);
+    for (int i = 0; i < strips; i++) {
+        range strip = share(width, i, strips);
+        strip.begin += columns.begin, strip.end += columns.begin;
+        for (int k = 0; k < p->K; k += pass_depth(p->K)) {
+            const pass s = pass_from(p->K, k);
+            real *const own = p->packed ? NULL : p->panels + thread * strip_room(p->N, p->K);
+            multiply_strip(p, &s, blocks, strip, own,
+                           p->packed ? p->packed + strip_reals(p->N, k) +
+                                           strip_reals(strip.begin * TILE_COLUMNS, s.depth)
+                                     : own);
+        }
+    }
 }
 
 size_t KERNEL(gemm_workspace)(int N, int K) {
-    return strip_count(N, K) * strip_reals(smaller(N, STRIP), pass_depth(K)) * sizeof(real);
+    return (size_t)kernels_thread_count * strip_room(N, K) * sizeof(real);
 }
 
 // Two multiply-adds at a time.
@@ -245,7 +272,8 @@ void KERNEL(gemm_pack)(bool transpose_b, int N, int K, const real *B, int ldb, r
 #pragma omp parallel for schedule(static) num_threads(threads_for((double)N *K / VEC * 2))
     for (int i = 0; i < passes * panels; i++) {
         const pass s = pass_from(K, i / panels * pass_depth(K));
-        pack_panels(&p, &s, 0, (range){i % panels, i % panels + 1}, packed + strip_reals(N, s.k));
+        const int column = i % panels * TILE_COLUMNS;
+        pack_panel(&p, &s, column, packed + strip_reals(N, s.k) + strip_reals(column, s.depth));
     }
 }
 

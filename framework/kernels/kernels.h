@@ -116,8 +116,9 @@ typedef struct kernel_table {
     // ---- matrix products
 
     // C (M x N) = epilogue(op(A) op(B)); op(A) is M x K: A is M x K (lda) or, transposed, K x M; op(B) is
-    // K x N. M, N, K >= 1. epilogue may be NULL. workspace: gemm_workspace() bytes, 64-byte aligned. Not
-    // for use inside parallel loops.
+    // K x N. M, N, K >= 1. epilogue may be NULL. workspace: gemm_workspace() bytes, 64-byte aligned,
+    // asked for with at least as many threads in force as later multiply. Not for use inside parallel
+    // loops.
     void (*gemm)(bool transpose_a, bool transpose_b, int M, int N, int K, const real *A, int lda,
                  const real *B, int ldb, real *C, int ldc, const gemm_epilogue *epilogue, void *workspace);
     size_t (*gemm_workspace)(int N, int K);

@@ -1,9 +1,8 @@
 // The heart of every matrix product: a block of TILE_ROWS x TILE_COLUMNS results kept in registers while
 // the depth runs by.
 //
-// Left operand, a block of up to TILE_ROWS rows: by rows (depth_step 1, rows any distance apart) or by
-// columns (row_step 1, columns any distance apart). It is read where it lies: asking for it in time hides
-// its latency, and packing it would cost more.
+// Left operand, a block of up to TILE_ROWS rows: where it lies, by rows or by columns, or packed: a column
+// after the other.
 // Right operand, a panel of up to TILE_COLUMNS columns: its rows one after the other, panel_width() wide,
 // zero beyond the last column.
 #ifndef RUNEXP_KERNELS_TILE_H
@@ -34,11 +33,17 @@ static inline int panel_width(int columns) {
     return columns <= VEC ? VEC : TILE_COLUMNS;
 }
 
-// C = A B + initial + added for rows x columns results. initial: one value a column, readable to
-// panel_width, or NULL. added: a matrix laid out like C (C itself, say), or NULL.
-void KERNEL(tile_multiply)(int rows, int columns, int depth, const real *a, ptrdiff_t row_step,
-                           ptrdiff_t depth_step, const real *b, const real *initial, const real *added,
-                           real *c, ptrdiff_t ldc);
+typedef enum tile_left { TILE_LEFT_ROWS, TILE_LEFT_COLUMNS, TILE_LEFT_PACKED } tile_left;
+
+// C = A B + initial + added for rows x columns results. step: from a row (a column) of the left operand to
+// the next; unused when it is packed. initial: one value a column, readable to panel_width, or NULL. added:
+// a matrix laid out like C (C itself, say), or NULL.
+void KERNEL(tile_multiply)(int rows, int columns, int depth, tile_left left, const real *a, ptrdiff_t step,
+                           const real *b, const real *initial, const real *added, real *c, ptrdiff_t ldc);
+
+// Packs left operands whose element (row, k) is A[k][row]: any number of rows, block after block, each
+// depth x TILE_ROWS.
+void KERNEL(tile_pack_rows)(int rows, int depth, const real *A, ptrdiff_t lda, real *packed);
 
 // Packs `columns` columns of B from row k on, `depth` rows deep, into one panel. transposed: element (k, n)
 // is B[n][k].

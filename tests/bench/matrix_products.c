@@ -1,5 +1,7 @@
-// Our matrix product beside those of oneDNN and OpenBLAS: the shapes of the shipped experiments, all three
-// sides in turn.
+// Our matrix product, packing its right operand on the way and beforehand, beside those of oneDNN and
+// OpenBLAS: the shapes of the shipped experiments, all sides in turn.
+//
+//     matrix_products [TURNS [PRODUCT...]]    PRODUCT: NT768x384x128, say, for op(A) op(B) and M x N x K
 #include "base/clock.h"
 #include "kernels/kernels.h"
 #include "base/memory.h"
@@ -11,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIDES = 3, REPETITIONS = 15 };
+enum { SIDES = 4, TURNS_MAX = 99 };
 #define SECONDS 0.003 // of one side's turn
 
 typedef struct product {
@@ -19,7 +21,8 @@ typedef struct product {
     int M, N, K;
 } product;
 
-static real *A, *B, *C;
+static real *A, *B, *C, *packed;
+static int turns = 15;
 static void *workspace;
 
 static void run(int side, const product *p) {
@@ -28,6 +31,8 @@ static void run(int side, const product *p) {
         kernels->gemm(p->transpose_a, p->transpose_b, p->M, p->N, p->K, A, lda, B, ldb, C, p->N, NULL,
                       workspace);
     else if (side == 1)
+        kernels->gemm_packed(p->transpose_a, p->M, p->N, p->K, A, lda, packed, C, p->N, NULL);
+    else if (side == 2)
         dnnl_sgemm(p->transpose_a ? 'T' : 'N', p->transpose_b ? 'T' : 'N', p->M, p->N, p->K, 1, A, lda, B,
                    ldb, 0, C, p->N);
     else
@@ -47,9 +52,10 @@ static double median(double *values, int n) {
 }
 
 static void measure(const product *p) {
-    double rates[SIDES][REPETITIONS];
+    double rates[SIDES][TURNS_MAX];
     const double flops = 2.0 * p->M * p->N * p->K;
-    for (int repetition = 0; repetition < REPETITIONS; repetition++)
+    kernels->gemm_pack(p->transpose_b, p->N, p->K, B, p->transpose_b ? p->K : p->N, packed);
+    for (int turn = 0; turn < turns; turn++)
         for (int side = 0; side < SIDES; side++) {
             run(side, p); // its own data and code come back to the caches
             int runs = 0;
@@ -57,13 +63,13 @@ static void measure(const product *p) {
             double seconds;
             do run(side, p), runs++;
             while ((seconds = clock_seconds() - begin) < SECONDS);
-            rates[side][repetition] = flops * runs / seconds * 1e-9;
+            rates[side][turn] = flops * runs / seconds * 1e-9;
         }
     double rate[SIDES];
-    for (int side = 0; side < SIDES; side++) rate[side] = median(rates[side], REPETITIONS);
-    printf("%4d %c%c %8d %7d %7d  %7.1f %7.1f  %7.1f  %7.2f  %7.2f\n", kernels_threads(),
+    for (int side = 0; side < SIDES; side++) rate[side] = median(rates[side], turns);
+    printf("%4d %c%c %8d %7d %7d  %7.1f %7.1f %7.1f  %7.1f  %7.2f %7.2f  %7.2f\n", kernels_threads(),
            p->transpose_a ? 'T' : 'N', p->transpose_b ? 'T' : 'N', p->M, p->N, p->K, rate[0], rate[1],
-           rate[2], rate[0] / rate[1], rate[0] / rate[2]);
+           rate[2], rate[3], rate[0] / rate[2], rate[1] / rate[2], rate[0] / rate[3]);
     fflush(stdout);
 }
 
@@ -80,26 +86,43 @@ static real *new_block(size_t reals) {
     return block;
 }
 
-int main(void) {
+// What an argument asks for; false: it asks for nothing.
+static bool read_product(const char *text, product *p) {
+    char a, b;
+    if (sscanf(text, "%c%c%dx%dx%d", &a, &b, &p->M, &p->N, &p->K) != 5) return false;
+    p->transpose_a = a == 'T', p->transpose_b = b == 'T';
+    return true;
+}
+
+int main(int argc, char **argv) {
     // Tokens, inputs and outputs of the linear layers of gpt_nano, smallm, gpt_baby and slm.
     static const int linear[][3] = {
         {768, 128, 384},   {768, 128, 128},   {768, 128, 512},   {768, 512, 128},  {768, 128, 65},
         {1024, 128, 256},  {1024, 256, 128},  {1024, 384, 1152}, {1024, 384, 384}, {1024, 384, 1536},
         {1024, 1536, 384}, {1024, 768, 2304}, {1024, 768, 768},
     };
-    const size_t reals = 4u << 20;
-    A = new_block(reals), B = new_block(reals), C = new_block(reals);
-    workspace = new_block(4 * reals);
+    const size_t reals = 32u << 20;
+    if (argc > 1) turns = atoi(argv[1]);
+    if (turns < 1 || turns > TURNS_MAX) return 2;
+    A = new_block(reals), B = new_block(reals), C = new_block(reals), packed = new_block(reals);
+    workspace = new_block(reals);
     const dnnl_version_t *onednn = dnnl_version();
-    printf("GFLOP/s of C = op(A) op(B), medians of %d turns; N as it lies, T transposed\n", REPETITIONS);
+    printf("GFLOP/s of C = op(A) op(B), medians of %d turns; N as it lies, T transposed\n", turns);
     printf("oneDNN %d.%d.%d; %s\n", onednn->major, onednn->minor, onednn->patch, openblas_get_config());
-    printf("                                                         runexp divided by\n");
-    printf("threads       M       N       K   runexp  oneDNN OpenBLAS   oneDNN OpenBLAS\n");
+    printf(
+        "                                   runexp, B                       runexp / oneDNN /OpenBLAS\n");
+    printf(
+        "threads       M       N       K  as it is  packed  oneDNN OpenBLAS as it is  packed as it is\n");
     for (int threads = 1; threads <= omp_get_num_procs(); threads *= 2) {
         kernels_set_threads(threads);
         omp_set_num_threads(threads);
         openblas_set_num_threads(threads);
-        for (size_t i = 0; i < sizeof linear / sizeof *linear; i++) {
+        for (int i = 2; i < argc; i++) {
+            product p;
+            if (!read_product(argv[i], &p)) return 2;
+            measure(&p);
+        }
+        for (size_t i = 0; argc <= 2 && i < sizeof linear / sizeof *linear; i++) {
             const int tokens = linear[i][0], in = linear[i][1], out = linear[i][2];
             measure(&(product){false, true, tokens, out, in});  // y
             measure(&(product){false, false, tokens, in, out}); // dx

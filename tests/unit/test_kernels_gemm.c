@@ -135,8 +135,8 @@ static void ragged_shapes(void) {
 }
 
 static void epilogues(void) {
-    static const int shapes[][3] = {{1, 40, 33},   {3, 70, 50},   {29, 47, 20},
-                                    {64, 65, 128}, {25, 40, 800}, {4, 33, 400}};
+    static const int shapes[][3] = {{1, 40, 33},   {3, 70, 50},  {29, 47, 20}, {64, 65, 128},
+                                    {25, 40, 800}, {4, 33, 400}, {67, 300, 20}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < 4; t++) {
             const problem p = new_problem(t & 1, t & 2, shapes[i][0], shapes[i][1], shapes[i][2], 5);
@@ -157,7 +157,8 @@ static void long_and_wide(void) {
 }
 
 static void the_same_for_any_number_of_threads(void) {
-    static const int shapes[][3] = {{200, 130, 90}, {61, 300, 400}, {1, 700, 300}, {500, 20, 40}};
+    static const int shapes[][3] = {
+        {200, 130, 90}, {61, 300, 400}, {1, 700, 300}, {500, 20, 40}, {40, 1200, 280}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < 4; t++) {
             const problem p = new_problem(t & 1, t & 2, shapes[i][0], shapes[i][1], shapes[i][2], 0);
@@ -184,7 +185,7 @@ static void the_same_for_any_number_of_threads(void) {
 
 // A packed B gives the same bits, whoever packs it.
 static void packed(void) {
-    static const int shapes[][3] = {{1, 1, 1}, {5, 17, 9}, {30, 40, 50}, {100, 33, 600}, {50, 1100, 270}};
+    static const int shapes[][3] = {{1, 1, 1}, {5, 17, 9}, {30, 40, 50}, {100, 33, 600}, {60, 1100, 270}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int t = 0; t < 4; t++) {
             const problem p = new_problem(t & 1, t & 2, shapes[i][0], shapes[i][1], shapes[i][2], 0);
