@@ -1,42 +1,49 @@
 // Causal long convolutions of every channel along time, by Fourier transforms (spectrum.h).
-#include "kernels/fft_rows.h"
+#include "kernels/convolution_rows.h"
 #include "kernels/parallel.h"
 #include "kernels/spectrum.h"
 
 #include <omp.h>
 #include <string.h>
 
-// So many parts of the batch, at most, are summed apart when there are fewer blocks of channels than parts.
-enum { PARTS = 16 };
+// Neighbouring blocks of channels go together in groups (convolution_rows.h), as many as a cache of this
+// size has room for. So many parts of the batch, at most, of so many sequences, at least, are summed apart
+// when there are fewer groups than that.
+enum { NEAR_BYTES = 1 << 19, LEAST_GROUP = 2, MOST_GROUP = 8, PARTS = 16, PART_ROWS = 4 };
 
 // A convolution's numbers that follow from its shape.
 typedef struct layout {
     fft_plan plan;
     real *roots;
-    int blocks;         // of VEC channels
-    int rows, parts;    // sequences of a part of the batch, and how many parts
-    size_t points;      // reals of a sequence's points
-    size_t records;     // reals of a filter's records
-    size_t each_thread; // reals of workspace
+    int group;         // blocks of a group
+    int groups, parts; // how many there are of channels, and of the batch
+    int rows;          // sequences of a part
+    size_t points;     // reals of the points of a block of channels
+    size_t records;    // reals of the records of a block
 } layout;
 
 static int blocks_of(int channels) {
     return (channels + VEC - 1) / VEC;
 }
 
+static int group_of(size_t points) {
+    const size_t fits = NEAR_BYTES / (points * sizeof(real));
+    return fits < LEAST_GROUP ? LEAST_GROUP : fits > MOST_GROUP ? MOST_GROUP : (int)fits;
+}
+
 static layout layout_of(const convolution *c) {
     const int points = KERNEL(fft_points)(c->time);
-    layout l = {.blocks = blocks_of(c->channels)};
+    layout l = {.points = (size_t)points * 2 * VEC,
+                .records = (size_t)spectrum_pairs(points) * SPECTRUM_RECORD};
     l.plan = KERNEL(fft_plan_on)(points, c->tables);
     l.roots = (real *)c->tables + KERNEL(fft_twiddles)(points);
-    int parts = PARTS / l.blocks;
-    if (parts > c->batch) parts = c->batch;
+    l.group = group_of(l.points);
+    l.groups = (blocks_of(c->channels) + l.group - 1) / l.group;
+    int parts = PARTS / l.groups;
+    if (parts > c->batch / PART_ROWS) parts = c->batch / PART_ROWS;
     if (parts < 1) parts = 1;
     l.rows = (c->batch + parts - 1) / parts;
     l.parts = (c->batch + l.rows - 1) / l.rows;
-    l.points = (size_t)points * 2 * VEC;
-    l.records = (size_t)spectrum_pairs(points) * SPECTRUM_RECORD;
-    l.each_thread = 2 * l.points + l.records;
     return l;
 }
 
@@ -63,97 +70,199 @@ static bool is_made_apart(const convolution *c, const layout *l) {
     return l->parts > 1 || c->filter.adds;
 }
 
-// Of each thread its points; gradients of the filter made apart.
+// Reals of workspace of a thread: points of x and y of a group, and the sums of its filter's gradient.
+static size_t thread_reals(const layout *l) {
+    return (size_t)l->group * (2 * l->points + l->records);
+}
+
+// Of each thread its own; gradients of the filter made apart.
 size_t KERNEL(convolution_workspace)(const convolution *c, int threads) {
     const layout l = layout_of(c);
-    const size_t parts = is_made_apart(c, &l) ? (size_t)l.parts * (size_t)c->time * (size_t)c->channels : 0;
-    return ((size_t)threads * l.each_thread + parts) * sizeof(real);
+    const size_t apart = is_made_apart(c, &l) ? (size_t)l.parts * (size_t)c->time * (size_t)c->channels : 0;
+    return ((size_t)threads * thread_reals(&l) + apart) * sizeof(real);
 }
 
 static int threads_for_convolution(const convolution *c, double sequences) {
     return threads_for(sequences * c->time * blocks_of(c->channels) * 50);
 }
 
-static int lanes_of(const convolution *c, int block) {
-    const int left = c->channels - block * VEC;
-    return left < VEC ? left : VEC;
-}
-
 static real *thread_points(const layout *l, void *workspace) {
-    return (real *)workspace + (size_t)omp_get_thread_num() * l->each_thread;
+    return (real *)workspace + (size_t)omp_get_thread_num() * thread_reals(l);
 }
 
-static void prepare_blocks(const convolution *c, const layout *l, void *workspace) {
-#pragma omp for schedule(static)
-    for (int block = 0; block < l->blocks; block++) {
-        real *points = thread_points(l, workspace);
-        const int lanes = lanes_of(c, block);
-        const row_source taps = {.count = c->time,
-                                 .lanes = lanes,
-                                 .x = c->filter.value + (ptrdiff_t)block * VEC,
-                                 .ld = c->filter.ld};
-        KERNEL(fft_from_rows)(&l->plan, &taps, points);
-        KERNEL(spectrum_walk)
-        (&(spectrum_walk){.plan = &l->plan,
-                          .roots = l->roots,
-                          .task = SPECTRUM_MAKE,
-                          .points = points,
-                          .records = c->prepared + (size_t)block * l->records,
-                          .extra = c->beta ? vec_get(c->beta + (ptrdiff_t)block * VEC, lanes) : (vec){0}});
-    }
+static real *second_points(const layout *l, real *points) {
+    return points + (size_t)l->group * l->points;
 }
 
-void KERNEL(convolution_prepare)(const convolution *c, void *workspace) {
-    const layout l = layout_of(c);
-    WITH_THREADS(threads_for_convolution(c, 1), prepare_blocks(c, &l, workspace));
+static real *thread_sums(const layout *l, real *points) {
+    return points + (size_t)l->group * 2 * l->points;
 }
 
-// Where sequence b and a block of channels begin in an operand of that many values a row.
-static ptrdiff_t at(const convolution *c, int ld, int b, int block) {
-    return (ptrdiff_t)b * c->time * ld + (ptrdiff_t)block * VEC;
+// --- where a group begins in the operands, and how wide it is
+
+static int first_channel(const layout *l, int group) {
+    return group * l->group * VEC;
 }
 
-static row_source gated_input(const convolution *c, int b, int block) {
+static int channels_of(const convolution *c, const layout *l, int group) {
+    const int left = c->channels - first_channel(l, group), most = l->group * VEC;
+    return left < most ? left : most;
+}
+
+// Sequence b of an operand of that many values a row.
+static ptrdiff_t at(const convolution *c, const layout *l, int ld, int b, int group) {
+    return (ptrdiff_t)b * c->time * ld + first_channel(l, group);
+}
+
+static row_source gated_input(const convolution *c, const layout *l, int b, int group) {
     row_source w = {.count = c->time,
-                    .lanes = lanes_of(c, block),
-                    .x = c->x.value + at(c, c->x.ld, b, block),
+                    .channels = channels_of(c, l, group),
+                    .x = c->x.value + at(c, l, c->x.ld, b, group),
                     .ld = c->x.ld};
     if (c->gate_in.value) {
-        w.gate = c->gate_in.value + at(c, c->gate_in.ld, b, block);
+        w.gate = c->gate_in.value + at(c, l, c->gate_in.ld, b, group);
         w.ld_gate = c->gate_in.ld;
     }
     return w;
 }
 
-static row_product output(const convolution *c, real *y, int b, int block) {
-    return (row_product){.out = y + at(c, c->channels, b, block), .ld_out = c->channels};
+static row_product output(const convolution *c, const layout *l, real *y, int b, int group) {
+    return (row_product){.out = y + at(c, l, c->channels, b, group), .ld_out = c->channels};
 }
 
-static void multiply_by(const convolution *c, const convolution_operand *by, int b, int block,
-                        row_product *p) {
+static void multiply_by(const convolution *c, const layout *l, const convolution_operand *by, int b,
+                        int group, row_product *p) {
     if (!by->value) return;
-    p->factor = by->value + at(c, by->ld, b, block);
+    p->factor = by->value + at(c, l, by->ld, b, group);
     p->ld_factor = by->ld;
 }
 
-static row_product gradient(const convolution *c, const convolution_operand *of, int b, int block) {
+static row_product gradient(const convolution *c, const layout *l, const convolution_operand *of, int b,
+                            int group) {
     if (!of->gradient) return (row_product){0};
-    return (row_product){.out = of->gradient + at(c, of->ld, b, block), .ld_out = of->ld, .adds = of->adds};
+    return (row_product){
+        .out = of->gradient + at(c, l, of->ld, b, group), .ld_out = of->ld, .adds = of->adds};
 }
 
-static void forward_sequence(const convolution *c, const layout *l, int b, int block, real *points) {
-    const row_source w = gated_input(c, b, block);
-    row_sink to = {.count = c->time, .lanes = w.lanes, .product = {output(c, c->y, b, block)}};
-    multiply_by(c, &c->gate_out, b, block, &to.product[0]);
-    if (c->z) to.product[1] = output(c, c->z, b, block);
-    KERNEL(fft_from_rows)(&l->plan, &w, points);
-    KERNEL(spectrum_walk)
-    (&(spectrum_walk){.plan = &l->plan,
-                      .task = SPECTRUM_APPLY,
-                      .points = points,
-                      .roots = l->roots,
-                      .records = c->prepared + (size_t)block * l->records});
-    KERNEL(fft_to_rows)(&l->plan, points, &to);
+// --- the steps
+
+static void from_rows(const layout *l, const row_source *from, real *points) {
+    KERNEL(pack_rows)(from, l->plan.points, points, l->points);
+    for (int k = 0; k < blocks_of(from->channels); k++)
+        KERNEL(fft_down_half)(&l->plan.level[0], points + k * l->points);
+}
+
+static void to_rows(const layout *l, real *points, const row_sink *to) {
+    for (int k = 0; k < blocks_of(to->channels); k++)
+        KERNEL(fft_up_half)(&l->plan.level[0], points + k * l->points);
+    KERNEL(unpack_rows)(points, l->points, to);
+}
+
+// A walk for each block of a group; `like` has the pointers of the first.
+static void walk_group(const layout *l, int channels, const spectrum_walk *like) {
+    for (int k = 0; k < blocks_of(channels); k++) {
+        spectrum_walk w = *like;
+        w.plan = &l->plan;
+        w.roots = l->roots;
+        w.points += k * l->points;
+        if (w.others) w.others += k * l->points;
+        if (w.records) w.records += k * l->records;
+        if (w.sums) w.sums += k * l->records;
+        if (w.beta) w.beta += k * VEC;
+        w.channels -= k * VEC;
+        KERNEL(spectrum_walk)(&w);
+    }
+}
+
+static real *prepared(const convolution *c, const layout *l, int group) {
+    return c->prepared + (size_t)(group * l->group) * l->records;
+}
+
+static void prepare_groups(const convolution *c, const layout *l, void *workspace) {
+#pragma omp for schedule(static)
+    for (int group = 0; group < l->groups; group++) {
+        real *points = thread_points(l, workspace);
+        const row_source taps = {.count = c->time,
+                                 .channels = channels_of(c, l, group),
+                                 .x = c->filter.value + first_channel(l, group),
+                                 .ld = c->filter.ld};
+        from_rows(l, &taps, points);
+        walk_group(l, taps.channels,
+                   &(spectrum_walk){.task = SPECTRUM_MAKE,
+                                    .points = points,
+                                    .records = prepared(c, l, group),
+                                    .beta = c->beta ? c->beta + first_channel(l, group) : NULL,
+                                    .channels = taps.channels});
+    }
+}
+
+void KERNEL(convolution_prepare)(const convolution *c, void *workspace) {
+    const layout l = layout_of(c);
+    WITH_THREADS(threads_for_convolution(c, 1), prepare_groups(c, &l, workspace));
+}
+
+static void forward_sequences(const convolution *c, const layout *l, void *workspace) {
+#pragma omp for schedule(static)
+    for (int task = 0; task < l->groups * c->batch; task++) {
+        const int group = task / c->batch, b = task % c->batch;
+        real *points = thread_points(l, workspace);
+        const row_source w = gated_input(c, l, b, group);
+        row_sink to = {.count = c->time, .channels = w.channels, .product = {output(c, l, c->y, b, group)}};
+        multiply_by(c, l, &c->gate_out, b, group, &to.product[0]);
+        if (c->z) to.product[1] = output(c, l, c->z, b, group);
+        from_rows(l, &w, points);
+        walk_group(
+            l, w.channels,
+            &(spectrum_walk){.task = SPECTRUM_APPLY, .points = points, .records = prepared(c, l, group)});
+        to_rows(l, points, &to);
+    }
+}
+
+void KERNEL(convolution_forward)(const convolution *c, void *workspace) {
+    const layout l = layout_of(c);
+    WITH_THREADS(threads_for_convolution(c, c->batch), forward_sequences(c, &l, workspace));
+}
+
+static void backward_sequence(const convolution *c, const layout *l, int b, int group, real *points) {
+    real *others = second_points(l, points);
+    const row_source w = gated_input(c, l, b, group);
+    row_source dz = {.count = c->time,
+                     .channels = w.channels,
+                     .x = c->dy + at(c, l, c->channels, b, group),
+                     .ld = c->channels};
+    if (c->gate_out.value) {
+        dz.gate = c->gate_out.value + at(c, l, c->gate_out.ld, b, group);
+        dz.ld_gate = c->gate_out.ld;
+        dz.product = gradient(c, l, &c->gate_out, b, group);
+        if (dz.product.out) {
+            dz.product.factor = c->z + at(c, l, c->channels, b, group);
+            dz.product.ld_factor = c->channels;
+        }
+    }
+    row_sink to = {.count = c->time, .channels = w.channels, .product = {gradient(c, l, &c->x, b, group)}};
+    multiply_by(c, l, &c->gate_in, b, group, &to.product[0]);
+    if (c->gate_in.value) {
+        to.product[1] = gradient(c, l, &c->gate_in, b, group);
+        multiply_by(c, l, &c->x, b, group, &to.product[1]);
+    }
+    from_rows(l, &w, others);
+    from_rows(l, &dz, points);
+    walk_group(l, w.channels,
+               &(spectrum_walk){.task = SPECTRUM_ADJOINT,
+                                .points = points,
+                                .others = others,
+                                .records = prepared(c, l, group),
+                                .sums = thread_sums(l, points)});
+    to_rows(l, points, &to);
+}
+
+// The gradient of the filter from the sums over some sequences.
+static void filter_gradient(const convolution *c, const layout *l, int group, real *points,
+                            const row_product *to) {
+    const row_sink sink = {.count = c->time, .channels = channels_of(c, l, group), .product = {*to}};
+    walk_group(l, sink.channels,
+               &(spectrum_walk){.task = SPECTRUM_GATHER, .points = points, .sums = thread_sums(l, points)});
+    to_rows(l, points, &sink);
 }
 
 static int part_end(const convolution *c, const layout *l, int part) {
@@ -161,77 +270,19 @@ static int part_end(const convolution *c, const layout *l, int part) {
     return end < c->batch ? end : c->batch;
 }
 
-static void forward_parts(const convolution *c, const layout *l, void *workspace) {
-#pragma omp for schedule(static)
-    for (int task = 0; task < l->blocks * l->parts; task++) {
-        const int block = task / l->parts, part = task % l->parts;
-        for (int b = part * l->rows; b < part_end(c, l, part); b++)
-            forward_sequence(c, l, b, block, thread_points(l, workspace));
-    }
-}
-
-void KERNEL(convolution_forward)(const convolution *c, void *workspace) {
-    const layout l = layout_of(c);
-    WITH_THREADS(threads_for_convolution(c, c->batch), forward_parts(c, &l, workspace));
-}
-
-static void backward_sequence(const convolution *c, const layout *l, int b, int block, real *points) {
-    real *others = points + l->points, *sums = others + l->points;
-    const row_source w = gated_input(c, b, block);
-    row_source dz = {
-        .count = c->time, .lanes = w.lanes, .x = c->dy + at(c, c->channels, b, block), .ld = c->channels};
-    if (c->gate_out.value) {
-        dz.gate = c->gate_out.value + at(c, c->gate_out.ld, b, block);
-        dz.ld_gate = c->gate_out.ld;
-        dz.product = gradient(c, &c->gate_out, b, block);
-        if (dz.product.out) {
-            dz.product.factor = c->z + at(c, c->channels, b, block);
-            dz.product.ld_factor = c->channels;
-        }
-    }
-    row_sink to = {.count = c->time, .lanes = w.lanes, .product = {gradient(c, &c->x, b, block)}};
-    multiply_by(c, &c->gate_in, b, block, &to.product[0]);
-    if (c->gate_in.value) {
-        to.product[1] = gradient(c, &c->gate_in, b, block);
-        multiply_by(c, &c->x, b, block, &to.product[1]);
-    }
-    KERNEL(fft_from_rows)(&l->plan, &w, others);
-    KERNEL(fft_from_rows)(&l->plan, &dz, points);
-    KERNEL(spectrum_walk)
-    (&(spectrum_walk){.plan = &l->plan,
-                      .task = SPECTRUM_ADJOINT,
-                      .points = points,
-                      .others = others,
-                      .roots = l->roots,
-                      .records = c->prepared + (size_t)block * l->records,
-                      .sums = sums});
-    KERNEL(fft_to_rows)(&l->plan, points, &to);
-}
-
-// The gradient of the filter from the sums over some sequences.
-static void filter_gradient(const convolution *c, const layout *l, int block, real *points,
-                            const row_product *to) {
-    KERNEL(spectrum_walk)
-    (&(spectrum_walk){.plan = &l->plan,
-                      .task = SPECTRUM_GATHER,
-                      .points = points,
-                      .roots = l->roots,
-                      .sums = points + 2 * l->points});
-    const row_sink sink = {.count = c->time, .lanes = lanes_of(c, block), .product = {*to}};
-    KERNEL(fft_to_rows)(&l->plan, points, &sink);
-}
-
 // parts: NULL when the gradient of the filter is not made apart.
 static void backward_parts(const convolution *c, const layout *l, void *workspace, real *parts) {
 #pragma omp for schedule(static)
-    for (int task = 0; task < l->blocks * l->parts; task++) {
-        const int block = task / l->parts, part = task % l->parts;
+    for (int task = 0; task < l->groups * l->parts; task++) {
+        const int group = task / l->parts, part = task % l->parts;
         real *points = thread_points(l, workspace);
-        memset(points + 2 * l->points, 0, l->records * sizeof(real));
+        memset(thread_sums(l, points), 0,
+               (size_t)blocks_of(channels_of(c, l, group)) * l->records * sizeof(real));
         for (int b = part * l->rows; b < part_end(c, l, part); b++)
-            backward_sequence(c, l, b, block, points);
-        const row_product to = parts ? output(c, parts, part, block) : gradient(c, &c->filter, 0, block);
-        filter_gradient(c, l, block, points, &to);
+            backward_sequence(c, l, b, group, points);
+        const row_product to =
+            parts ? output(c, l, parts, part, group) : gradient(c, l, &c->filter, 0, group);
+        filter_gradient(c, l, group, points, &to);
     }
 }
 
@@ -261,7 +312,7 @@ static void backward_all(const convolution *c, const layout *l, void *workspace,
 void KERNEL(convolution_backward)(const convolution *c, void *workspace) {
     const layout l = layout_of(c);
     const int threads = threads_for_convolution(c, c->batch);
-    real *parts = is_made_apart(c, &l) ? (real *)workspace + (size_t)threads * l.each_thread : NULL;
+    real *parts = is_made_apart(c, &l) ? (real *)workspace + (size_t)threads * thread_reals(&l) : NULL;
     WITH_THREADS(threads, backward_all(c, &l, workspace, parts));
     if (!c->dbeta) return;
     if (parts)

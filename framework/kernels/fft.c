@@ -73,66 +73,71 @@ int KERNEL(fft_bin)(const fft_plan *plan, int spot) {
     return bin;
 }
 
-static ALWAYS_INLINE void down(const int radix, const bool turns, int rest, int blocks,
+static ALWAYS_INLINE void down(const int radix, const bool turns, const bool half, int rest, int blocks,
                                const real *twiddles, real *points) {
-    for (int block = 0; block < blocks; block++)
-        for (int q = 0; q < rest; q++) {
-            real *at = points + 2 * VEC * ((ptrdiff_t)block * radix * rest + q);
-            const real *root = twiddles + 2 * (radix - 1) * q;
+    const ptrdiff_t apart = (ptrdiff_t)2 * VEC * rest;
+    for (int block = 0; block < blocks; block++, points += radix * apart) {
+        const real *root = twiddles;
+        for (int q = 0; q < rest; q++, root += 2 * (radix - 1)) {
+            real *at = points + (ptrdiff_t)2 * VEC * q;
             fft_point x[8];
 #pragma GCC unroll 8
-            for (int j = 0; j < radix; j++) x[j] = fft_load(at + (ptrdiff_t)2 * VEC * rest * j);
-            fft_butterfly(radix, x, false);
+            for (int j = 0; j < radix; j++)
+                if (!half || j < radix / 2) x[j] = fft_load(at + apart * j);
+            fft_butterfly(radix, x, half);
             fft_store(at, x[0]);
 #pragma GCC unroll 8
             for (int j = 1; j < radix; j++)
-                fft_store(at + (ptrdiff_t)2 * VEC * rest * j,
-                          turns ? fft_turn(x[j], root + 2 * (j - 1)) : x[j]);
+                fft_store(at + apart * j, turns ? fft_turn(x[j], root + 2 * (j - 1)) : x[j]);
         }
+    }
 }
 
-static ALWAYS_INLINE void up(const int radix, const bool turns, int rest, int blocks, const real *twiddles,
-                             real *points) {
-    for (int block = 0; block < blocks; block++)
-        for (int q = 0; q < rest; q++) {
-            real *at = points + 2 * VEC * ((ptrdiff_t)block * radix * rest + q);
-            const real *root = twiddles + 2 * (radix - 1) * q;
+static ALWAYS_INLINE void up(const int radix, const bool turns, const bool half, int rest, int blocks,
+                             const real *twiddles, real *points) {
+    const ptrdiff_t apart = (ptrdiff_t)2 * VEC * rest;
+    for (int block = 0; block < blocks; block++, points += radix * apart) {
+        const real *root = twiddles;
+        for (int q = 0; q < rest; q++, root += 2 * (radix - 1)) {
+            real *at = points + (ptrdiff_t)2 * VEC * q;
             fft_point x[8];
             x[0] = fft_swap(fft_load(at));
 #pragma GCC unroll 8
             for (int j = 1; j < radix; j++) {
-                x[j] = fft_swap(fft_load(at + (ptrdiff_t)2 * VEC * rest * j));
+                x[j] = fft_swap(fft_load(at + apart * j));
                 if (turns) x[j] = fft_turn(x[j], root + 2 * (j - 1));
             }
             fft_butterfly(radix, x, false);
 #pragma GCC unroll 8
-            for (int j = 0; j < radix; j++) fft_store(at + (ptrdiff_t)2 * VEC * rest * j, fft_swap(x[j]));
+            for (int j = 0; j < radix; j++)
+                if (!half || j < radix / 2) fft_store(at + apart * j, fft_swap(x[j]));
         }
+    }
 }
 
 // The last level turns nothing.
 #define WITH_RADIX(function)                                                                               \
     switch (level->rest == 1 ? -level->radix : level->radix) {                                             \
     case 8:                                                                                                \
-        return function(8, true, level->rest, blocks, level->twiddles, points);                            \
+        return function(8, true, false, level->rest, blocks, level->twiddles, points);                     \
     case 5:                                                                                                \
-        return function(5, true, level->rest, blocks, level->twiddles, points);                            \
+        return function(5, true, false, level->rest, blocks, level->twiddles, points);                     \
     case 4:                                                                                                \
-        return function(4, true, level->rest, blocks, level->twiddles, points);                            \
+        return function(4, true, false, level->rest, blocks, level->twiddles, points);                     \
     case 3:                                                                                                \
-        return function(3, true, level->rest, blocks, level->twiddles, points);                            \
+        return function(3, true, false, level->rest, blocks, level->twiddles, points);                     \
     case 2:                                                                                                \
-        return function(2, true, level->rest, blocks, level->twiddles, points);                            \
+        return function(2, true, false, level->rest, blocks, level->twiddles, points);                     \
     case -8:                                                                                               \
-        return function(8, false, 1, blocks, level->twiddles, points);                                     \
+        return function(8, false, false, 1, blocks, level->twiddles, points);                              \
     case -5:                                                                                               \
-        return function(5, false, 1, blocks, level->twiddles, points);                                     \
+        return function(5, false, false, 1, blocks, level->twiddles, points);                              \
     case -4:                                                                                               \
-        return function(4, false, 1, blocks, level->twiddles, points);                                     \
+        return function(4, false, false, 1, blocks, level->twiddles, points);                              \
     case -3:                                                                                               \
-        return function(3, false, 1, blocks, level->twiddles, points);                                     \
+        return function(3, false, false, 1, blocks, level->twiddles, points);                              \
     default:                                                                                               \
-        return function(2, false, 1, blocks, level->twiddles, points);                                     \
+        return function(2, false, false, 1, blocks, level->twiddles, points);                              \
     }
 
 void KERNEL(fft_down)(const fft_level *level, int blocks, real *points) {
@@ -141,4 +146,12 @@ void KERNEL(fft_down)(const fft_level *level, int blocks, real *points) {
 
 void KERNEL(fft_up)(const fft_level *level, int blocks, real *points) {
     WITH_RADIX(up)
+}
+
+void KERNEL(fft_down_half)(const fft_level *level, real *points) {
+    down(8, true, true, level->rest, 1, level->twiddles, points);
+}
+
+void KERNEL(fft_up_half)(const fft_level *level, real *points) {
+    up(8, true, true, level->rest, 1, level->twiddles, points);
 }

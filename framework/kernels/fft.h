@@ -43,6 +43,10 @@ int KERNEL(fft_bin)(const fft_plan *plan, int spot);
 // One level of a transform, forward or backward (without the factor 1 / points), of so many blocks.
 void KERNEL(fft_down)(const fft_level *level, int blocks, real *points);
 void KERNEL(fft_up)(const fft_level *level, int blocks, real *points);
+// The first level of points of which the second half is zero, whatever lies there, and on the way back,
+// where the second half is not wanted. The radix is 8.
+void KERNEL(fft_down_half)(const fft_level *level, real *points);
+void KERNEL(fft_up_half)(const fft_level *level, real *points);
 
 static ALWAYS_INLINE fft_point fft_load(const real *at) {
     return (fft_point){vec_load(at), vec_load(at + VEC)};

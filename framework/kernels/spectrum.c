@@ -27,13 +27,13 @@ static ALWAYS_INLINE fft_point turned(fft_point a) {
     return (fft_point){-a.im, a.re};
 }
 
-static ALWAYS_INLINE void make(const spectrum_walk *w, const real *root, const real *a, const real *b,
-                               real *record) {
+static ALWAYS_INLINE void make(const spectrum_walk *w, vec beta, const real *root, const real *a,
+                               const real *b, real *record) {
     const real scale = 1 / (real)w->plan->points;
     const fft_point z = fft_load(a), m = conjugate(fft_load(b));
     fft_point even = scaled((real)0.5, fft_add(z, m));
     const fft_point odd = scaled(scale / 4, fft_subtract(z, m)); // i/2 O
-    even.re += w->extra;
+    even.re += beta;
     even = scaled(scale, even);
     const fft_point shifted = fft_turn(odd, root);
     const fft_point p = fft_subtract(odd, shifted);
@@ -116,8 +116,9 @@ static NEVER_INLINE void pairs(spectrum_walk *w, int a, int b, int count) {
         }
     } else if (w->task == SPECTRUM_MAKE) {
         real *record = w->records + first;
+        const vec beta = w->beta ? vec_get(w->beta, w->channels) : (vec){0};
         for (; count > 0; count--, up += 2 * VEC, down -= 2 * VEC, record += SPECTRUM_RECORD, root += 2)
-            make(w, root, up, down, record);
+            make(w, beta, root, up, down, record);
     } else {
         const real *sum = w->sums + first;
         for (; count > 0; count--, up += 2 * VEC, down -= 2 * VEC, sum += SPECTRUM_RECORD, root += 2)

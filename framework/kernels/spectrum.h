@@ -28,7 +28,7 @@ typedef enum spectrum_task {
     SPECTRUM_ROOTS    // the table of roots
 } spectrum_task;
 
-// A walk over the pairs of points whose first level was done (fft_rows.h): all further levels down, what is
+// A walk over the pairs of points whose first level was done: all further levels down, what is
 // to be done with the pairs while a part of them is in the cache, all levels but the first up again.
 typedef struct spectrum_walk {
     const fft_plan *plan;
@@ -36,10 +36,11 @@ typedef struct spectrum_walk {
     spectrum_task task;
     real *points; // of the filter (MAKE), of the sequence (APPLY), of G (ADJOINT), of the gradient (GATHER)
     real *others; // of Z (ADJOINT): only transformed
-    real *records; // of the filter; not of GATHER
-    real *sums;    // records (ADJOINT, GATHER)
-    vec extra;     // MAKE: added to the filter's first tap
-    int pair;      // how many pairs the walk has come by; 0 at first
+    real *records;    // of the filter; not of GATHER
+    real *sums;       // records (ADJOINT, GATHER)
+    const real *beta; // MAKE: added to the filter's first tap, of so many channels; or NULL
+    int channels;
+    int pair; // how many pairs the walk has come by; 0 at first
 } spectrum_walk;
 
 static inline int spectrum_pairs(int points) {
