@@ -14,6 +14,7 @@ const component *const layer_registry[] = {
     &layer_unembedding.about,
     // mixing over time
     &layer_attention.about,
+    &layer_conv_gate.about,
     // dense
     &layer_linear.about,
     &layer_mlp.about,

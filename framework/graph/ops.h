@@ -19,8 +19,15 @@ tensor *op_learned_positions(graph *g, tensor *x, tensor *table);
 // x + sinusoidal positions (arXiv 1706.03762, section 3.5); block_size rows are tabulated.
 tensor *op_sinusoidal_positions(graph *g, tensor *x, int block_size);
 
-// act(x W^T + b): W (out, in), b (out) or NULL. x's last axis is `in`.
+// act(x W^T + b): W (out, in), b (out) or NULL. x's last axis is `in`; W may have more axes, whose product
+// is `in`.
 tensor *op_linear(graph *g, tensor *x, tensor *weight, tensor *bias, activation act);
+
+// The last `taps` tokens of each token, zero before the first: (batch, time, width) -> (batch, time, width
+// * taps), row element i*taps + j being column i of the token taps-1-j places back. A linear map of it with
+// a weight (out, width, taps) is a causal convolution. Returns x itself for one tap. When decoding, the
+// tokens before those of a run are kept in a state.
+tensor *op_unfold(graph *g, tensor *x, int taps);
 
 // y = x + branch. When branch was made by the operator appended last, and that is a linear without
 // activation or a dropout, the sum is fused into it: branch must not be used afterwards.

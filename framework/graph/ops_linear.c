@@ -94,7 +94,7 @@ tensor *op_linear(graph *g, tensor *x, tensor *weight, tensor *bias, activation 
     linear_settings *s = arena_alloc(g->memory, sizeof *s);
     s->act = act;
     s->out = weight->shape[0];
-    s->in = weight->shape[1];
+    s->in = (int)(weight->count / (size_t)s->out);
     s->rows = (int)(x->count / (size_t)s->in);
     int shape[TENSOR_MAX_RANK];
     for (int i = 0; i < x->rank; i++) shape[i] = x->shape[i];

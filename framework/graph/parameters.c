@@ -97,13 +97,22 @@ void parameters_initialise(parameter_set *set, uint64_t seed) {
         initialise(set->items[i], seed, set->values + set->items[i]->offset);
 }
 
+// Of a packed matrix.
+static int rows_of(const parameter *p) {
+    return p->about.shape[0];
+}
+
+static int columns_of(const parameter *p) {
+    return (int)(p->count / (size_t)p->about.shape[0]);
+}
+
 status parameters_place_packed(parameter_set *set, error *err) {
     size_t total = 0;
     for (int i = 0; i < set->count; i++) {
         parameter *p = set->items[i];
         if (!p->packs) continue;
         p->packed_offset = total;
-        total += kernels->packed_reals(p->about.shape[0], p->about.shape[1]);
+        total += kernels->packed_reals(rows_of(p), columns_of(p));
         total = (total + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     }
     set->packed_behind = true;
@@ -120,7 +129,7 @@ void parameters_pack(parameter_set *set) {
     for (int i = 0; i < set->count; i++) {
         const parameter *p = set->items[i];
         if (p->packs)
-            kernels->packed_fill(p->about.shape[0], p->about.shape[1], set->values + p->offset,
+            kernels->packed_fill(rows_of(p), columns_of(p), set->values + p->offset,
                                  set->packed + p->packed_offset);
     }
     set->packed_behind = false;

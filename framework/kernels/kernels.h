@@ -192,6 +192,16 @@ typedef struct kernel_table {
     void (*positions_backward)(int batch, int time, int columns, const real *dy, real *dpositions,
                                bool accumulate);
 
+    // ---- windows of a causal convolution
+
+    // y[b][t][i*taps + j] = x[b][t - (taps-1) + j][i]: a row holds what the last `taps` tokens have in
+    // column 0, then in column 1, as a convolution's weight (out, width, taps) is laid out. x: batch x time
+    // x width. Tokens before the first are in before (batch x taps-1 x width), or zero when it is NULL.
+    void (*unfold)(int batch, int time, int width, int taps, const real *x, const real *before, real *y);
+    // dx (+)= the sum over the windows that a token is in.
+    void (*unfold_backward)(int batch, int time, int width, int taps, const real *dy, real *dx,
+                            bool accumulate);
+
     // ---- rotary positions and per-head RMSNorm of q and k
 
     // heads x head_size values at the start of rows of width ld, in place or to another place with the same

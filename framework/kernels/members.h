@@ -68,6 +68,11 @@ void KERNEL(positions_backward)(int batch, int time, int columns, const real *dy
 void KERNEL(rotate)(int rows, int time, int heads, int head_size, int rope_dim, int sign,
                     const real *cosine, const real *sine, const real *x, real *y, int ld);
 
+// unfold.c
+void KERNEL(unfold)(int batch, int time, int width, int taps, const real *x, const real *before, real *y);
+void KERNEL(unfold_backward)(int batch, int time, int width, int taps, const real *dy, real *dx,
+                             bool accumulate);
+
 // attention.c
 void KERNEL(attention_forward)(const attention_shape *shape, const dropout_mask *mask, const real *qkv,
                                real *out, real *lse, void *workspace);

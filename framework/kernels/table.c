@@ -35,6 +35,8 @@ const kernel_table KERNEL(kernel_table) = {
     MEMBER(embedding_backward),
     MEMBER(embedding_workspace),
     MEMBER(positions_backward),
+    MEMBER(unfold),
+    MEMBER(unfold_backward),
     MEMBER(rotate),
     MEMBER(head_norm_forward),
     MEMBER(head_norm_backward),

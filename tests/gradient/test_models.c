@@ -32,12 +32,23 @@ typedef struct model_run {
     run_context context;
 } model_run;
 
+// Across the kink of relu a difference is no derivative, and among many tokens one is always near it: so
+// its units go well to one side or the other.
+static void keep_off_kinks(parameter_set *set) {
+    for (int k = 0; k < set->count; k++) {
+        const parameter *p = set->items[k];
+        if (!strstr(p->name, "conv_gate") || !strstr(p->name, "fc1.bias")) continue;
+        for (size_t i = 0; i < p->count; i++) set->values[p->offset + i] += i % 2 ? 6 : -6;
+    }
+}
+
 static void run_open(const char *yaml, const model_shape *shape, model_run *r) {
     const int tokens = shape->batch * shape->time;
     *r = (model_run){.t = test_model_new(yaml, shape->vocabulary, shape->block_size, 0.1),
                      .shape = shape,
                      .tokens = tokens,
                      .context = {.seed = 3, .step = 17, .gradient_scale = 1.0 / tokens}};
+    keep_off_kinks(r->t.model->parameters);
     test_tokens(1, (size_t)tokens, shape->vocabulary, r->ids);
     test_tokens(2, (size_t)tokens, shape->vocabulary, r->targets);
     r->targets[4] = r->targets[20] = -1;

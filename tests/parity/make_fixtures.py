@@ -375,6 +375,15 @@ def attention(w, path, x, heads, kv_heads=0, head_size=0, window=0, bias=True, r
     return linear(w, path + "out_proj.", o, width, bias)
 
 
+def conv_gate(w, path, x, kernel=4, hidden=2048):
+    width = x.shape[-1]
+    spread = 1.5 / math.sqrt(width * kernel)
+    weight, bias = w(path + "conv.weight", (width, width, kernel), spread), w(path + "conv.bias", (width,), 0.3)
+    c = F.conv1d(F.pad(x.transpose(1, 2), (kernel - 1, 0)), weight, bias).transpose(1, 2)
+    u = c * torch.sigmoid(linear(w, path + "gate.", c, width))
+    return linear(w, path + "fc2.", F.relu(linear(w, path + "fc1.", u, hidden)), width)
+
+
 def embedding(w, path, ids, vocabulary, width, scale=1.0, spread=1.0):
     return scale * F.embedding(ids, w(path + "weight", (vocabulary, width), spread))
 
@@ -479,6 +488,9 @@ def layer_cases():
         "{parallel: {combine: product, branches: [[linear, {activation: {type: sigmoid}}], [linear]]}}, "
         "{parallel: {combine: concat, branches: [[{linear: {out: 8}}], [{linear: {out: 5}}, {activation: {type: tanh}}]]}}, "
         "linear, {parallel: {branches: [[], [linear]]}}, layernorm, unembedding]", residual_blocks)
+    simple("conv_gate", "conv_gate", conv_gate, hidden=30)
+    simple("conv_gate_short", "conv_gate", conv_gate, kernel=1, hidden=12)
+    simple("conv_gate_wide", "conv_gate", conv_gate, kernel=13, hidden=25)
     return cases
 
 

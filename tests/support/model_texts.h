@@ -84,6 +84,19 @@ static const model_text model_texts[] = {
      "    - residual: [layernorm, {mlp: {activation: glu, hidden: 11}}, {residual: [{linear: {bias: false}}]}]\n"
      "    - layernorm\n"
      "    - unembedding: {bias: true}\n"},
+    {"convolutions that gate themselves, with residuals and without",
+     "model:\n"
+     "  width: 22\n"
+     "  depth: 2\n"
+     "  init: torch\n"
+     "  layers:\n"
+     "    - embedding: {init_std: 1.0}\n"
+     "    - conv_gate: {kernel: 3, hidden: 30}\n"
+     "    - repeat:\n"
+     "        layers: [{residual: [layernorm, {conv_gate: {hidden: 35}}]}]\n"
+     "    - residual: [{conv_gate: {kernel: 1, hidden: 9}}]\n"
+     "    - layernorm\n"
+     "    - unembedding: {tied: false, bias: true}\n"},
 };
 
 enum { MODEL_TEXTS = sizeof model_texts / sizeof *model_texts };

@@ -108,6 +108,15 @@ static const operator_case operator_cases[] = {
     {"learned positions", SMALL, {ROWS(9), MATRIX(15, 9)}, MAKES(learned), EXACT_LIMITS},
     {"sinusoidal positions", SMALL, {ROWS(9)}, MAKES(sinusoidal), POINT_LIMITS},
 
+    {"unfold", SMALL, {ROWS(7)}, MAKES(unfold), .taps = 4, EXACT_LIMITS},
+    {"unfold, longer than the block", SMALL, {ROWS(3)}, MAKES(unfold), .taps = 17, EXACT_LIMITS},
+    {"unfold around its input", SMALL, {ROWS(7)}, MAKES(unfold_around), .taps = 3, EXACT_LIMITS},
+    {"unfold, large", LARGE, {LARGE_ROWS(67)}, MAKES(unfold), .taps = 5, EXACT_LIMITS},
+    {"linear of windows", SMALL, {ROWS(7), {.rank = 3, .shape = {9, 7, 4}, .weight = true, .spread = 0.3}, VECTOR(9)},
+     MAKES(windows), .taps = 4, LINEAR_LIMITS},
+    {"linear of one tap", SMALL, {ROWS(7), {.rank = 3, .shape = {9, 7, 1}, .weight = true, .spread = 0.3}, VECTOR(9)},
+     MAKES(windows), .taps = 1, LINEAR_LIMITS},
+
     {"attention", SMALL, {ROWS(3 * 3 * 5)},
      MAKES(attention), .attention = {HEADS(3, 3, 5)}, ATTENTION_LIMITS},
     {"attention, one head", SMALL, {ROWS(3 * 7)},

@@ -29,6 +29,7 @@ struct operator_case {
     void (*reference)(const operator_case *c, const run_context *run, double *const *leaf, double *y);
     activation act;
     double p; // of dropout
+    int taps; // of a convolution
     attention_options attention;
     convolution_options convolution;
     double forward_limit, gradient_limit; // in single precision
@@ -310,6 +311,64 @@ static void reference_two_norms(const operator_case *c, const run_context *run, 
 static tensor *build_two_norms(graph *g, const operator_case *c, tensor *const *leaf) {
     tensor *first = build_layernorm(g, c, leaf);
     return op_multiply(g, first, op_rmsnorm(g, leaf[0], leaf[3], 1e-5));
+}
+
+// --- windows: leaf x; for convolutions also W (out, in, taps) and b
+
+static void reference_unfold(const operator_case *c, const run_context *run, double *const *leaf,
+                             double *y) {
+    (void)run;
+    const int width = leaf_width(c, 0);
+    for (int r = 0; r < leaf_rows(c, 0); r++)
+        for (int i = 0; i < width; i++)
+            for (int j = 0; j < c->taps; j++) {
+                const int back = c->taps - 1 - j;
+                y[(r * width + i) * c->taps + j] =
+                    back <= r % c->time ? leaf[0][(r - back) * width + i] : 0;
+            }
+}
+
+static tensor *build_unfold(graph *g, const operator_case *c, tensor *const *leaf) {
+    return op_unfold(g, leaf[0], c->taps);
+}
+
+// x is read by another operator too.
+static void reference_unfold_around(const operator_case *c, const run_context *run, double *const *leaf,
+                                    double *y) {
+    const int width = leaf_width(c, 0), wide = width * (1 + c->taps);
+    double *windows = malloc(leaf_count(c, 0) * (size_t)c->taps * sizeof *windows);
+    reference_unfold(c, run, leaf, windows);
+    for (int r = 0; r < leaf_rows(c, 0); r++) {
+        for (int i = 0; i < width; i++) y[r * wide + i] = leaf[0][r * width + i];
+        for (int i = 0; i < width * c->taps; i++)
+            y[r * wide + width + i] = windows[r * width * c->taps + i];
+    }
+    free(windows);
+}
+
+static tensor *build_unfold_around(graph *g, const operator_case *c, tensor *const *leaf) {
+    return op_concat(g, (tensor *[]){leaf[0], op_unfold(g, leaf[0], c->taps)}, 2);
+}
+
+static void reference_windows(const operator_case *c, const run_context *run, double *const *leaf,
+                              double *y) {
+    (void)run;
+    const int in = leaf_width(c, 0), out = c->leaf[1].shape[0];
+    for (int r = 0; r < leaf_rows(c, 0); r++)
+        for (int o = 0; o < out; o++) {
+            double sum = leaf[2][o];
+            for (int j = 0; j < c->taps; j++) {
+                const int back = c->taps - 1 - j;
+                if (back > r % c->time) continue;
+                for (int i = 0; i < in; i++)
+                    sum += leaf[1][(o * in + i) * c->taps + j] * leaf[0][(r - back) * in + i];
+            }
+            y[r * out + o] = sum;
+        }
+}
+
+static tensor *build_windows(graph *g, const operator_case *c, tensor *const *leaf) {
+    return op_linear(g, op_unfold(g, leaf[0], c->taps), leaf[1], leaf[2], ACTIVATION_NONE);
 }
 
 // --- embedding and positions

@@ -214,6 +214,33 @@ static void a_ring_is_a_window(void **state) {
     arena_free(a);
 }
 
+// Convolutions remember all that they see, so that no context is too long for them.
+static void convolutions_do_not_end_with_the_block(void **state) {
+    (void)state;
+    const char *const yaml =
+        "model:\n"
+        "  width: 22\n"
+        "  depth: 3\n"
+        "  layers:\n"
+        "    - embedding: {init_std: 1.0}\n"
+        "    - repeat:\n"
+        "        layers: [{residual: [rmsnorm, {conv_gate: {kernel: 9, hidden: 40}}]}]\n"
+        "    - unembedding\n";
+    const sampling_settings settings = sampling(OVERFLOW_AUTO);
+    test_model shorter = test_model_new(yaml, VOCABULARY, 12, 0.1);
+    test_model longer = test_model_new(yaml, VOCABULARY, LONGEST, 0.1);
+    generator *g = open_generator(&shorter, &settings);
+    for (size_t count = 1; count <= LONGEST; count += 19) {
+        real expected[VOCABULARY];
+        block_logits(&longer, context, count, expected);
+        assert_true(relative_difference(VOCABULARY, generator_logits(g, context, count), expected) <=
+                    LIMIT);
+    }
+    generator_free(g);
+    test_model_free(&shorter);
+    test_model_free(&longer);
+}
+
 static void rings_and_positions_do_not_mix(void **state) {
     (void)state;
     const sampling_settings settings = sampling(OVERFLOW_RING);
@@ -435,6 +462,7 @@ int main(void) {
         cmocka_unit_test(contexts_of_any_length_agree),
         cmocka_unit_test(cropping_reads_the_last_block),
         cmocka_unit_test(a_ring_is_a_window),
+        cmocka_unit_test(convolutions_do_not_end_with_the_block),
         cmocka_unit_test(rings_and_positions_do_not_mix),
         cmocka_unit_test(texts_are_those_of_the_slow_way),
         cmocka_unit_test(rings_go_on),

@@ -213,7 +213,8 @@ static void decoding_reads_only_living_bytes(void **state) {
         graph_forward(built.graph, &context);
         real *logits = malloc(size_of(built.logits));
         memcpy(logits, built.logits->data, size_of(built.logits));
-        run_poisoned(built.graph); // the states of a text's beginning are written before they are read
+        states_reset(states); // the same text again
+        run_poisoned(built.graph);
         assert_true(isfinite(logits[0]));
         assert_memory_equal(logits, built.logits->data, size_of(built.logits));
         free(logits);

@@ -53,6 +53,14 @@ static const model_text wide[] = {
      "    - layernorm\n"
      "    - mlp: {hidden: 200, activation: gelu_tanh}\n"
      "    - unembedding: {tied: false}\n"},
+    {"convolutions", "model:\n"
+                     "  width: 80\n"
+                     "  init: torch\n"
+                     "  layers:\n"
+                     "    - embedding: {init_std: 1.0}\n"
+                     "    - residual: [layernorm, {conv_gate: {hidden: 150, dropout: 0.1}}]\n"
+                     "    - conv_gate: {kernel: 3, hidden: 100}\n"
+                     "    - unembedding: {tied: false}\n"},
 };
 
 enum { WIDE = sizeof wide / sizeof *wide, BATCH = 4, TIME = 72, TOKENS = BATCH * TIME, VOCABULARY = 61 };

@@ -111,11 +111,35 @@ static void windows_end_where_they_say(void **state) {
     run_close(&r);
 }
 
+// Convolutions of kernel K reach K - 1 tokens ahead each.
+static void kernels_end_where_they_say(void **state) {
+    (void)state;
+    enum { REACH = (4 - 1) + (6 - 1) + (1 - 1), CHANGED = 20 };
+    model_run r;
+    run_open("model:\n"
+             "  width: 16\n"
+             "  init: torch\n"
+             "  layers:\n"
+             "    - embedding: {init_std: 1.0}\n"
+             "    - conv_gate: {hidden: 40}\n"
+             "    - residual: [layernorm, {conv_gate: {kernel: 6, hidden: 40}}]\n"
+             "    - conv_gate: {kernel: 1, hidden: 40}\n"
+             "    - unembedding\n",
+             &r);
+    r.ids[CHANGED] = (r.ids[CHANGED] + 1) % VOCABULARY;
+    run(&r);
+    assert_true(unchanged(&r, 0, CHANGED));
+    for (int t = CHANGED; t <= CHANGED + REACH; t++) assert_false(unchanged(&r, t, t + 1));
+    assert_true(unchanged(&r, CHANGED + REACH + 1, TIME));
+    run_close(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_past_does_not_see_the_future),
         cmocka_unit_test(sequences_of_a_batch_do_not_see_each_other),
         cmocka_unit_test(windows_end_where_they_say),
+        cmocka_unit_test(kernels_end_where_they_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -133,6 +133,44 @@ static void torch_weights_are_uniform(void **state) {
     test_model_free(&t);
 }
 
+// As torch.nn.Conv1d, whatever the model's initialisation: it counts what a window holds.
+static void convolutions_are_as_in_torch(void **state) {
+    (void)state;
+    const char *const inits[] = {"torch", "gpt2"};
+    for (int i = 0; i < 2; i++) {
+        arena *a = arena_new();
+        test_model t = initialised(arena_format(a,
+                                                "model:\n"
+                                                "  width: 96\n"
+                                                "  init: %s\n"
+                                                "  layers:\n"
+                                                "    - embedding\n"
+                                                "    - conv_gate: {kernel: 5, hidden: 150}\n"
+                                                "    - residual: [conv_gate]\n"
+                                                "    - unembedding\n",
+                                                inits[i]),
+                                   1337);
+        is_uniform(&t, "conv_gate/conv.weight", 1 / sqrt(5 * WIDTH));
+        is_uniform(&t, "conv_gate/conv.bias", 1 / sqrt(5 * WIDTH));
+        is_uniform(&t, "residual/conv_gate/conv.weight", 1 / sqrt(4 * WIDTH));
+        const parameter *p = parameters_find(t.model->parameters, "conv_gate/conv.weight");
+        assert_int_equal(p->about.rank, 3);
+        assert_int_equal(p->about.shape[0] * 10000 + p->about.shape[1] * 10 + p->about.shape[2],
+                         WIDTH * 10000 + WIDTH * 10 + 5);
+        if (i == 0) {
+            is_uniform(&t, "conv_gate/gate.weight", 1 / sqrt(WIDTH));
+            is_uniform(&t, "conv_gate/fc1.bias", 1 / sqrt(WIDTH));
+            is_uniform(&t, "residual/conv_gate/fc2.weight", 1 / sqrt(2048));
+        } else {
+            is_normal(&t, "conv_gate/gate.weight", 0.02);
+            is_normal(&t, "residual/conv_gate/fc2.weight", 0.02);
+            is_constant(&t, "conv_gate/gate.bias", 0);
+        }
+        test_model_free(&t);
+        arena_free(a);
+    }
+}
+
 // Residuals are counted wherever they stand; layers outside of them are not scaled.
 static void only_what_is_added_is_scaled(void **state) {
     (void)state;
@@ -249,6 +287,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gpt2_weights_are_normal),
         cmocka_unit_test(torch_weights_are_uniform),
+        cmocka_unit_test(convolutions_are_as_in_torch),
         cmocka_unit_test(only_what_is_added_is_scaled),
         cmocka_unit_test(weights_are_a_function_of_the_seed),
         cmocka_unit_test(parameters_are_independent),

@@ -1,0 +1,83 @@
+// A short convolution that gates itself, and a feed-forward network.
+#include "models/layers.h"
+
+#include <math.h>
+
+typedef struct conv_gate_settings {
+    int64_t kernel, hidden;
+    double dropout;
+} conv_gate_settings;
+
+static const option conv_gate_options[] = {
+    {.key = "kernel",
+     .type = OPTION_INT,
+     .offset = offsetof(conv_gate_settings, kernel),
+     .fallback = "4",
+     .min = 1,
+     .max = 256,
+     .unit = "tokens",
+     .doc = "how far back the convolution sees, the token itself included"},
+    {.key = "hidden",
+     .type = OPTION_INT,
+     .offset = offsetof(conv_gate_settings, hidden),
+     .fallback = "2048",
+     .min = 1,
+     .max = 1 << 20,
+     .doc = "hidden width of the feed-forward network"},
+    {.key = "dropout",
+     .type = OPTION_REAL,
+     .offset = offsetof(conv_gate_settings, dropout),
+     .fallback = "${model.dropout}",
+     .min = 0,
+     .max = 1,
+     .flags = OPTION_BELOW_MAX,
+     .doc = "dropout of the output"},
+    {0},
+};
+
+// The parameters of torch.nn.Conv1d(width, width, taps), with its initial values.
+static bool convolution_parameters(builder *b, int width, int taps, tensor **weight, tensor **bias) {
+    const double bound = 1 / sqrt((double)width * taps);
+    *weight = builder_parameter(b, "conv.weight",
+                                &(parameter_declaration){.rank = 3,
+                                                         .shape = {width, width, taps},
+                                                         .init = INIT_UNIFORM,
+                                                         .init_value = bound,
+                                                         .decay = true,
+                                                         .matrix = true});
+    *bias = builder_parameter(
+        b, "conv.bias",
+        &(parameter_declaration){.rank = 1, .shape = {width}, .init = INIT_UNIFORM, .init_value = bound});
+    return *weight && *bias;
+}
+
+static tensor *build_conv_gate(builder *b, const component_choice *choice, tensor *x) {
+    const conv_gate_settings *s = choice->settings;
+    if (!x) return builder_needs_input(b, choice);
+    const int width = x->shape[2], taps = (int)s->kernel, hidden = (int)s->hidden;
+    tensor *conv, *conv_bias, *gate, *gate_bias, *w1, *b1, *w2, *b2;
+    if (!convolution_parameters(b, width, taps, &conv, &conv_bias) ||
+        !builder_linear(b, "gate.", width, width, true, false, 1, &gate, &gate_bias) ||
+        !builder_linear(b, "fc1.", hidden, width, true, false, 1, &w1, &b1) ||
+        !builder_linear(b, "fc2.", width, hidden, true, true, 1, &w2, &b2))
+        return NULL;
+    tensor *c = op_linear(b->graph, op_unfold(b->graph, x, taps), conv, conv_bias, ACTIVATION_NONE);
+    tensor *g = op_linear(b->graph, c, gate, gate_bias, ACTIVATION_SIGMOID);
+    tensor *h = op_linear(b->graph, op_multiply(b->graph, c, g), w1, b1, ACTIVATION_RELU);
+    return op_dropout(b->graph, op_linear(b->graph, h, w2, b2, ACTIVATION_NONE), s->dropout);
+}
+
+const layer_type layer_conv_gate = {
+    .about =
+        {
+            .name = "conv_gate",
+            .kind = "layer",
+            .summary = "a short causal convolution over all channels, gated by itself, then a mlp",
+            .details =
+                "c = convolution of the last `kernel` tokens, u = c * sigmoid(gate(c)), output fc2(relu(fc1(u))). It has no residual and no norm of its own. Earlier programs padded this block on both sides, so that it saw the tokens it was to predict; here the tokens before the first count as zero. Parameters: conv.weight (width, width, kernel) and conv.bias as in torch.nn.Conv1d, also in how they begin; gate, fc1 and fc2 as torch.nn.Linear. Generation keeps the last kernel - 1 vectors.",
+            .example = "- residual: [layernorm, {conv_gate: {kernel: 4, hidden: 512}}]\n",
+            .options = conv_gate_options,
+            .settings_size = sizeof(conv_gate_settings),
+        },
+    .build = build_conv_gate,
+};
