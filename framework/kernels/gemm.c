@@ -13,11 +13,14 @@
 #include <string.h>
 
 enum {
-    STRIP_PANELS = 32,        // of columns that stay near while the rows go by
+    STRIP_PANELS = 24,        // of columns that stay near while the rows go by
     BLOCKS = 4,               // of rows whose left operands are packed at a time
     PANELS_WORTH_PACKING = 9, // at least so many that they are multiplied by
-    PACKING = 1,              // a panel costs as much as multiplying it by so many blocks
 };
+
+// What it costs to pack a panel and to bring a block of rows near: how many blocks can be multiplied by a
+// panel meanwhile.
+static const double PACKING = 1, READING = 0.3;
 
 typedef struct product {
     bool transpose_a, transpose_b;
@@ -189,8 +192,7 @@ static void multiply_strip(const product *p, const pass *s, range blocks, range 
     }
 }
 
-// How many threads share the rows; the others divide the columns. Least work for the busiest: its blocks of
-// rows, each times its panels, and what packing these costs, in blocks.
+// How many threads share the rows; the others divide the columns. Least work for the busiest.
 static int row_parts(const product *p, int threads) {
     int best = 1;
     double least = 0;
@@ -198,7 +200,7 @@ static int row_parts(const product *p, int threads) {
         if (threads % parts) continue;
         const int blocks = divide_up(divide_up(p->M, TILE_ROWS), parts);
         const int panels = divide_up(divide_up(p->N, TILE_COLUMNS), threads / parts);
-        const double work = (blocks + (p->packed ? 0 : PACKING)) * panels;
+        const double work = (double)blocks * panels + (p->packed ? 0 : PACKING * panels) + READING * blocks;
         if (least == 0 || work <= least) least = work, best = parts;
     }
     return best;

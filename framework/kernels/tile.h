@@ -26,7 +26,7 @@ enum {
     TILE_ROWS = KERNEL_TILE_ROWS,
     TILE_VECTORS = 2,
     TILE_COLUMNS = TILE_VECTORS * VEC,
-    DEPTH = 256 // of a pass at most: a panel and a block then stay in the nearest cache
+    DEPTH = 384 // of a pass at most: a block then stays in the nearest cache while panels go by
 };
 
 static inline int panel_width(int columns) {
