@@ -37,12 +37,19 @@ static void tabulate(prepare_settings *s, int time, int first) {
     s->tabulated_from = first;
 }
 
-static void rotate_q_and_k(const prepare_settings *s, int time, int sign, real *qkv) {
-    if (s->rope_dim == 0) return;
-    real *k = qkv + s->heads * s->head_size;
-    kernels->rotate(s->rows, time, s->heads, s->head_size, s->rope_dim, sign, s->cosine, s->sine, qkv, qkv,
+// from may be to.
+static void rotate_q_and_k(const prepare_settings *s, int time, int sign, const real *from, real *to) {
+    const int k = s->heads * s->head_size;
+    kernels->rotate(s->rows, time, s->heads, s->head_size, s->rope_dim, sign, s->cosine, s->sine, from, to,
                     s->width);
-    kernels->rotate(s->rows, time, s->kv_heads, s->head_size, s->rope_dim, sign, s->cosine, s->sine, k, k,
+    kernels->rotate(s->rows, time, s->kv_heads, s->head_size, s->rope_dim, sign, s->cosine, s->sine,
+                    from + k, to + k, s->width);
+}
+
+// As a rotation of none of its elements.
+static void copy_v(const prepare_settings *s, int time, const real *from, real *to) {
+    const int v = (s->heads + s->kv_heads) * s->head_size;
+    kernels->rotate(s->rows, time, s->kv_heads, s->head_size, 0, 1, s->cosine, s->sine, from + v, to + v,
                     s->width);
 }
 
@@ -51,7 +58,6 @@ static void prepare_forward(const graph *g, const run_context *c, const op *o) {
     if (s->rope_dim) tabulate(s, g->time, g->mode == GRAPH_DECODE ? c->position : 0);
     const real *x = o->in[QKV]->data;
     real *y = o->out[PREPARED]->data;
-    kernels->scale(o->out[PREPARED]->count, 1, x, y, false);
     if (o->in[Q_GAMMA]) {
         int k = s->heads * s->head_size;
         kernels->head_norm_forward(s->rows, s->heads, s->head_size, s->width, QK_NORM_EPSILON, x,
@@ -59,23 +65,25 @@ static void prepare_forward(const graph *g, const run_context *c, const op *o) {
         kernels->head_norm_forward(s->rows, s->kv_heads, s->head_size, s->width, QK_NORM_EPSILON, x + k,
                                    o->in[K_GAMMA]->data, y + k, o->out[K_STATISTICS]->data);
     }
-    rotate_q_and_k(s, g->time, 1, y);
+    if (s->rope_dim) rotate_q_and_k(s, g->time, 1, o->in[Q_GAMMA] ? y : x, y);
+    copy_v(s, g->time, x, y);
 }
 
 static void prepare_backward(const graph *g, const run_context *c, const op *o) {
     const prepare_settings *s = o->settings;
+    const real *dy = o->out[PREPARED]->gradient->data;
     real *dx = o->in[QKV]->gradient->data;
-    kernels->scale(o->out[PREPARED]->count, 1, o->out[PREPARED]->gradient->data, dx, false);
-    rotate_q_and_k(s, g->time, -1, dx);
+    copy_v(s, g->time, dy, dx);
+    if (s->rope_dim) rotate_q_and_k(s, g->time, -1, dy, dx);
     if (!o->in[Q_GAMMA]) return;
     int k = s->heads * s->head_size;
-    const real *x = o->in[QKV]->data;
+    const real *x = o->in[QKV]->data, *normalised = s->rope_dim ? dx : dy;
     kernels->head_norm_backward(s->rows, s->heads, s->head_size, s->width, x, o->in[Q_GAMMA]->data,
-                                o->out[Q_STATISTICS]->data, dx, dx, o->in[Q_GAMMA]->gradient->data,
+                                o->out[Q_STATISTICS]->data, normalised, dx, o->in[Q_GAMMA]->gradient->data,
                                 op_adds(c, o, Q_GAMMA), g->workspace);
     kernels->head_norm_backward(s->rows, s->kv_heads, s->head_size, s->width, x + k, o->in[K_GAMMA]->data,
-                                o->out[K_STATISTICS]->data, dx + k, dx + k, o->in[K_GAMMA]->gradient->data,
-                                op_adds(c, o, K_GAMMA), g->workspace);
+                                o->out[K_STATISTICS]->data, normalised + k, dx + k,
+                                o->in[K_GAMMA]->gradient->data, op_adds(c, o, K_GAMMA), g->workspace);
 }
 
 static size_t prepare_workspace(const op *o, bool backward) {

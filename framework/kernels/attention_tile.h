@@ -10,9 +10,8 @@
 
 #include "kernels/isa.h"
 #include "kernels/kernels.h"
+#include "kernels/sizes.h"
 #include "kernels/vector_math.h"
-
-#include <string.h>
 
 // A product keeps ROWS x LANES results in registers: enough chains of multiply-adds to hide their latency,
 // and rows few enough that little is wasted along the diagonal.
@@ -32,22 +31,6 @@ typedef uint32_t lane_bits __attribute__((vector_size(KERNEL_VECTOR_BYTES)));
 
 // A score that no query has: less than any, and its exponential is 0 beside any other.
 #define INVISIBLE ((real)-1e30)
-
-static inline int smaller(int a, int b) {
-    return a < b ? a : b;
-}
-
-static inline int larger(int a, int b) {
-    return a > b ? a : b;
-}
-
-static inline int round_up(int n, int multiple) {
-    return (n + multiple - 1) / multiple * multiple;
-}
-
-static inline int round_down(int n, int multiple) {
-    return n / multiple * multiple;
-}
 
 // 2^x for x <= 1; no less than 2^-100, which is nothing beside the largest probability of a row and keeps
 // products with it clear of denormal numbers. NaN stays NaN.
@@ -108,13 +91,12 @@ static ALWAYS_INLINE void multiply_across(const int skipped, int depth, const re
         multiply_add(2 - skipped, depth, keys, width, 1, panel + skipped * VEC, LANES, sums);
 }
 
-// to (ROWS rows of width values) = factors to + weights rows, for weights of which one row is row_step and
-// one column depth_step apart. without: to was not there yet. factors: one for each row, NULL for ones.
-static ALWAYS_INLINE void accumulate_columns(const int vectors, int depth, const real *weights,
-                                             const ptrdiff_t row_step, const ptrdiff_t depth_step,
-                                             const real *rows, ptrdiff_t width, bool begins,
-                                             const real *factors, real *to) {
-    vec sums[ROWS][2];
+// sums (ROWS x vectors) = factors to + weights rows, for weights of which one row is row_step and one
+// column depth_step apart. begins: to was not there yet. factors: one for each row, NULL for ones.
+static ALWAYS_INLINE void sum_columns(const int vectors, int depth, const real *weights,
+                                      const ptrdiff_t row_step, const ptrdiff_t depth_step,
+                                      const real *rows, ptrdiff_t width, bool begins, const real *factors,
+                                      const real *to, vec sums[ROWS][2]) {
 #pragma GCC unroll 8
     for (int r = 0; r < ROWS; r++)
 #pragma GCC unroll 2
@@ -131,28 +113,76 @@ static ALWAYS_INLINE void accumulate_columns(const int vectors, int depth, const
             for (int v = 0; v < vectors; v++) sums[r][v] = vec_load(to + r * width + v * VEC);
     }
     multiply_add(vectors, depth, weights, row_step, depth_step, rows, width, sums);
+}
+
+static ALWAYS_INLINE void store_columns(const int vectors, vec sums[ROWS][2], real *to, ptrdiff_t width) {
 #pragma GCC unroll 8
     for (int r = 0; r < ROWS; r++)
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++) vec_store(to + r * width + v * VEC, sums[r][v]);
 }
 
-// For ROWS queries: to = factors to + (scores across)^T rows, over `depth` keys.
-static inline void accumulate_queries(int depth, const real *scores, const real *rows, int width,
-                                      bool begins, const real *factors, real *to) {
+// Where sums go that are complete: the first `count` of ROWS rows, times their factors, to `columns`
+// columns of a matrix. adds: to what is there.
+typedef struct result_rows {
+    real *to;
+    ptrdiff_t step;
+    int count, columns;
+    const real *factors;
+    bool adds;
+} result_rows;
+
+static ALWAYS_INLINE void finish_columns(const int vectors, vec sums[ROWS][2], const result_rows *result,
+                                         int column) {
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; r++)
+        if (r < result->count)
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++) {
+                real *to = result->to + r * result->step + column + v * VEC;
+                const int left = result->columns - column - v * VEC;
+                vec sum = sums[r][v] * result->factors[r];
+                if (result->adds) sum += vec_get(to, left);
+                vec_put(to, sum, left);
+            }
+}
+
+// For ROWS queries: to, or what is told by result, = factors to + (scores across)^T rows, over `depth`
+// keys. step: between scores of neighbouring keys.
+static ALWAYS_INLINE void accumulate_queries(int depth, const real *scores, const ptrdiff_t step,
+                                             const real *rows, int width, bool begins, const real *factors,
+                                             real *to, const result_rows *result) {
+    vec sums[ROWS][2];
     int c = 0;
-    for (; c + 2 * VEC <= width; c += 2 * VEC)
-        accumulate_columns(2, depth, scores, 1, SPAN, rows + c, width, begins, factors, to + c);
-    if (c < width) accumulate_columns(1, depth, scores, 1, SPAN, rows + c, width, begins, factors, to + c);
+    for (; c + 2 * VEC <= width; c += 2 * VEC) {
+        sum_columns(2, depth, scores, 1, step, rows + c, width, begins, factors, to + c, sums);
+        if (result)
+            finish_columns(2, sums, result, c);
+        else
+            store_columns(2, sums, to + c, width);
+    }
+    if (c < width) {
+        sum_columns(1, depth, scores, 1, step, rows + c, width, begins, factors, to + c, sums);
+        if (result)
+            finish_columns(1, sums, result, c);
+        else
+            store_columns(1, sums, to + c, width);
+    }
 }
 
 // For ROWS keys: to += scores across rows, over `depth` queries.
 static inline void accumulate_keys(int depth, const real *scores, const real *rows, int width, bool begins,
                                    real *to) {
+    vec sums[ROWS][2];
     int c = 0;
-    for (; c + 2 * VEC <= width; c += 2 * VEC)
-        accumulate_columns(2, depth, scores, SPAN, 1, rows + c, width, begins, NULL, to + c);
-    if (c < width) accumulate_columns(1, depth, scores, SPAN, 1, rows + c, width, begins, NULL, to + c);
+    for (; c + 2 * VEC <= width; c += 2 * VEC) {
+        sum_columns(2, depth, scores, SPAN, 1, rows + c, width, begins, NULL, to + c, sums);
+        store_columns(2, sums, to + c, width);
+    }
+    if (c < width) {
+        sum_columns(1, depth, scores, SPAN, 1, rows + c, width, begins, NULL, to + c, sums);
+        store_columns(1, sums, to + c, width);
+    }
 }
 
 // Which of the queries query, query + 1, ... see a key, when each sees the last `reach` keys. (Unsigned:
@@ -163,34 +193,48 @@ static ALWAYS_INLINE ivec sees(int query, int key, int reach) {
 
 // Rows of a matrix with padding: count rows of `columns` values become `padded` rows of `width`, times
 // factor.
-static inline void pack_rows(int count, int padded, int columns, int width, const real *x, ptrdiff_t ld,
-                             real factor, real *to) {
-    for (int r = 0; r < count; r++)
-        for (int c = 0; c < width; c += VEC)
-            vec_store(to + r * width + c, vec_get(x + r * ld + c, larger(0, columns - c)) * factor);
-    memset(to + count * width, 0, (size_t)((padded - count) * width) * sizeof *to);
+static NEVER_INLINE void pack_rows(int count, int padded, int columns, int width, const real *x,
+                                   ptrdiff_t ld, real factor, real *to) {
+    const int whole = round_down(columns, VEC);
+    for (int r = 0; r < padded; r++) {
+        for (int c = 0; c < whole; c += VEC)
+            vec_store(to + c, r < count ? vec_load(x + c) * factor : (vec){0});
+        if (whole < width)
+            vec_store(to + whole,
+                      r < count ? vec_load_some(x + whole, columns - whole) * factor : (vec){0});
+        x += ld;
+        to += width;
+    }
 }
 
-// Rows of queries, times factor, as panels: LANES queries each, zero beyond `count`.
-static inline void pack_panels(int count, int columns, const real *x, ptrdiff_t ld, real factor,
-                               real *panels) {
+// Rows of queries, times factor, as panels: LANES queries each, zero beyond `count`. copy, when there is
+// one, gets the rows as they are, `width` apart, zero beyond `columns`.
+static NEVER_INLINE void pack_panels(int count, int columns, const real *x, ptrdiff_t ld, real factor,
+                                     real *panels, real *copy, int width) {
     for (int first = 0; first < round_up(count, LANES); first += VEC) {
         real *to = panels + first / LANES * LANES * columns + first % LANES;
         const int left = count - first;
         for (int c = 0; c < columns; c += VEC) {
             const real *from = x + first * ld + c;
+            real *rows = copy ? copy + first * width + c : NULL;
             vec square[VEC];
             if (left >= VEC && columns - c >= VEC) {
 #pragma GCC unroll 16
-                for (int i = 0; i < VEC; i++) square[i] = vec_load(from + i * ld) * factor;
+                for (int i = 0; i < VEC; i++) square[i] = vec_load(from + i * ld);
+                if (rows)
+#pragma GCC unroll 16
+                    for (int i = 0; i < VEC; i++) vec_store(rows + i * width, square[i]);
                 vec_transpose(square);
 #pragma GCC unroll 16
-                for (int i = 0; i < VEC; i++) vec_store(to + (c + i) * LANES, square[i]);
+                for (int i = 0; i < VEC; i++) vec_store(to + (c + i) * LANES, square[i] * factor);
             } else {
-                for (int i = 0; i < VEC; i++)
-                    square[i] = i < left ? vec_get(from + i * ld, columns - c) * factor : (vec){0};
+                for (int i = 0; i < VEC; i++) {
+                    square[i] = i < left ? vec_get(from + i * ld, columns - c) : (vec){0};
+                    if (rows && i < left) vec_store(rows + i * width, square[i]);
+                }
                 vec_transpose(square);
-                for (int i = 0; i < VEC && c + i < columns; i++) vec_store(to + (c + i) * LANES, square[i]);
+                for (int i = 0; i < VEC && c + i < columns; i++)
+                    vec_store(to + (c + i) * LANES, square[i] * factor);
             }
         }
     }
@@ -199,8 +243,8 @@ static inline void pack_panels(int count, int columns, const real *x, ptrdiff_t 
 // Rows of several matrices that will be needed soon, to be asked for a few at a time while products keep
 // the units busy: processors cannot guess where the rows of a head lie.
 typedef struct row_queue {
-    const real *matrices[6];
-    ptrdiff_t steps[6]; // between rows
+    const real *matrices[8];
+    ptrdiff_t steps[8]; // between rows
     int count, rows;    // matrices, rows of each
     int bytes;          // of a row
     int at_a_time;      // rows of all matrices
@@ -212,11 +256,16 @@ static inline void queue_rows(row_queue *q, const real *x, ptrdiff_t step) {
     q->steps[q->count++] = step;
 }
 
-static inline void fetch_rows(row_queue *q) {
-    for (int i = 0; i < q->at_a_time && q->matrix < q->count; i++) {
-        const char *x = (const char *)(q->matrices[q->matrix] + q->row * q->steps[q->matrix]);
-        for (int byte = 0; byte < q->bytes; byte += 64) __builtin_prefetch(x + byte);
-        if (++q->row == q->rows) q->row = 0, q->matrix++;
+static NEVER_INLINE void fetch_rows(row_queue *q) {
+    for (int left = q->at_a_time; left > 0 && q->matrix < q->count;) {
+        const ptrdiff_t step = q->steps[q->matrix];
+        const real *x = q->matrices[q->matrix] + q->row * step;
+        const int rows = smaller(left, q->rows - q->row), bytes = q->bytes;
+        for (int r = 0; r < rows; r++, x += step)
+            for (int byte = 0; byte < bytes; byte += 64) __builtin_prefetch((const char *)x + byte, 0, 2);
+        left -= rows;
+        q->row += rows;
+        if (q->row == q->rows) q->row = 0, q->matrix++;
     }
 }
 

@@ -7,6 +7,7 @@
 #include "kernels/activation.h"
 #include "kernels/members.h"
 #include "kernels/parallel.h"
+#include "kernels/sizes.h"
 #include "kernels/tile.h"
 
 #include <omp.h>
@@ -39,14 +40,6 @@ typedef struct range {
 
 static range share(int count, int part, int parts) {
     return (range){(int)((int64_t)count * part / parts), (int)((int64_t)count * (part + 1) / parts)};
-}
-
-static int divide_up(int a, int b) {
-    return (a + b - 1) / b;
-}
-
-static int smaller(int a, int b) {
-    return a < b ? a : b;
 }
 
 // K is cut into equal passes, so that none is much shorter than the others.

@@ -1,0 +1,280 @@
+// The gradients of causal self-attention (arXiv 2205.14135): scores are made again, from the logarithms of
+// the softmax sums that the forward pass saved (attention.c).
+#include "kernels/attention_parts.h"
+#include "kernels/members.h"
+
+#include <string.h>
+
+static NEVER_INLINE real dot(int n, const real *a, const real *b) {
+    vec sum = {0};
+    for (int i = 0; i < n; i += VEC) sum += vec_get(a + i, n - i) * vec_get(b + i, n - i);
+    return vec_sum(sum);
+}
+
+// What a tile's queries start with, beside its matrices.
+typedef struct query_values {
+    real lse[SPAN], delta[SPAN]; // both negative; lse to the base of 2
+} query_values;
+
+// Probabilities of ROWS keys, for a panel of queries.
+static ALWAYS_INLINE void probability_rows(const int skipped, const bool all, const attention_call *c,
+                                           const piece *p, int panel, int j, const scratch *w,
+                                           const real *keys, const query_values *start) {
+    vec sums[ROWS][2];
+    multiply_across(skipped, c->shape.head_size, keys + j * c->width, c->width,
+                    w->q_panels + panel * c->shape.head_size, start->lse + panel, sums);
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < 2 - skipped; v++) {
+            const int lane = panel + (v + skipped) * VEC;
+            vec probability = vec_exp2(sums[r][v]);
+            if (!all)
+                probability =
+                    vec_select(sees(p->first + lane, p->key + j + r, c->reach), probability, (vec){0});
+            vec_store(w->scores + (j + r) * SPAN + lane, probability);
+        }
+}
+
+// Probabilities of ROWS keys, for a panel of queries, into gradients of scores.
+static ALWAYS_INLINE void gradient_rows(const int skipped, const bool dropout, const attention_call *c,
+                                        int panel, int j, const scratch *w, const real *values,
+                                        const query_values *start) {
+    vec sums[ROWS][2];
+    multiply_across(skipped, c->shape.head_size, values + j * c->width, c->width,
+                    w->dout_panels + panel * c->shape.head_size, dropout ? NULL : start->delta + panel,
+                    sums);
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < 2 - skipped; v++) {
+            const int lane = panel + (v + skipped) * VEC;
+            real *score = w->scores + (j + r) * SPAN + lane;
+            const vec probability = vec_load(score);
+            if (dropout)
+                vec_store(score, vec_load(w->kept + (j + r) * SPAN + lane) * sums[r][v] +
+                                     probability * vec_load(start->delta + lane));
+            else
+                vec_store(score, probability * sums[r][v]);
+        }
+}
+
+static void make_probabilities(const attention_call *c, const piece *p, int panel, const scratch *w,
+                               const real *keys, const query_values *start, row_queue *queue) {
+    const int query = p->first + panel;
+    int begin, end;
+    visible_keys(c, p, query, query + LANES, &begin, &end);
+    for (int j = begin; j < end; j += ROWS) {
+        fetch_rows(queue);
+        const sight seen = sight_of(c, query, p->key + j);
+        if (seen == SEES_ALL)
+            probability_rows(0, true, c, p, panel, j, w, keys, start);
+        else if (seen == SEES_SOME)
+            probability_rows(0, false, c, p, panel, j, w, keys, start);
+        else
+            probability_rows(1, false, c, p, panel, j, w, keys, start);
+    }
+    if (c->mask) drop_scores(c, p, panel, begin, end, SPAN, w->scores + panel, w->kept + panel);
+}
+
+static void make_gradients(const attention_call *c, const piece *p, int panel, const scratch *w,
+                           const real *values, const query_values *start, row_queue *queue) {
+    const int query = p->first + panel;
+    int begin, end;
+    visible_keys(c, p, query, query + LANES, &begin, &end);
+    for (int j = begin; j < end; j += ROWS) {
+        fetch_rows(queue);
+        const bool half = sight_of(c, query, p->key + j) == SECOND_SEES_SOME;
+        if (c->mask && half)
+            gradient_rows(1, true, c, panel, j, w, values, start);
+        else if (c->mask)
+            gradient_rows(0, true, c, panel, j, w, values, start);
+        else if (half)
+            gradient_rows(1, false, c, panel, j, w, values, start);
+        else
+            gradient_rows(0, false, c, panel, j, w, values, start);
+    }
+}
+
+// sums (of the block's keys) += scores across rows (of the tile's queries).
+static void add_to_keys(const attention_call *c, const piece *p, const real *scores, const real *rows,
+                        bool begins, real *sums, row_queue *queue) {
+    for (int j = 0; j < p->keys; j += ROWS) {
+        const int key = p->key + j;
+        const int begin = larger(0, key - p->first),
+                  end = smaller(p->queries, key + ROWS - 1 + c->reach - p->first);
+        if (begin >= end && !begins) continue;
+        fetch_rows(queue);
+        accumulate_keys(end - begin, scores + j * SPAN + begin, rows + begin * c->width, c->width, begins,
+                        sums + j * c->width);
+    }
+}
+
+// What a tile and a block give to the gradients. offset: of the block in the part of keys. dq: when this is
+// the last block that the tile sees in the part, where the gradients of its queries go.
+static void add_gradients(const attention_call *c, const piece *p, int offset, bool keys_begin,
+                          bool queries_begin, const query_values *start, const scratch *w, real *dq,
+                          bool adds, row_queue *queue) {
+    const ptrdiff_t at = (ptrdiff_t)offset * c->width;
+    for (int panel = 0; panel < p->queries; panel += LANES)
+        make_probabilities(c, p, panel, w, w->keys + at, start, queue);
+    add_to_keys(c, p, c->mask ? w->kept : w->scores, w->dout, keys_begin, w->value_gradients + at, queue);
+    for (int panel = 0; panel < p->queries; panel += LANES)
+        make_gradients(c, p, panel, w, w->values + at, start, queue);
+    add_to_keys(c, p, w->scores, w->q, keys_begin, w->key_gradients + at, queue);
+    real scales[ROWS];
+    for (int r = 0; r < ROWS; r++) scales[r] = c->shape.scale;
+    for (int r = 0; r < p->queries; r += ROWS) {
+        int begin, end;
+        visible_keys(c, p, p->first + r, p->first + r + ROWS, &begin, &end);
+        if (begin >= end && !queries_begin && !dq) continue;
+        fetch_rows(queue);
+        const result_rows result = {dq ? dq + r * c->ld : NULL, c->ld,  p->queries - r,
+                                    c->shape.head_size,         scales, adds};
+        accumulate_queries(end - begin, w->scores + begin * SPAN + r, SPAN, w->keys + at + begin * c->width,
+                           c->width, queries_begin, NULL, w->out + r * c->width, dq ? &result : NULL);
+    }
+}
+
+// Writes or adds rows times factor into a matrix.
+static NEVER_INLINE void unpack_rows(const attention_call *c, int count, const real *rows, real factor,
+                                     bool adds, real *to) {
+    for (int r = 0; r < count; r++)
+        for (int i = 0; i < c->shape.head_size; i += VEC) {
+            const int left = c->shape.head_size - i;
+            vec v = vec_load(rows + r * c->width + i) * factor;
+            if (adds) v += vec_get(to + r * c->ld + i, left);
+            vec_put(to + r * c->ld + i, v, left);
+        }
+}
+
+typedef struct backward_arrays {
+    const real *qkv, *out, *lse, *dout;
+    real *dqkv;
+} backward_arrays;
+
+// The rows of one query head and of its key head, from time 0 on.
+typedef struct head_rows {
+    const real *q, *keys, *values, *out, *dout, *lse;
+    real *dq, *dkeys, *dvalues;
+} head_rows;
+
+static head_rows rows_of_head(const attention_call *c, const backward_arrays *x, int head) {
+    const attention_shape *s = &c->shape;
+    const ptrdiff_t row = (ptrdiff_t)(head / s->heads) * s->time, in_row = head % s->heads * s->head_size;
+    const ptrdiff_t q = row * c->ld + in_row, out = row * c->ldo + in_row;
+    const ptrdiff_t keys =
+        row * c->ld + (s->heads + head % s->heads / (s->heads / s->kv_heads)) * s->head_size;
+    const ptrdiff_t values = keys + s->kv_heads * s->head_size;
+    return (head_rows){
+        .q = x->qkv + q,
+        .keys = x->qkv + keys,
+        .values = x->qkv + values,
+        .out = x->out + out,
+        .dout = x->dout + out,
+        .lse = x->lse + (ptrdiff_t)head * s->time,
+        .dq = x->dqkv + q,
+        .dkeys = x->dqkv + keys,
+        .dvalues = x->dqkv + values,
+    };
+}
+
+static NEVER_INLINE void start_queries(const attention_call *c, const head_rows *x, int first, int queries,
+                                       query_values *start) {
+    memset(start, 0, sizeof *start);
+    for (int r = 0; r < queries; r++) start->lse[r] = -LOG2_E * x->lse[first + r];
+    for (int r = 0; r < queries; r++)
+        start->delta[r] =
+            -dot(c->shape.head_size, x->out + (first + r) * c->ldo, x->dout + (first + r) * c->ldo);
+}
+
+// A tile of queries with all keys of a part that it sees; those packed begin at `packed`. next: the head
+// after this one.
+static void backward_tile(const attention_call *c, const head_rows *x, const head_rows *next, int head,
+                          const piece *part, int packed, int first, bool adds, const scratch *w) {
+    const attention_shape *s = &c->shape;
+    const int size = s->head_size, group = s->heads / s->kv_heads;
+    const int queries = smaller(SPAN, part->first + part->queries - first);
+    const int begin = larger(packed, round_down(first_visible(c, first), SPAN));
+    const int end = smaller(part->key + part->keys, first + queries);
+    if (begin >= end) return;
+    query_values start __attribute__((aligned(64)));
+    start_queries(c, x, first, queries, &start);
+    pack_panels(queries, size, x->q + first * c->ld, c->ld, s->scale * LOG2_E, w->q_panels, w->q, c->width);
+    pack_panels(queries, size, x->dout + first * c->ldo, c->ldo, c->mask ? dropout_factor(c->mask->p) : 1,
+                w->dout_panels, w->dout, c->width);
+    const int key = part->key + first - part->first;
+    row_queue queue = {.rows = queries, .bytes = size * (int)sizeof(real)};
+    queue_rows(&queue, x->dq + first * c->ld, c->ld);
+    const bool last = first + SPAN >= part->first + part->queries;
+    if (!last) queue.rows = smaller(queries, part->first + part->queries - first - SPAN);
+    const head_rows *then = last ? next : x;
+    const int then_first = last ? part->first : first + SPAN;
+    queue_rows(&queue, then->q + then_first * c->ld, c->ld);
+    queue_rows(&queue, then->dout + then_first * c->ldo, c->ldo);
+    queue_rows(&queue, then->out + then_first * c->ldo, c->ldo);
+    if (head % group == group - 1) {
+        queue_rows(&queue, x->dkeys + key * c->ld, c->ld);
+        queue_rows(&queue, x->dvalues + key * c->ld, c->ld);
+        queue_rows(&queue, next->keys + key * c->ld, c->ld);
+        queue_rows(&queue, next->values + key * c->ld, c->ld);
+    }
+    plan_queue(c, &queue, end - begin, 2, 3);
+    for (int block = begin; block < end; block += SPAN) {
+        const piece p = {head, first, queries, block, smaller(SPAN, end - block)};
+        const bool keys_begin = head % group == 0 && first == larger(part->first, block);
+        add_gradients(c, &p, block - packed, keys_begin, block == begin, &start, w,
+                      block + SPAN >= end ? x->dq + first * c->ld : NULL, adds, &queue);
+    }
+}
+
+// What a part of queries and a part of keys give to each other's gradients, for a key head of the batch and
+// its query heads. They are written by the parts that coincide in time, which come first, and added to by
+// all others.
+static void backward_parts(const attention_call *c, const backward_arrays *arrays, int kv, const piece *p,
+                           const scratch *w) {
+    const attention_shape *s = &c->shape;
+    const int size = s->head_size, group = s->heads / s->kv_heads;
+    const int begin = larger(p->key, round_down(first_visible(c, p->first), SPAN));
+    const int count = p->key + p->keys - begin, padded = round_up(count, ROWS);
+    const bool adds = p->first != p->key;
+    const ptrdiff_t at = begin * c->ld;
+    head_rows x = rows_of_head(c, arrays, kv * group);
+    pack_rows(count, padded, size, c->width, x.keys + at, c->ld, 1, w->keys);
+    pack_rows(count, padded, size, c->width, x.values + at, c->ld, 1, w->values);
+    for (int head = kv * group; head < (kv + 1) * group; head++) {
+        const head_rows next = rows_of_head(c, arrays, smaller(head + 1, s->batch * s->heads - 1));
+        for (int first = p->first; first < p->first + p->queries; first += SPAN)
+            backward_tile(c, &x, &next, head, p, begin, first, adds, w);
+        if (head + 1 < (kv + 1) * group) x = next;
+    }
+    unpack_rows(c, count, w->key_gradients, s->scale, adds, x.dkeys + at);
+    unpack_rows(c, count, w->value_gradients, c->mask ? dropout_factor(c->mask->p) : 1, adds,
+                x.dvalues + at);
+}
+
+void KERNEL(attention_backward)(const attention_shape *shape, const dropout_mask *mask, const real *qkv,
+                                const real *out, const real *lse, const real *dout, real *dqkv,
+                                void *workspace) {
+    attention_call c = new_call(shape, mask);
+    c.far = true; // what the forward pass saved
+    const backward_arrays x = {qkv, out, lse, dout, dqkv};
+    const int heads = shape->batch * shape->kv_heads, parts = divide_up(shape->time, PART);
+    // Parts this far apart still see each other.
+    const int farthest = smaller(parts - 1, (c.reach + PART - 2) / PART);
+    // Parts at one distance share no gradients, so threads may take them in any order; and every gradient
+    // is summed up in the order of distances.
+#pragma omp parallel num_threads(threads_for_attention(&c))
+    {
+        const scratch w = scratch_of_thread(shape, workspace);
+        for (int distance = 0; distance <= farthest; distance++) {
+#pragma omp for schedule(static)
+            for (int task = 0; task < heads * (parts - distance); task++) {
+                const int key = task / heads * PART, first = key + distance * PART;
+                const piece p = {0, first, smaller(PART, shape->time - first), key,
+                                 smaller(PART, shape->time - key)};
+                backward_parts(&c, &x, task % heads, &p, &w);
+            }
+        }
+    }
+}
