@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { OP_MAX_INPUTS = 8, OP_MAX_OUTPUTS = 4 };
+enum { OP_MAX_INPUTS = 16, OP_MAX_OUTPUTS = 4 };
 
 typedef enum graph_mode {
     GRAPH_TRAIN, // batch x time tokens at once, gradients, dropout
@@ -54,7 +54,7 @@ typedef struct tensor {
     struct tensor *shares; // the tensor whose bytes these are, or NULL
     int born, dies;
     size_t offset;
-    bool outlives_pass; // alive from the first pass of a step to the last
+    bool outlives_pass; // alive from the first pass of a step to the last, its gradient adding up
 } tensor;
 
 // What a run needs to know besides the tensors.
@@ -185,10 +185,11 @@ static inline rng_stream op_dropout_stream(const run_context *c, const op *o) {
     return (rng_stream){c->seed, RNG_DROPOUT, o->site, c->step, c->micro};
 }
 
-// Whether the gradient of input i is to be added to what is there: a parameter's is from the second
-// micro-batch on.
+// Whether the gradient of input i is to be added to what is there: a parameter's, or that of a tensor that
+// outlives a pass, is from the second micro-batch on.
 static inline bool op_adds(const run_context *c, const op *o, int i) {
-    return (o->adds >> i & 1) || (o->in[i]->kind == TENSOR_PARAMETER && c->micro > 0);
+    const bool adds_up = o->in[i]->kind == TENSOR_PARAMETER || o->in[i]->outlives_pass;
+    return (o->adds >> i & 1) || (adds_up && c->micro > 0);
 }
 
 #endif

@@ -36,6 +36,8 @@ tensor *op_residual(graph *g, tensor *x, tensor *branch);
 tensor *op_add(graph *g, tensor *a, tensor *b);               // same shapes
 tensor *op_multiply(graph *g, tensor *a, tensor *b);          // same shapes
 tensor *op_concat(graph *g, tensor *const *parts, int count); // along the last axis
+// Elements column .. column + width - 1 of the last axis.
+tensor *op_columns(graph *g, tensor *x, int column, int width);
 
 tensor *op_activation(graph *g, tensor *x, activation act);
 // act(a) * u where x = (a | u) along the last axis: (.., 2F) -> (.., F)
@@ -76,6 +78,31 @@ typedef struct convolution_options {
 // the operator reads must not overlap. The same filter must come with every pass of a step.
 tensor *op_long_convolution(graph *g, tensor *x, tensor *filter, tensor *beta,
                             const convolution_options *options);
+
+// y[b][t][c] = bias[c] + sum over j of weight[c][j] x[b][t - K + 1 + j][c], x being 0 before the beginning:
+// weight has channels * K elements, K <= SHORT_CONVOLUTION_TAPS; bias may be NULL.
+tensor *op_short_convolution(graph *g, tensor *x, tensor *weight, tensor *bias);
+
+// What the network of implicit filters is made of: see filter_parameters in kernels/kernels.h.
+typedef struct implicit_filter_options {
+    int grid;    // positions; a training graph makes the filters' first `time` taps, decoding all
+    int filters; // each with out's rows / filters channels
+    int layers;  // 1 .. FILTER_LAYERS
+    tensor *weight[FILTER_LAYERS], *bias[FILTER_LAYERS], *out, *frequency, *skip;
+    tensor *features; // learned, declared by implicit_filter_features; NULL: its initial values
+    tensor *rates;    // learned, declared by implicit_filter_rates; NULL: its initial values of these two
+    double slowest, fastest;
+    double shift;
+    bool normalised;
+} implicit_filter_options;
+
+// The filters side by side, (taps, filters * channels); the skip term is part of tap 0.
+tensor *op_implicit_filter(graph *g, const implicit_filter_options *options);
+
+// Parameters with the initial values of the formulas: features of positions (1, grid, features), and rates
+// of decay (1, 1, channels), spread evenly from the slowest to the fastest.
+parameter_declaration implicit_filter_features(int grid, int features);
+parameter_declaration implicit_filter_rates(int channels, double slowest, double fastest);
 
 // Softmax cross-entropy: logits (batch, time, vocabulary), targets (batch, time) with negative = ignored ->
 // losses (batch, time). In GRAPH_TRAIN the logits are overwritten by their gradient. Logits that were made

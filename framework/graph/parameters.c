@@ -77,6 +77,10 @@ static void initialise(const parameter *p, uint64_t seed, real *values) {
         for (size_t i = 0; i < p->count; i++) values[i] = (real)about->init_value;
         return;
     }
+    if (about->init == INIT_FORMULA) {
+        for (size_t i = 0; i < p->count; i++) values[i] = (real)about->formula(about, i);
+        return;
+    }
     const rng_stream stream = {seed, RNG_INIT, (uint32_t)p->number, 0, 0};
     for (size_t block = 0; 4 * block < p->count; block++) {
         double drawn[4];

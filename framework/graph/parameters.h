@@ -20,18 +20,23 @@ enum { TENSOR_MAX_RANK = 4 };
 typedef enum initializer {
     INIT_CONSTANT, // value a
     INIT_NORMAL,   // N(0, a^2)
-    INIT_UNIFORM   // U(-a, a)
+    INIT_UNIFORM,  // U(-a, a)
+    INIT_FORMULA   // a function of the declaration and the element
 } initializer;
 
-typedef struct parameter_declaration {
+typedef struct parameter_declaration parameter_declaration;
+
+struct parameter_declaration {
     int rank, shape[TENSOR_MAX_RANK];
     initializer init;
-    double init_value;    // a above
+    double init_value; // a above
+    double init_last;  // for a formula's own use, as init_value is
+    double (*formula)(const parameter_declaration *about, size_t index);
     bool decay;           // weight decay applies
     bool matrix;          // a hidden matrix (out x in), which Muon orthogonalises
     int parts;            // stacked matrices (q|k|v: 3) that Muon splits along the first axis; 0 means 1
     double lr_multiplier; // 0 means 1
-} parameter_declaration;
+};
 
 typedef struct parameter {
     const char *name; // "repeat/0/residual1/attention/in_proj_weight"

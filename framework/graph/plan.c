@@ -12,6 +12,7 @@ static tensor *new_gradient(graph *g, tensor *of) {
     tensor *gradient = graph_tensor(g, of->kind, of->rank, of->shape);
     gradient->name = of->name;
     gradient->born = -1;
+    gradient->outlives_pass = of->outlives_pass;
     of->gradient = gradient;
     return gradient;
 }

@@ -89,6 +89,38 @@ typedef struct convolution {
     bool adds_beta;
 } convolution;
 
+// Implicit filters (arXiv 2302.10866, section 3.3), `filters` of `width` channels each side by side, made
+// by one network: at position p of the grid, with its features z and t = p / (grid - 1),
+//   a = sin(frequency * (W_i a + b_i)), i = 0 .. layers-1, a = z at first;
+//   h = (out a) (exp(-t |rates|) + shift)
+// Channel c of `out`, `rates` and `skip` belongs to filter c mod filters at width c / filters. `normalised`
+// divides every channel by the sum of |h| over the grid. Finally skip is added to position 0: a convolution
+// with the filter then adds skip times its input.
+typedef struct filter_shape {
+    int grid, taps;               // positions; how many of the first are wanted
+    int features, hidden, layers; // features: odd
+    int filters, width;
+    double shift;
+    bool normalised;
+} filter_shape;
+
+enum { FILTER_LAYERS = 5 }; // at most
+
+typedef struct filter_parameters {
+    const real *features; // grid x features; NULL: those of kernels/filter_features.h
+    const real *weight[FILTER_LAYERS], *bias[FILTER_LAYERS]; // hidden x features or hidden; hidden
+    const real *frequency;                                   // hidden
+    const real *out;                                         // (filters * width) x hidden
+    const real *rates, *skip;                                // filters * width
+} filter_parameters;
+
+typedef struct filter_gradients { // of the members of the same names; features and rates may be NULL
+    real *features, *weight[FILTER_LAYERS], *bias[FILTER_LAYERS], *frequency, *out, *rates, *skip;
+    bool accumulate;
+} filter_gradients;
+
+enum { SHORT_CONVOLUTION_TAPS = 64 }; // at most
+
 // In double, so that 1 - beta and the like are exact to rounding when a kernel takes them to real (in
 // float, 1 - 0.999f is wrong in its fifth digit).
 typedef struct optimizer_update {
@@ -255,6 +287,32 @@ typedef struct kernel_table {
     void (*convolution_forward)(const convolution *c, void *workspace);
     void (*convolution_backward)(const convolution *c, void *workspace);
     size_t (*convolution_workspace)(const convolution *c, int threads);
+
+    // ---- implicit filters (see the structs above), short convolutions
+
+    // h: taps x (filters * width). normaliser: 2 x (filters * width), needed when normalised: what a
+    // channel was multiplied by, and its tap 0 before the skip term. workspace of both:
+    // filter_workspace(shape, threads, backward) bytes, 64-byte aligned.
+    void (*filter_forward)(const filter_shape *shape, const filter_parameters *parameters, real *h,
+                           real *normaliser, void *workspace);
+    // From the gradients dh of h; h and normaliser as forward left them, needed when normalised.
+    void (*filter_backward)(const filter_shape *shape, const filter_parameters *parameters, const real *h,
+                            const real *normaliser, const real *dh, const filter_gradients *gradients,
+                            void *workspace);
+    size_t (*filter_workspace)(const filter_shape *shape, int threads, bool backward);
+
+    // y[b][t][c] = bias[c] + sum over j of weight[c][j] x[b][t - taps + 1 + j][c]; weight: channels x taps,
+    // taps <= SHORT_CONVOLUTION_TAPS; bias may be NULL. history: batch x (taps - 1) x channels, the rows
+    // before the first; NULL: zeros. workspace of both: short_convolution_workspace bytes.
+    void (*short_convolution_forward)(int batch, int time, int channels, int taps, const real *x,
+                                      const real *history, const real *weight, const real *bias, real *y,
+                                      void *workspace);
+    // After a forward step without history. dx and dbias may be NULL.
+    void (*short_convolution_backward)(int batch, int time, int channels, int taps, const real *x,
+                                       const real *weight, const real *dy, real *dx, bool accumulate_dx,
+                                       real *dweight, real *dbias, bool accumulate_parameters,
+                                       void *workspace);
+    size_t (*short_convolution_workspace)(int batch, int time, int channels, int taps, bool backward);
 
     // ---- loss
 

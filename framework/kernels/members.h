@@ -94,6 +94,24 @@ void KERNEL(convolution_forward)(const convolution *c, void *workspace);
 void KERNEL(convolution_backward)(const convolution *c, void *workspace);
 size_t KERNEL(convolution_workspace)(const convolution *c, int threads);
 
+// filter.c
+void KERNEL(filter_forward)(const filter_shape *shape, const filter_parameters *parameters, real *h,
+                            real *normaliser, void *workspace);
+void KERNEL(filter_backward)(const filter_shape *shape, const filter_parameters *parameters, const real *h,
+                             const real *normaliser, const real *dh, const filter_gradients *gradients,
+                             void *workspace);
+size_t KERNEL(filter_workspace)(const filter_shape *shape, int threads, bool backward);
+
+// short_convolution.c
+void KERNEL(short_convolution_forward)(int batch, int time, int channels, int taps, const real *x,
+                                       const real *history, const real *weight, const real *bias, real *y,
+                                       void *workspace);
+void KERNEL(short_convolution_backward)(int batch, int time, int channels, int taps, const real *x,
+                                        const real *weight, const real *dy, real *dx, bool accumulate_dx,
+                                        real *dweight, real *dbias, bool accumulate_parameters,
+                                        void *workspace);
+size_t KERNEL(short_convolution_workspace)(int batch, int time, int channels, int taps, bool backward);
+
 // loss.c
 void KERNEL(cross_entropy)(int rows, int vocabulary, real *logits, const int32_t *targets, real smoothing,
                            bool gradient, real gradient_scale, real *losses);

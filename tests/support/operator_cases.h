@@ -5,6 +5,7 @@
 
 #include "support/numbers.h"
 
+#include "support/filter_references.h"
 #include "support/operator_references.h"
 
 // --- the cases. Shapes are ragged: odd batches and widths, lengths that no tile divides; those marked
@@ -14,6 +15,7 @@
 #define ROWS(width) {.rank = 3, .shape = {3, 13, width}, .spread = 1}
 #define LARGE_ROWS(width) {.rank = 3, .shape = {2, 131, width}, .spread = 1}
 #define MATRIX(out, in) {.rank = 2, .shape = {out, in}, .weight = true, .spread = 0.3}
+#define SMALL_MATRIX(out, in) {.rank = 2, .shape = {out, in}, .weight = true, .spread = 0.02}
 #define VECTOR(width) {.rank = 1, .shape = {width}, .weight = true, .spread = 0.5}
 #define GAIN(width) {.rank = 1, .shape = {width}, .weight = true, .centre = 1, .spread = 0.3}
 #define PARAMETER_ROWS(width) {.rank = 3, .shape = {3, 13, width}, .weight = true, .spread = 1}
@@ -30,6 +32,9 @@
 #define ATTENTION_LIMITS LIMITS(2e-6, 5e-6)
 #define CONVOLUTION_LIMITS LIMITS(2e-6, 2e-6)
 #define EXACT_LIMITS LIMITS(1e-6, 1e-6)
+#define FILTER_LIMITS LIMITS(5e-7, 2e-6)
+#define FREQUENCY(width, centre) {1, {width}, true, centre, 0.2}
+#define RATES(channels) {3, {1, 1, channels}, true, 3, 5}
 
 static const operator_case operator_cases[] = {
     {"linear", SMALL, {ROWS(17), MATRIX(23, 17), VECTOR(23)}, MAKES(linear), LINEAR_LIMITS},
@@ -89,6 +94,7 @@ static const operator_case operator_cases[] = {
     {"multiply", SMALL, {ROWS(11), ROWS(11)}, MAKES(multiply), POINT_LIMITS},
     {"multiply a tensor by itself twice", SMALL, {ROWS(11)}, MAKES(cube), POINT_LIMITS},
     {"concat", SMALL, {ROWS(5), ROWS(8)}, MAKES(concat), EXACT_LIMITS},
+    {"columns", SMALL, {ROWS(7)}, MAKES(columns), EXACT_LIMITS},
     {"residuals that share a tensor", SMALL, {ROWS(19), MATRIX(19, 19), VECTOR(19), ROWS(19)},
      MAKES(shared), LINEAR_LIMITS},
 
@@ -174,6 +180,33 @@ static const operator_case operator_cases[] = {
      MAKES(gated_convolution), .convolution = {.channels = 4, .column = 8, .gate_in_column = 4}, CONVOLUTION_LIMITS},
     {"long convolution of a power of two", .batch = 1, .time = 256, {{3, {1, 256, 3}, false, 0, 1}, {2, {256, 3}, true, 0, 0.1}, VECTOR(3)},
      MAKES(convolution), .convolution = {.channels = 3}, CONVOLUTION_LIMITS},
+
+    {"short convolution", SMALL, {ROWS(19), MATRIX(19, 3), VECTOR(19)}, MAKES(short_convolution), POINT_LIMITS},
+    {"short convolution of four", SMALL, {ROWS(33), MATRIX(33, 4)}, MAKES(short_convolution), POINT_LIMITS},
+    {"short convolution of one", SMALL, {ROWS(5), MATRIX(5, 1), VECTOR(5)}, MAKES(short_convolution), POINT_LIMITS},
+    {"short convolution beyond the block", SMALL, {ROWS(5), MATRIX(5, 16), VECTOR(5)},
+     MAKES(short_convolution), POINT_LIMITS},
+    {"short convolution, large", LARGE, {LARGE_ROWS(150), MATRIX(150, 3), VECTOR(150)},
+     MAKES(short_convolution), POINT_LIMITS},
+    {"short convolution, long", .batch = 2, .time = 300, {{3, {2, 300, 21}, false, 0, 1}, MATRIX(21, 2), VECTOR(21)},
+     MAKES(short_convolution), POINT_LIMITS},
+
+    {"filter", SMALL, {FREQUENCY(6, 1), MATRIX(7, 6), VECTOR(7), NONE, NONE, MATRIX(6, 5), VECTOR(6), MATRIX(6, 6), VECTOR(6)},
+     MAKES(filter), .filter = {.grid = 13, .filters = 1, .layers = 2, .slowest = -3, .fastest = -15}, FILTER_LIMITS},
+    {"filter of one layer and band", SMALL, {FREQUENCY(9, 2), MATRIX(1, 9), VECTOR(1), NONE, NONE, MATRIX(9, 3), VECTOR(9)},
+     MAKES(filter), .filter = {.grid = 16, .filters = 1, .layers = 1, .slowest = -1}, FILTER_LIMITS},
+    {"filter of one position", SMALL, {FREQUENCY(6, 1), MATRIX(7, 6), VECTOR(7), NONE, NONE, MATRIX(6, 5), VECTOR(6)},
+     MAKES(filter), .filter = {.grid = 1, .filters = 1, .layers = 1, .slowest = -3, .fastest = -15}, FILTER_LIMITS},
+    {"filter, longer than the block", SMALL, {FREQUENCY(6, 3), MATRIX(22, 6), VECTOR(22), NONE, NONE, MATRIX(6, 7), VECTOR(6), MATRIX(6, 6), VECTOR(6)},
+     MAKES(filter), .filter = {.grid = 40, .filters = 2, .layers = 2, .slowest = -3, .fastest = -15, .shift = 0.1}, FILTER_LIMITS},
+    {"filter, all learned", SMALL, {FREQUENCY(6, 3), MATRIX(21, 6), VECTOR(21), RATES(21), MATRIX(31, 7), MATRIX(6, 7), VECTOR(6), MATRIX(6, 6), VECTOR(6)},
+     MAKES(filter), .filter = {.grid = 31, .filters = 3, .layers = 2, .shift = 0.2}, FILTER_LIMITS},
+    {"filter, normalised", SMALL, {FREQUENCY(6, 3), MATRIX(22, 6), VECTOR(22), NONE, NONE, MATRIX(6, 7), VECTOR(6), MATRIX(6, 6), VECTOR(6)},
+     MAKES(filter), .filter = {.grid = 13, .filters = 2, .layers = 2, .slowest = -3, .fastest = -15, .normalised = true}, FILTER_LIMITS},
+    {"filter, normalised, all learned", SMALL, {FREQUENCY(6, 3), MATRIX(22, 6), VECTOR(22), RATES(22), MATRIX(40, 7), MATRIX(6, 7), VECTOR(6)},
+     MAKES(filter), .filter = {.grid = 40, .filters = 2, .layers = 1, .shift = 0.2, .normalised = true}, FILTER_LIMITS},
+    {"filter, large", LARGE, {FREQUENCY(40, 14), MATRIX(210, 40), VECTOR(210), NONE, NONE, SMALL_MATRIX(40, 33), VECTOR(40), SMALL_MATRIX(40, 40), VECTOR(40), SMALL_MATRIX(40, 40), VECTOR(40)},
+     MAKES(filter), .filter = {.grid = 200, .filters = 3, .layers = 3, .slowest = -3, .fastest = -15}, FILTER_LIMITS},
 };
 // clang-format on
 

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-enum { CASE_LEAVES = 5, CASE_TOKENS = 600, CASE_VOCABULARY = 11 };
+enum { CASE_LEAVES = 11, CASE_TOKENS = 600, CASE_VOCABULARY = 11 };
 
 // What a graph starts from. rank 0: absent.
 typedef struct case_leaf {
@@ -32,6 +32,7 @@ struct operator_case {
     int taps; // of a convolution
     attention_options attention;
     convolution_options convolution;
+    implicit_filter_options filter;
     double forward_limit, gradient_limit; // in single precision
 };
 
@@ -240,6 +241,21 @@ static void reference_concat(const operator_case *c, const run_context *run, dou
 static tensor *build_concat(graph *g, const operator_case *c, tensor *const *leaf) {
     (void)c;
     return op_concat(g, (tensor *[]){leaf[0], leaf[1], leaf[0]}, 3);
+}
+
+// columns 2 .. 4 of x times columns 1 .. 3
+static void reference_columns(const operator_case *c, const run_context *run, double *const *leaf,
+                              double *y) {
+    (void)run;
+    const int width = leaf_width(c, 0);
+    for (int r = 0; r < leaf_rows(c, 0); r++)
+        for (int i = 0; i < 3; i++) y[r * 3 + i] = leaf[0][r * width + 2 + i] * leaf[0][r * width + 1 + i];
+}
+
+static tensor *build_columns(graph *g, const operator_case *c, tensor *const *leaf) {
+    (void)c;
+    tensor *first = op_columns(g, leaf[0], 2, 3);
+    return op_multiply(g, first, op_columns(g, leaf[0], 1, 3));
 }
 
 // h = x + x W^T; y = x + (h + tanh(h)) b: h is passed on once, x twice.
@@ -590,6 +606,5 @@ static tensor *build_two_convolutions(graph *g, const operator_case *c, tensor *
     first.gate_in = second.gate_in = second.gate_out = leaf[0];
     tensor *z = op_long_convolution(g, leaf[0], leaf[1], leaf[2], &first);
     return op_long_convolution(g, z, leaf[1], leaf[2], &second);
-}
 
 #endif
