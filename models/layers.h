@@ -8,6 +8,7 @@ extern const layer_type layer_sequential, layer_residual, layer_repeat, layer_pa
 extern const layer_type layer_embedding, layer_positions, layer_unembedding;            // embedding.c
 extern const layer_type layer_attention;                                                // attention.c
 extern const layer_type layer_conv_gate;                                                // conv_gate.c
+extern const layer_type layer_hyena;                                                    // hyena.c
 extern const layer_type layer_linear, layer_mlp, layer_activation;                      // dense.c
 extern const layer_type layer_layernorm, layer_rmsnorm, layer_dropout;                  // norm.c
 

@@ -15,6 +15,7 @@ const component *const layer_registry[] = {
     // mixing over time
     &layer_attention.about,
     &layer_conv_gate.about,
+    &layer_hyena.about,
     // dense
     &layer_linear.about,
     &layer_mlp.about,

@@ -121,8 +121,8 @@ static size_t workspace(const op *o, bool for_backward) {
         .time = s->time,
         .channels = s->channels,
         // Gradients of parameters are added to in later passes.
-        .filter.adds = for_backward &&
-                       (filter->kind == TENSOR_PARAMETER || !filter->gradient || (o->adds >> FILTER & 1)),
+        .filter.adds = for_backward && (filter->kind == TENSOR_PARAMETER || filter->outlives_pass ||
+                                        !filter->gradient || (o->adds >> FILTER & 1)),
     };
     return kernels->convolution_workspace(&v, kernels_threads());
 }

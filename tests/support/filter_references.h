@@ -1,5 +1,5 @@
-// For tests: the operators of Hyena's filters in small graphs, each with its definition written out plainly in
-// double precision.
+// For tests: the operators of Hyena's filters in small graphs, each with its definition written out plainly
+// in double precision.
 #ifndef RUNEXP_TESTS_SUPPORT_FILTER_REFERENCES_H
 #define RUNEXP_TESTS_SUPPORT_FILTER_REFERENCES_H
 

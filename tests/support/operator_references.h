@@ -606,5 +606,6 @@ static tensor *build_two_convolutions(graph *g, const operator_case *c, tensor *
     first.gate_in = second.gate_in = second.gate_out = leaf[0];
     tensor *z = op_long_convolution(g, leaf[0], leaf[1], leaf[2], &first);
     return op_long_convolution(g, z, leaf[1], leaf[2], &second);
+}
 
 #endif

@@ -1,0 +1,335 @@
+// Hyena: long convolutions with filters made by a network, between gates.
+#include "models/layers.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static const char *const variant_choices[] = {"safari", "paper", NULL};
+enum { VARIANT_SAFARI, VARIANT_PAPER };
+static const char *const normalize_choices[] = {"none", "time_l1", NULL};
+// Names of enum activation.
+static const char *const output_choices[] = {"none", "gelu", "gelu_tanh", "relu", "relu2",
+                                             "silu", "tanh", "sigmoid",   NULL};
+
+typedef struct hyena_settings {
+    int64_t order, short_filter_order, emb_dim, filter_width, inner_layers, l_max;
+    int variant, normalize, activation;
+    bool bias;
+    double frequency, fast_decay_pct, slow_decay_pct, target, shift;
+    double filter_lr_multiplier, positions_lr_multiplier, decay_lr_multiplier;
+    double dropout, output_dropout;
+} hyena_settings;
+
+static const option hyena_options[] = {
+    {.key = "order",
+     .type = OPTION_INT,
+     .offset = offsetof(hyena_settings, order),
+     .fallback = "2",
+     .min = 1,
+     .max = 16,
+     .doc = "number of gates; long convolutions are one fewer, or as many in the paper's variant"},
+    {.key = "variant",
+     .type = OPTION_CHOICE,
+     .offset = offsetof(hyena_settings, variant),
+     .fallback = "safari",
+     .choices = variant_choices,
+     .doc =
+         "safari: the authors' code, which begins with a gate (order 2 or more); paper: begins with a convolution (order 1 or more)"},
+    {.key = "l_max",
+     .type = OPTION_INT,
+     .offset = offsetof(hyena_settings, l_max),
+     .fallback = "0",
+     .min = 0,
+     .max = 1 << 26,
+     .unit = "tokens",
+     .doc = "length of the filters, over which they are spread; 0: block_size"},
+    {.key = "short_filter_order",
+     .type = OPTION_INT,
+     .offset = offsetof(hyena_settings, short_filter_order),
+     .fallback = "3",
+     .min = 1,
+     .max = SHORT_CONVOLUTION_TAPS,
+     .unit = "tokens",
+     .doc = "length of the short convolution after the input projection"},
+    {.key = "emb_dim",
+     .type = OPTION_INT,
+     .offset = offsetof(hyena_settings, emb_dim),
+     .fallback = "33",
+     .min = 3,
+     .max = 4095,
+     .doc = "features of a position that the filters are made from: odd, a position and pairs of waves"},
+    {.key = "filter_width",
+     .type = OPTION_INT,
+     .offset = offsetof(hyena_settings, filter_width),
+     .fallback = "64",
+     .min = 1,
+     .max = 4096,
+     .doc = "width of the network that makes the filters"},
+    {.key = "inner_layers",
+     .type = OPTION_INT,
+     .offset = offsetof(hyena_settings, inner_layers),
+     .fallback = "2",
+     .min = 0,
+     .max = FILTER_LAYERS - 1,
+     .doc = "layers of that network between its first and its last"},
+    {.key = "frequency",
+     .type = OPTION_REAL,
+     .offset = offsetof(hyena_settings, frequency),
+     .fallback = "14.0",
+     .min = 0,
+     .max = 1000,
+     .flags = OPTION_ABOVE_MIN,
+     .doc = "initial frequency of the network's sines: higher makes filters less smooth"},
+    {.key = "slow_decay_pct",
+     .type = OPTION_REAL,
+     .offset = offsetof(hyena_settings, slow_decay_pct),
+     .fallback = "1.5",
+     .min = 0,
+     .max = 1000,
+     .flags = OPTION_ABOVE_MIN,
+     .doc = "where the slowest channel's window falls to target, as a multiple of l_max"},
+    {.key = "fast_decay_pct",
+     .type = OPTION_REAL,
+     .offset = offsetof(hyena_settings, fast_decay_pct),
+     .fallback = "0.3",
+     .min = 0,
+     .max = 1000,
+     .flags = OPTION_ABOVE_MIN,
+     .doc = "the same for the fastest channel; the others lie between"},
+    {.key = "target",
+     .type = OPTION_REAL,
+     .offset = offsetof(hyena_settings, target),
+     .fallback = "0.01",
+     .min = 0,
+     .max = 1,
+     .flags = OPTION_ABOVE_MIN | OPTION_BELOW_MAX,
+     .doc = "what windows fall to there"},
+    {.key = "shift",
+     .type = OPTION_REAL,
+     .offset = offsetof(hyena_settings, shift),
+     .fallback = "0.0",
+     .min = 0,
+     .max = 10,
+     .doc = "added to windows, so that they do not fall to zero"},
+    {.key = "normalize",
+     .type = OPTION_CHOICE,
+     .offset = offsetof(hyena_settings, normalize),
+     .fallback = "none",
+     .choices = normalize_choices,
+     .doc = "time_l1: divide each channel's filter by the sum of its magnitudes over l_max"},
+    {.key = "filter_lr_multiplier",
+     .type = OPTION_REAL,
+     .offset = offsetof(hyena_settings, filter_lr_multiplier),
+     .fallback = "1.0",
+     .min = 0,
+     .max = 1000,
+     .flags = OPTION_ABOVE_MIN,
+     .doc = "learning rate of the network that makes the filters, as a multiple of the optimizer's"},
+    {.key = "positions_lr_multiplier",
+     .type = OPTION_REAL,
+     .offset = offsetof(hyena_settings, positions_lr_multiplier),
+     .fallback = "0.0",
+     .min = 0,
+     .max = 1000,
+     .doc = "the same for the features of positions; 0: they are constant"},
+    {.key = "decay_lr_multiplier",
+     .type = OPTION_REAL,
+     .offset = offsetof(hyena_settings, decay_lr_multiplier),
+     .fallback = "0.0",
+     .min = 0,
+     .max = 1000,
+     .doc = "the same for the rates of decay of the windows; 0: they are constant"},
+    {.key = "activation",
+     .type = OPTION_CHOICE,
+     .offset = offsetof(hyena_settings, activation),
+     .fallback = "none",
+     .choices = output_choices,
+     .doc = "function before the output projection"},
+    {.key = "bias",
+     .type = OPTION_BOOL,
+     .offset = offsetof(hyena_settings, bias),
+     .fallback = "true",
+     .doc = "biases in the projections and the short convolution"},
+    {.key = "dropout",
+     .type = OPTION_REAL,
+     .offset = offsetof(hyena_settings, dropout),
+     .fallback = "${model.dropout}",
+     .min = 0,
+     .max = 1,
+     .flags = OPTION_BELOW_MAX,
+     .doc = "dropout of what the long convolutions read"},
+    {.key = "output_dropout",
+     .type = OPTION_REAL,
+     .offset = offsetof(hyena_settings, output_dropout),
+     .fallback = "${model.dropout}",
+     .min = 0,
+     .max = 1,
+     .flags = OPTION_BELOW_MAX,
+     .doc = "dropout of the output"},
+    {0},
+};
+
+static int filter_length(const builder *b, const hyena_settings *s) {
+    return s->l_max ? (int)s->l_max : b->block_size;
+}
+
+// Whether the settings go together; false after builder_fail.
+static bool is_possible(builder *b, const component_choice *choice) {
+    const hyena_settings *s = choice->settings;
+    const int grid = filter_length(b, s);
+    if (s->variant == VARIANT_SAFARI && s->order < 2)
+        builder_fail(b, choice, "order", "choose 2 or more, or set variant: paper",
+                     "order %d has no long convolution in the variant safari", (int)s->order);
+    else if (s->emb_dim % 2 == 0)
+        builder_fail(b, choice, "emb_dim", "choose an odd number",
+                     "%d features of a position are not one and pairs", (int)s->emb_dim);
+    else if (grid < b->block_size)
+        builder_fail(b, choice, "l_max", "set l_max to block_size or more, or leave it out",
+                     "filters of %d tokens are shorter than block_size, %d", grid, b->block_size);
+    else if (b->graph->mode != GRAPH_DECODE && b->graph->time > grid)
+        builder_fail(b, choice, "l_max", "set l_max to the longest text",
+                     "a text of %d tokens at once is longer than the filters, %d", b->graph->time, grid);
+    else
+        return true;
+    return false;
+}
+
+// Declares a parameter of the network, whose learning rate is its own and which does not decay.
+static tensor *network_parameter(builder *b, const char *name, double lr_multiplier,
+                                 parameter_declaration about) {
+    char full[96];
+    snprintf(full, sizeof full, "filter_fn.%s", name);
+    about.lr_multiplier = lr_multiplier;
+    return builder_parameter(b, full, &about);
+}
+
+// Weight or bias of linear map number i (of those with sines between them), as builder_linear would have
+// it.
+static tensor *network_linear(builder *b, const hyena_settings *s, int i, int in, int out, bool is_bias) {
+    char name[64];
+    snprintf(name, sizeof name, "implicit_filter.%d.%s", 2 * i, is_bias ? "bias" : "weight");
+    parameter_declaration about = {.rank = is_bias ? 1 : 2, .shape = {out, in}, .init = INIT_CONSTANT};
+    if (b->init_torch || !is_bias) {
+        about.init = b->init_torch ? INIT_UNIFORM : INIT_NORMAL;
+        about.init_value = b->init_torch ? 1 / sqrt(in) : b->init_std;
+    }
+    return network_parameter(b, name, s->filter_lr_multiplier, about);
+}
+
+// The filters of `count` convolutions of so many channels each. NULL after builder_fail.
+static tensor *build_filters(builder *b, const hyena_settings *s, int count, int width) {
+    const int channels = count * width, hidden = (int)s->filter_width, features = (int)s->emb_dim;
+    implicit_filter_options f = {
+        .grid = filter_length(b, s),
+        .filters = count,
+        .layers = (int)s->inner_layers + 1,
+        .slowest = log(s->target) / s->slow_decay_pct,
+        .fastest = log(s->target) / s->fast_decay_pct,
+        .shift = s->shift,
+        .normalised = s->normalize == 1,
+    };
+    const parameter_declaration skip = {
+        .rank = 1, .shape = {channels}, .init = INIT_NORMAL, .init_value = 1};
+    f.skip = builder_parameter(b, "filter_fn.bias", &skip);
+    if (!f.skip) return NULL;
+    if (s->positions_lr_multiplier > 0) {
+        f.features = network_parameter(b, "pos_emb.z", s->positions_lr_multiplier,
+                                       implicit_filter_features(f.grid, features));
+        if (!f.features) return NULL;
+    }
+    for (int i = 0; i < f.layers; i++) {
+        const int in = i == 0 ? features : hidden;
+        f.weight[i] = network_linear(b, s, i, in, hidden, false);
+        f.bias[i] = network_linear(b, s, i, in, hidden, true);
+        if (!f.weight[i] || !f.bias[i]) return NULL;
+    }
+    f.frequency = network_parameter(
+        b, "implicit_filter.1.freq", s->filter_lr_multiplier,
+        (parameter_declaration){
+            .rank = 2, .shape = {1, hidden}, .init = INIT_CONSTANT, .init_value = s->frequency});
+    f.out = network_linear(b, s, f.layers, hidden, channels, false);
+    if (!f.frequency || !f.out) return NULL;
+    if (s->decay_lr_multiplier > 0) {
+        f.rates = network_parameter(b, "modulation.deltas", s->decay_lr_multiplier,
+                                    implicit_filter_rates(channels, f.slowest, f.fastest));
+        if (!f.rates) return NULL;
+    }
+    return op_implicit_filter(b->graph, &f);
+}
+
+// The operator on rows (x_0 | .. | x_N-1 | v). Gates come in the order N-1 .. 0, as in the authors' code.
+static tensor *recur(graph *g, const hyena_settings *s, tensor *rows, tensor *filters, int width) {
+    const int order = (int)s->order;
+    tensor *z = rows;
+    int column = order * width; // of z: first v
+    for (int gate = order - 1; gate >= 0; gate--) {
+        convolution_options o = {.channels = width, .column = column};
+        if (s->variant == VARIANT_PAPER) {
+            if (s->dropout > 0 && g->mode == GRAPH_TRAIN) {
+                z = op_dropout(g, column ? op_columns(g, z, column, width) : z, s->dropout);
+                o.column = 0;
+            }
+            o.filter_column = (order - 1 - gate) * width;
+            o.gate_out = rows;
+            o.gate_out_column = gate * width;
+        } else {
+            if (gate == 0) break; // it went into the convolution before
+            o.filter_column = (order - 1 - gate) * width;
+            o.gate_in = rows;
+            o.gate_in_column = gate * width;
+            if (s->dropout > 0 && g->mode == GRAPH_TRAIN) {
+                o.gate_in = op_dropout(g, op_columns(g, rows, gate * width, width), s->dropout);
+                o.gate_in_column = 0;
+            }
+            if (gate == 1) o.gate_out = rows;
+        }
+        z = op_long_convolution(g, z, filters, NULL, &o);
+        column = 0;
+    }
+    return z;
+}
+
+static tensor *build_hyena(builder *b, const component_choice *choice, tensor *x) {
+    const hyena_settings *s = choice->settings;
+    if (!x) return builder_needs_input(b, choice);
+    if (!is_possible(b, choice)) return NULL;
+    graph *g = b->graph;
+    const int width = x->shape[2], order = (int)s->order, rows = (order + 1) * width;
+    const double bound = 1 / sqrt((double)s->short_filter_order);
+    const parameter_declaration taps = {.rank = 3,
+                                        .shape = {rows, 1, (int)s->short_filter_order},
+                                        .init = INIT_UNIFORM,
+                                        .init_value = bound,
+                                        .decay = true};
+    const parameter_declaration offsets = {
+        .rank = 1, .shape = {rows}, .init = INIT_UNIFORM, .init_value = bound};
+    tensor *in_weight, *in_bias, *out_weight, *out_bias, *short_bias = NULL;
+    if (!builder_linear(b, "in_proj.", rows, width, s->bias, false, order + 1, &in_weight, &in_bias))
+        return NULL;
+    tensor *short_weight = builder_parameter(b, "short_filter.weight", &taps);
+    if (short_weight && s->bias) short_bias = builder_parameter(b, "short_filter.bias", &offsets);
+    if (!short_weight || (s->bias && !short_bias)) return NULL;
+    tensor *filters = build_filters(b, s, s->variant == VARIANT_PAPER ? order : order - 1, width);
+    if (!filters || !builder_linear(b, "out_proj.", width, width, s->bias, true, 1, &out_weight, &out_bias))
+        return NULL;
+    tensor *projected = op_linear(g, x, in_weight, in_bias, ACTIVATION_NONE);
+    tensor *z = recur(g, s, op_short_convolution(g, projected, short_weight, short_bias), filters, width);
+    if (s->activation) z = op_activation(g, z, (activation)s->activation);
+    return op_dropout(g, op_linear(g, z, out_weight, out_bias, ACTIVATION_NONE), s->output_dropout);
+}
+
+const layer_type layer_hyena = {
+    .about =
+        {
+            .name = "hyena",
+            .kind = "layer",
+            .summary = "long convolutions between gates, with filters made by a small network",
+            .paper = "Poli et al., Hyena Hierarchy, arXiv 2302.10866",
+            .details =
+                "x_0 .. x_N-1 and v are a linear map of the input followed by a short convolution. Then z = v; for n = N-1 .. 1: z = h_n * (x_n z) + beta_n x_n z; and y = x_0 z, which out_proj maps back. Filter h at position p of l_max is (W sin(..)) e^(-t |delta|) with t = p / (l_max - 1): a network of sines of the position, times a window that decays at another rate in every channel. A shorter text sees the first part of the same filters; in a longer one the convolution reaches back l_max tokens.\n\nParameters have the names and shapes of the authors' code (safari): in_proj, short_filter, filter_fn.implicit_filter.{0,2,..}, filter_fn.implicit_filter.1.freq (of all sines), filter_fn.bias (beta), out_proj; channel c of the filters belongs to convolution c mod (N-1).\n\nWhat differs from the paper, as the authors' code does: the first long convolution is left to the short one (variant: paper has all N, z = x_n (h_n * z + beta_n z)); waves are cosines and minus sines of 1e-4 .. K-1 turns over l_max. What differs from the authors' code: features of positions are constant unless positions_lr_multiplier is set (0.01 of the rate there), 33 of them and frequency 14 instead of 3 and 1, which make filters too smooth; time_l1 sums over positions, not channels; beta does not decay.",
+            .example = "- residual: [layernorm, {hyena: {order: 2}}]\n",
+            .options = hyena_options,
+            .settings_size = sizeof(hyena_settings),
+        },
+    .build = build_hyena,
+};
