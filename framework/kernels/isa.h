@@ -32,10 +32,12 @@
 #define KERNEL_LANES (KERNEL_VECTOR_BYTES / 8)
 typedef int64_t lane_int; // as wide as real
 #define LANE_INT_MAX INT64_MAX
+#define LANE_INT_MIN INT64_MIN
 #else
 #define KERNEL_LANES (KERNEL_VECTOR_BYTES / 4)
 typedef int32_t lane_int;
 #define LANE_INT_MAX INT32_MAX
+#define LANE_INT_MIN INT32_MIN
 #endif
 
 enum { VEC = KERNEL_LANES };
@@ -127,6 +129,12 @@ static ALWAYS_INLINE void vec_put(real *p, vec v, int left) {
         vec_store_some(p, v, left);
 }
 
+// For loops over long arrays that no cache holds: asks for what lies so far ahead that it arrives in time,
+// which processors by themselves do not, or not far enough.
+static ALWAYS_INLINE void ask_ahead(const real *p) {
+    __builtin_prefetch((const char *)p + 8192);
+}
+
 // mask ? a : b in every lane, where mask is the result of a comparison.
 static ALWAYS_INLINE vec vec_select(ivec mask, vec a, vec b) {
     return (vec)(((ivec)a & mask) | ((ivec)b & ~mask));
@@ -149,6 +157,18 @@ static ALWAYS_INLINE vec vec_max(vec a, vec b) {
 static ALWAYS_INLINE vec vec_abs(vec a) {
     return (vec)((ivec)a & LANE_INT_MAX); // all but the sign
 }
+
+#ifndef RUNEXP_FP64
+// a + b^2, where the square keeps its low bits: a can cancel its high ones.
+static ALWAYS_INLINE vec vec_add_square(vec a, vec b) {
+#if defined(__AVX2__)
+    return (vec)MASKED(fmadd, b, b, a);
+#else
+    const vec head = (vec)((ivec)b & (int32_t)0xFFFFF000); // its square is exact
+    return a + head * head + (b - head) * (b + head);
+#endif
+}
+#endif
 
 static ALWAYS_INLINE vec vec_sqrt(vec a) {
     for (int i = 0; i < VEC; i++) a[i] = sizeof(real) == 8 ? __builtin_sqrt(a[i]) : __builtin_sqrtf(a[i]);

@@ -93,25 +93,31 @@ static ALWAYS_INLINE vec vec_tanh(vec x) {
     return vec_select(a < 0.64f, small, (vec)((ivec)large | sign));
 }
 
-// Phi(x), the distribution function of the standard normal, and *bell = exp(-x^2/2). With z = |x| the upper
-// tail is bell * R(z), where R varies slowly: a polynomial in (z-3)/(z+3).
+// Phi(x), the distribution function of the standard normal, and *bell = exp(-x^2/2). With z = -|x| the tail
+// is bell * R(z), where R varies slowly: a rational function. Results below 3e-40 are 0.
 static ALWAYS_INLINE vec vec_normal_cdf(vec x, vec *bell) {
-    vec z = vec_abs(x);
-    z = vec_select(z > 15, vec_set(15), z);
-    // x^2 as head^2, exact in 24 bits, and a rest: the tails would otherwise lose the digits of x^2.
-    vec head = (vec)((ivec)z & (int32_t)0xFFFFF000);
-    *bell = vec_exp_corrected(head * head * -0.5f, (z - head) * (z + head) * -0.5f);
-    vec t = (z - 3) / (z + 3);
-    vec p = t * 5.26764961e-05f + 0.000114504655f;
-    p = p * t - 0.000338546f;
-    p = p * t - 0.000982822501f;
-    p = p * t + 0.00290421373f;
-    p = p * t + 0.00613181107f;
-    p = p * t - 0.0462132357f;
-    p = p * t + 0.123225056f;
-    p = p * t - 0.206402615f;
-    p = p * t + 0.121513948f;
-    vec tail = *bell * p;
+    const real round_to_int = 12582912 + 127;                         // with the bias of exponents
+    vec z = vec_max(vec_set(-13.27f), (vec)((ivec)x | LANE_INT_MIN)); // there n is -127; NaN stays NaN
+    // 2^n exp(-r/2), as in vec_exp_corrected. -127 as an exponent makes 0.
+    const vec shifted = z * z * -0.721347520f + round_to_int, n = shifted - round_to_int;
+    const vec r = vec_add_square(n * 1.38629150f, z) + n * 2.85720254e-6f;
+    vec p = r * 2.15852473e-5f - 0.000261523289f;
+    p = p * r + 0.00260427440f;
+    p = p * r - 0.0208331505f;
+    p = p * r + 0.124999984f;
+    p = p * r - 0.5f;
+    p = p * r + 1;
+    *bell = p * (vec)((ivec)shifted << 23);
+    vec above = z * 0.00399084046f - 0.0397992939f;
+    above = above * z + 0.180777272f;
+    above = above * z - 0.435001176f;
+    above = above * z + 0.5f;
+    vec below = z * -0.0100034071f + 0.0997695626f;
+    below = below * z - 0.46297677f;
+    below = below * z + 1.19233257f;
+    below = below * z - 1.66788715f;
+    below = below * z + 1;
+    const vec tail = *bell * above / below;
     return vec_select(x > 0, 1 - tail, tail);
 }
 

@@ -19,7 +19,7 @@ static double units(real got, long double wanted) {
 }
 
 // In double precision the normal distribution comes from erfc(-x/sqrt(2)), whose argument is rounded.
-static const double limit_near = sizeof(real) == 8 ? 20 : 4, limit_tail = sizeof(real) == 8 ? 300 : 17;
+static const double limit_near = sizeof(real) == 8 ? 20 : 5, limit_tail = sizeof(real) == 8 ? 300 : 17;
 
 typedef vec vector_function(vec x);
 typedef long double wanted_function(long double x);
