@@ -50,23 +50,36 @@ static size_t part_length(size_t n) {
     return (length + VEC - 1) / VEC * VEC;
 }
 
-double KERNEL(sum_of_squares)(size_t n, const real *x) {
-    enum { WIDE = KERNEL_VECTOR_BYTES / sizeof(double), SUMS = 4 };
-    typedef double wide __attribute__((vector_size(KERNEL_VECTOR_BYTES)));
+typedef double wide __attribute__((vector_size(KERNEL_VECTOR_BYTES)));
+enum { WIDE = KERNEL_VECTOR_BYTES / sizeof(double) };
+
+// WIDE values in double precision. Compilers convert them by halves, of which the sum has no time to lose.
+static ALWAYS_INLINE wide get_wide(const real *x) {
+#if defined(__AVX512F__) && !defined(RUNEXP_FP64)
+    return (wide)_mm512_cvtps_pd(_mm256_loadu_ps(x));
+#else
     typedef real narrow __attribute__((vector_size(WIDE * sizeof(real)), aligned(sizeof(real)), may_alias));
+    return __builtin_convertvector(*(const narrow *)x, wide);
+#endif
+}
+
+double KERNEL(sum_of_squares)(size_t n, const real *x) {
+    enum { SUMS = 8 };
     double parts_sums[PARTS];
     const size_t length = part_length(n);
     const int parts = (int)((n + length - 1) / length);
 #pragma omp parallel for schedule(static) num_threads(threads_for((double)n / VEC * 4))
     for (int part = 0; part < parts; part++) {
-        wide sums[SUMS] = {{0}};
+        wide sums[SUMS] = {{0}}, total = {0};
         size_t i = (size_t)part * length, end = n - i < length ? n : i + length;
         for (; i + SUMS * WIDE <= end; i += SUMS * WIDE)
+#pragma GCC unroll 8
             for (int k = 0; k < SUMS; k++) {
-                const wide v = __builtin_convertvector(*(const narrow *)(x + i + k * WIDE), wide);
+                if (k % 2 == 0) ask_ahead(x + i + k * WIDE);
+                const wide v = get_wide(x + i + k * WIDE);
                 sums[k] += v * v;
             }
-        const wide total = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+        for (int k = 0; k < SUMS; k++) total += sums[k];
         double sum = 0;
         for (int k = 0; k < WIDE; k++) sum += total[k];
         for (; i < end; i++) sum += (double)x[i] * (double)x[i];
