@@ -81,6 +81,10 @@ typedef struct op_kind {
     // the bytes are shared, or, when they cannot be (the input has a gradient already, or is a parameter),
     // `passes_apart` is set and graph_backward copies or adds them after the operator's own step.
     int passthrough;
+    // Output that backward multiplies the gradient of out[0] by before anything else; 0: none. Where a
+    // single operator makes this gradient, and `multiplies`, that one does it on the way (op.factor).
+    int slope;
+    bool multiplies; // backward can multiply the gradient of in[0] by op.factor
     // A loss: its forward step gives its inputs their gradients (GRAPH_TRAIN), and so comes before every
     // backward step; a graph has one. The gradient of input 0 takes the bytes of input 0 unless a gradient
     // step reads those; where that is not possible, only_in_place refuses the graph (graph_finish:
@@ -102,6 +106,8 @@ struct op {
     void *settings;    // the kind's own struct
     unsigned adds;     // bit i: the gradient of in[i] is added to, not overwritten
     bool passes_apart; // see op_kind.passthrough
+    tensor *factor;    // see op_kind.slope; NULL: none
+    bool slope_done;   // the gradient of out[0] comes multiplied
     uint32_t site;     // dropout site number
 };
 

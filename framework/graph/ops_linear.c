@@ -48,14 +48,16 @@ static void forward(const graph *g, const run_context *c, const op *o) {
 static void backward(const graph *g, const run_context *c, const op *o) {
     const linear_settings *s = o->settings;
     real *dy = o->out[Y]->gradient->data;
-    if (s->act != ACTIVATION_NONE) kernels->multiply(o->out[Y]->count, dy, o->out[SLOPE]->data, dy, false);
+    if (s->act != ACTIVATION_NONE && !o->slope_done)
+        kernels->multiply(o->out[Y]->count, dy, o->out[SLOPE]->data, dy, false);
     if (o->in[BIAS])
         kernels->column_sum(s->rows, s->out, dy, s->out, o->in[BIAS]->gradient->data, op_adds(c, o, BIAS));
     const gemm_epilogue to_weight = {.accumulate = op_adds(c, o, WEIGHT)};
     kernels->gemm(true, false, s->out, s->in, s->rows, dy, s->out, o->in[X]->data, s->in,
                   o->in[WEIGHT]->gradient->data, s->in, &to_weight, g->workspace);
     if (!o->in[X]->gradient) return;
-    const gemm_epilogue to_input = {.accumulate = op_adds(c, o, X)};
+    const gemm_epilogue to_input = {.factor = o->factor ? o->factor->data : NULL,
+                                    .accumulate = op_adds(c, o, X)};
     multiply(g, c, o, true, dy, o->in[X]->gradient->data, &to_input);
 }
 
@@ -79,6 +81,8 @@ static const op_kind linear_kind = {
     .backward = backward,
     .saves = SAVES_INPUT(X) | SAVES_INPUT(WEIGHT) | SAVES_OUTPUT(SLOPE),
     .passthrough = RESIDUAL,
+    .slope = SLOPE,
+    .multiplies = true,
     .flops = flops,
     .workspace = workspace,
 };

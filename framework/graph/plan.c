@@ -78,6 +78,28 @@ static status plan_gradients(graph *g, error *err) {
     return OK;
 }
 
+static int gradient_makers(const graph *g, const tensor *t) {
+    int count = 0;
+    for (int k = 0; k < g->op_count; k++) {
+        const op *o = g->ops[k];
+        if (!o->out[0]->gradient && !o->kind->is_loss) continue;
+        for (int i = 0; i < o->in_count; i++) count += o->in[i] == t;
+    }
+    return count;
+}
+
+// See op_kind.slope.
+static void plan_slopes(graph *g) {
+    for (int k = 0; k < g->op_count; k++) {
+        op *o = g->ops[k], *maker = o->in[0]->producer;
+        if (!o->kind->multiplies || !o->out[0]->gradient || !maker) continue;
+        const int slope = maker->kind->slope;
+        if (slope == 0 || slope >= maker->out_count || gradient_makers(g, o->in[0]) > 1) continue;
+        o->factor = maker->out[slope];
+        maker->slope_done = true;
+    }
+}
+
 // --- lifetimes
 
 // The tensor that owns the bytes.
@@ -206,7 +228,10 @@ status graph_place(graph *g, const graph *lender, error *err) {
 }
 
 status graph_finish(graph *g, tensor *const *keep, bool allocate, error *err) {
-    if (g->mode == GRAPH_TRAIN) TRY(plan_gradients(g, err));
+    if (g->mode == GRAPH_TRAIN) {
+        TRY(plan_gradients(g, err));
+        plan_slopes(g);
+    }
     plan_lifetimes(g, keep);
     plan_places(g);
     plan_workspace(g);

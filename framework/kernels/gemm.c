@@ -125,8 +125,9 @@ static void multiply_block(const product *p, const pass *s, int row, int column,
         if (e->residual && !later) added = e->residual + at;
         if (e->accumulate && !e->slope) added = sums;
     }
+    const real *factor = e->factor && s->last ? e->factor + at : NULL;
     KERNEL(tile_multiply)
-    (rows, columns, s->depth, left, a, p->lda, panel, initial, added, sums, p->ldc);
+    (rows, columns, s->depth, left, a, p->lda, panel, initial, added, factor, sums, p->ldc);
     if (later && s->last)
         finish(p, row, column, rows, columns, sums, p->ldc, NULL, e->slope && e->accumulate);
 }

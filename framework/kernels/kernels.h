@@ -28,16 +28,18 @@ typedef enum activation {
 } activation;
 
 // What a matrix product does to its result before storing it, in this order:
-//   C = act( op(A) op(B) + bias ) + residual + beta * C
-// slope, when not NULL, receives act'(op(A) op(B) + bias), which the backward pass multiplies by. NULL
-// members are left out. Sums over a long K wait in C, or in slope when there is one; so an activation
-// without slope excludes accumulate and a residual that is C, and accumulate excludes a residual that is C.
+//   C = act( op(A) op(B) + bias ) + residual + beta * C   or   (op(A) op(B) + bias) * factor
+// slope, when not NULL, receives act'(op(A) op(B) + bias), which the backward pass multiplies by: it is the
+// factor of the product that makes the gradient of C. NULL members are left out. Sums over a long K wait in
+// C, or in slope when there is one; so an activation without slope excludes accumulate and a residual that
+// is C, and accumulate excludes a residual that is C.
 typedef struct gemm_epilogue {
     const real *bias; // N values, added to every row
     activation act;
     real *slope;          // M x N, leading dimension ldc
     const real *residual; // M x N, leading dimension ldc; may be C itself
     bool accumulate;      // beta = 1, else 0 (C is then never read)
+    const real *factor;   // M x N, leading dimension ldc; then none of the four before
 } gemm_epilogue;
 
 // Dropout of a tensor: element e of stream `random` is dropped when its 16 bits (rng_half) are below
@@ -164,9 +166,9 @@ typedef struct kernel_table {
     // y = epilogue(x W^T) for a matrix that is used many times: x is M x K, W is N x K, y is M x N, all
     // without gaps. packed: packed_reals() values, 64-byte aligned, that packed_fill made from W for this
     // instruction set. Each row of y is the same to the bit whatever M is and wherever the row stands. Of
-    // the epilogue, which may not be NULL, slope and accumulate are not supported; the residual may be y.
-    // Made for work of microseconds: the threads are a team (base/team.h), a thread always reads the same
-    // part of W.
+    // the epilogue, which may not be NULL, slope, factor and accumulate are not supported; the residual may
+    // be y. Made for work of microseconds: the threads are a team (base/team.h), a thread always reads the
+    // same part of W.
     size_t (*packed_reals)(int N, int K);
     void (*packed_fill)(int N, int K, const real *W, real *packed);
     void (*packed_multiply)(int M, int N, int K, const real *x, const real *packed, real *y,

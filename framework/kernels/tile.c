@@ -7,16 +7,19 @@
 enum { COLUMNS_AHEAD = 8 };
 
 typedef void tile_function(int depth, const real *a, ptrdiff_t step, const real *b, const real *initial,
-                           const real *added, real *c, ptrdiff_t ldc);
+                           const real *added, const real *factor, real *c, ptrdiff_t ldc);
 
 // rows and vectors are constants of the caller, so that every loop over them is unrolled and the results
 // stay in registers.
 static ALWAYS_INLINE void multiply(const int rows, const int vectors, const tile_left left, int depth,
                                    const real *a, const ptrdiff_t step, const real *b, const real *initial,
-                                   const real *added, real *c, ptrdiff_t ldc) {
+                                   const real *added, const real *factor, real *c, ptrdiff_t ldc) {
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++) __builtin_prefetch(c + r * ldc + v * VEC, 1);
+    for (int r = 0; factor && r < rows; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) __builtin_prefetch(factor + r * ldc + v * VEC);
     vec sums[TILE_ROWS][TILE_VECTORS];
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; v++) {
@@ -51,7 +54,15 @@ static ALWAYS_INLINE void multiply(const int rows, const int vectors, const tile
             a += TILE_ROWS;
         }
     }
-    if (added) {
+    if (factor) {
+#pragma GCC unroll 12
+        for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++) {
+                if (added) sums[r][v] += vec_load(added + r * ldc + v * VEC);
+                vec_store(c + r * ldc + v * VEC, sums[r][v] * vec_load(factor + r * ldc + v * VEC));
+            }
+    } else if (added) {
 #pragma GCC unroll 12
         for (int r = 0; r < rows; r++)
 #pragma GCC unroll 2
@@ -66,10 +77,10 @@ static ALWAYS_INLINE void multiply(const int rows, const int vectors, const tile
 }
 
 #define TILE(left, rows, vectors)                                                                          \
-    static void multiply_##left##_##rows##_##vectors(int depth, const real *a, ptrdiff_t step,             \
-                                                     const real *b, const real *initial,                   \
-                                                     const real *added, real *c, ptrdiff_t ldc) {          \
-        multiply(rows, vectors, left, depth, a, step, b, initial, added, c, ldc);                          \
+    static void multiply_##left##_##rows##_##vectors(                                                      \
+        int depth, const real *a, ptrdiff_t step, const real *b, const real *initial, const real *added,   \
+        const real *factor, real *c, ptrdiff_t ldc) {                                                      \
+        multiply(rows, vectors, left, depth, a, step, b, initial, added, factor, c, ldc);                  \
     }
 #define TILES_OF(left, rows) TILE(left, rows, 1) TILE(left, rows, 2)
 #define TILES(rows)                                                                                        \
@@ -100,19 +111,21 @@ static tile_function *const functions[TILE_ROWS][3][TILE_VECTORS] = {
 // clang-format on
 
 void KERNEL(tile_multiply)(int rows, int columns, int depth, tile_left left, const real *a, ptrdiff_t step,
-                           const real *b, const real *initial, const real *added, real *c, ptrdiff_t ldc) {
+                           const real *b, const real *initial, const real *added, const real *factor,
+                           real *c, ptrdiff_t ldc) {
     const int width = panel_width(columns);
     tile_function *function = functions[rows - 1][left][width / VEC - 1];
     if (columns == width) {
-        function(depth, a, step, b, initial, added, c, ldc);
+        function(depth, a, step, b, initial, added, factor, c, ldc);
         return;
     }
     real whole[TILE_ROWS * TILE_COLUMNS] __attribute__((aligned(KERNEL_VECTOR_BYTES)));
-    function(depth, a, step, b, initial, NULL, whole, width);
+    function(depth, a, step, b, initial, NULL, NULL, whole, width);
     for (int r = 0; r < rows; r++)
         for (int i = 0; i < columns; i += VEC) {
             vec v = vec_load(whole + r * width + i);
             if (added) v += vec_get(added + r * ldc + i, columns - i);
+            if (factor) v *= vec_get(factor + r * ldc + i, columns - i);
             vec_put(c + r * ldc + i, v, columns - i);
         }
 }

@@ -35,11 +35,12 @@ static inline int panel_width(int columns) {
 
 typedef enum tile_left { TILE_LEFT_ROWS, TILE_LEFT_COLUMNS, TILE_LEFT_PACKED } tile_left;
 
-// C = A B + initial + added for rows x columns results. step: from a row (a column) of the left operand to
-// the next; unused when it is packed. initial: one value a column, readable to panel_width, or NULL. added:
-// a matrix laid out like C (C itself, say), or NULL.
+// C = (A B + initial + added) * factor for rows x columns results. step: from a row (a column) of the left
+// operand to the next; unused when it is packed. initial: one value a column, readable to panel_width, or
+// NULL. added: a matrix laid out like C (C itself, say), or NULL. factor: the same, not C.
 void KERNEL(tile_multiply)(int rows, int columns, int depth, tile_left left, const real *a, ptrdiff_t step,
-                           const real *b, const real *initial, const real *added, real *c, ptrdiff_t ldc);
+                           const real *b, const real *initial, const real *added, const real *factor,
+                           real *c, ptrdiff_t ldc);
 
 // Packs left operands whose element (row, k) is A[k][row]: any number of rows, block after block, each
 // depth x TILE_ROWS.

@@ -118,6 +118,28 @@ static tensor *build_linear_around(graph *g, const operator_case *c, tensor *con
     return op_residual(g, leaf[0], op_linear(g, leaf[0], leaf[1], leaf[2], c->act));
 }
 
+// act(x W^T + b) V^T, and a second such map U of the same, where it is given, added.
+static void reference_linear_twice(const operator_case *c, const run_context *run, double *const *leaf,
+                                   double *y) {
+    const int rows = leaf_rows(c, 0), hidden = c->leaf[1].shape[0], out = c->leaf[3].shape[0];
+    double *h = malloc((size_t)rows * (size_t)hidden * sizeof *h);
+    reference_linear(c, run, leaf, h);
+    for (int r = 0; r < rows; r++)
+        for (int o = 0; o < out; o++) {
+            double sum = 0;
+            for (int map = 3; map < 5 && c->leaf[map].rank; map++)
+                for (int i = 0; i < hidden; i++) sum += h[r * hidden + i] * leaf[map][o * hidden + i];
+            y[r * out + o] = sum;
+        }
+    free(h);
+}
+
+static tensor *build_linear_twice(graph *g, const operator_case *c, tensor *const *leaf) {
+    tensor *h = op_linear(g, leaf[0], leaf[1], leaf[2], c->act);
+    tensor *y = op_linear(g, h, leaf[3], NULL, ACTIVATION_NONE);
+    return leaf[4] ? op_add(g, y, op_linear(g, h, leaf[4], NULL, ACTIVATION_NONE)) : y;
+}
+
 // --- element by element
 
 static void reference_elements(const operator_case *c, const run_context *run, double *const *leaf,

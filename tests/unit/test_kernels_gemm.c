@@ -47,7 +47,7 @@ static double *product(const problem *p, const real *A, const real *B) {
 #define STEP 1e-4 // of central differences
 
 typedef struct variant {
-    bool bias, slope, residual, residual_is_c, accumulate;
+    bool bias, slope, residual, residual_is_c, accumulate, factor;
     activation act;
 } variant;
 
@@ -64,6 +64,8 @@ static const variant variants[] = {
     {.bias = true, .slope = true, .residual = true, .accumulate = true, .act = ACTIVATION_TANH},
     {.slope = true},
     {.residual = true, .accumulate = true},
+    {.factor = true},
+    {.bias = true, .factor = true},
 };
 
 static void check_variant(const problem *p, const variant *v, const real *A, const real *B,
@@ -80,7 +82,8 @@ static void check_variant(const problem *p, const variant *v, const real *A, con
                              .residual = !v->residual       ? NULL
                                          : v->residual_is_c ? C
                                                             : residual,
-                             .accumulate = v->accumulate};
+                             .accumulate = v->accumulate,
+                             .factor = v->factor ? residual : NULL};
     kernels->gemm(p->transpose_a, p->transpose_b, p->M, p->N, p->K, A, p->lda, B, p->ldb, C, p->ldc, &e,
                   workspace);
     for (int m = 0; m < p->M; m++) {
@@ -91,6 +94,7 @@ static void check_variant(const problem *p, const variant *v, const real *A, con
             x = activate(v->act, x);
             if (v->residual) x += (double)(v->residual_is_c ? before : residual)[at];
             if (v->accumulate) x += (double)before[at];
+            if (v->factor) x *= (double)residual[at];
             wanted[i] = x;
             got[i] = C[at];
         }
