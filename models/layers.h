@@ -9,6 +9,7 @@ extern const layer_type layer_embedding, layer_positions, layer_unembedding;    
 extern const layer_type layer_attention;                                                // attention.c
 extern const layer_type layer_conv_gate;                                                // conv_gate.c
 extern const layer_type layer_hyena;                                                    // hyena.c
+extern const layer_type layer_long_conv;                                                // long_conv.c
 extern const layer_type layer_linear, layer_mlp, layer_activation;                      // dense.c
 extern const layer_type layer_layernorm, layer_rmsnorm, layer_dropout;                  // norm.c
 

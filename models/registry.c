@@ -16,6 +16,7 @@ const component *const layer_registry[] = {
     &layer_attention.about,
     &layer_conv_gate.about,
     &layer_hyena.about,
+    &layer_long_conv.about,
     // dense
     &layer_linear.about,
     &layer_mlp.about,

@@ -56,6 +56,18 @@ tensor *graph_parameter(graph *g, parameter *p) {
     return t;
 }
 
+// Whether decoding gives the operator the same inputs every time.
+static bool has_constant_inputs(const graph *g, const op *o) {
+    bool any = false;
+    for (int i = 0; i < o->in_count; i++) {
+        const tensor *t = o->in[i];
+        if (!t) continue;
+        if (t->kind != TENSOR_PARAMETER && !(t->producer && t->producer->constant)) return false;
+        any = true;
+    }
+    return any && g->mode == GRAPH_DECODE;
+}
+
 op *graph_append(graph *g, const op_kind *kind, tensor *const *in, int in_count, tensor *out,
                  void *settings) {
     op *o = arena_alloc(g->memory, sizeof *o);
@@ -67,6 +79,7 @@ op *graph_append(graph *g, const op_kind *kind, tensor *const *in, int in_count,
         o->in[i] = in[i];
         if (in[i] && in[i]->differentiable) out->differentiable = true;
     }
+    o->constant = has_constant_inputs(g, o);
     o->out[0] = out;
     o->out_count = 1;
     out->producer = o;
@@ -111,10 +124,18 @@ static void run_backward(const graph *g, const run_context *c, int number) {
     g->times[number].backward_runs++;
 }
 
+// What decoding graphs make of the values of the parameters; it serves all graphs of the model.
+static void prepare_decoding(const graph *g, const run_context *c) {
+    parameters_pack(g->parameters);
+    for (int i = 0; i < g->op_count; i++)
+        if (g->ops[i]->constant) run_forward(g, c, i);
+}
+
 void graph_forward(const graph *g, const run_context *c) {
-    if (g->mode == GRAPH_DECODE && g->parameters->packed_behind) parameters_pack(g->parameters);
+    if (g->mode == GRAPH_DECODE && g->parameters->packed_behind) prepare_decoding(g, c);
     kernels_loop_alone(g->mode == GRAPH_DECODE);
-    for (int i = 0; i < g->op_count; i++) run_forward(g, c, i);
+    for (int i = 0; i < g->op_count; i++)
+        if (!g->ops[i]->constant) run_forward(g, c, i);
     kernels_loop_alone(false);
 }
 

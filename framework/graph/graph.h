@@ -55,6 +55,7 @@ typedef struct tensor {
     int born, dies;
     size_t offset;
     bool outlives_pass; // alive from the first pass of a step to the last, its gradient adding up
+    bool constant;      // kept from run to run of decoding graphs, all of which share it
 } tensor;
 
 // What a run needs to know besides the tensors.
@@ -109,6 +110,7 @@ struct op {
     tensor *factor;    // see op_kind.slope; NULL: none
     bool slope_done;   // the gradient of out[0] comes multiplied
     uint32_t site;     // dropout site number
+    bool constant;     // GRAPH_DECODE: made of parameters only, so it runs when their values have changed
 };
 
 typedef struct state_set

@@ -72,6 +72,10 @@ typedef struct convolution_options {
     int gate_in_column, gate_out_column;
 } convolution_options;
 
+// x moved towards zero by `threshold`, and zero where it does not reach that far: sign(x) max(|x| -
+// threshold, 0).
+tensor *op_shrink(graph *g, tensor *x, double threshold);
+
 // y = gate_out * z, where in every channel z_t = sum over j <= t of filter_t-j w_j + beta w_t, w = gate_in
 // * x: (batch, time, channels). filter: (taps, any width), taps >= time, of which as many as there is time
 // are used; a parameter, or what an operator made of parameters. beta: (any width) or NULL. Columns that

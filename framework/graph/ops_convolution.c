@@ -10,6 +10,8 @@ enum { Y, PREPARED, Z };
 
 typedef struct convolution_settings {
     int batch, time, channels;
+    int taps;           // decoding: of the filter
+    const char *name;   // of the decoding state
     int column[INPUTS]; // where in their rows the operands begin
     real *tables;
 } convolution_settings;
@@ -139,6 +141,71 @@ static const op_kind convolution_kind = {
     .workspace = workspace,
 };
 
+// --- decoding: the filter and what it becomes are the same for every token
+
+enum { CONSTANTS = FILTER, STATE = BETA }; // in place of the filter's inputs
+
+static void prepare_forward(const graph *g, const run_context *c, const op *o) {
+    (void)c;
+    const convolution_settings *s = o->settings;
+    const convolution v = {
+        .channels = s->channels,
+        .filter = operand(o, FILTER),
+        .beta = o->in[BETA] ? o->in[BETA]->data + s->column[BETA] : NULL,
+    };
+    kernels->convolution_online_prepare(&v, s->taps, o->out[0]->data, g->workspace);
+}
+
+static void online_forward(const graph *g, const run_context *c, const op *o) {
+    const convolution_settings *s = o->settings;
+    const convolution v = {
+        .batch = s->batch,
+        .time = s->time,
+        .channels = s->channels,
+        .x = operand(o, X),
+        .gate_in = operand(o, GATE_IN),
+        .gate_out = operand(o, GATE_OUT),
+        .y = o->out[Y]->data,
+    };
+    kernels->convolution_online(&v, s->taps, c->position, o->in[CONSTANTS]->data, o->in[STATE]->data,
+                                g->workspace);
+}
+
+static size_t online_workspace(const op *o, bool for_backward) {
+    (void)for_backward;
+    const convolution_settings *s = o->settings;
+    return kernels->convolution_online_workspace(s->taps, kernels_threads());
+}
+
+static const op_kind prepare_kind = {.name = "prepare_convolution",
+                                     .forward = prepare_forward,
+                                     .passthrough = -1,
+                                     .workspace = online_workspace};
+
+static const op_kind online_kind = {.name = "long_convolution",
+                                    .forward = online_forward,
+                                    .passthrough = -1,
+                                    .workspace = online_workspace};
+
+static tensor *decode(graph *g, tensor *const *in, convolution_settings *s) {
+    s->taps = in[FILTER]->shape[0];
+    const size_t reals = kernels->convolution_online_constants(s->taps, s->channels);
+    const size_t state = kernels->convolution_online_state(s->taps, s->channels);
+    tensor *constants = graph_tensor(g, TENSOR_ACTIVATION, 2, (int[]){(int)(reals / 2), 2});
+    graph_append(g, &prepare_kind, (tensor *[]){NULL, in[FILTER], in[BETA]}, 3, constants, s);
+    const char *const name = arena_format(g->memory, "convolution%d", g->op_count); // of this layer's
+    tensor *const with[INPUTS] = {
+        [X] = in[X],
+        [CONSTANTS] = constants,
+        [STATE] = graph_state(g, name, 2, (int[]){g->batch, (int)state}),
+        [GATE_IN] = in[GATE_IN],
+        [GATE_OUT] = in[GATE_OUT],
+    };
+    tensor *y = graph_tensor(g, TENSOR_ACTIVATION, 3, (int[]){g->batch, g->time, s->channels});
+    graph_append(g, &online_kind, with, INPUTS, y, s);
+    return y;
+}
+
 tensor *op_long_convolution(graph *g, tensor *x, tensor *filter, tensor *beta,
                             const convolution_options *options) {
     convolution_settings *s = arena_alloc(g->memory, sizeof *s);
@@ -151,9 +218,7 @@ tensor *op_long_convolution(graph *g, tensor *x, tensor *filter, tensor *beta,
                    [BETA] = options->filter_column,
                    [GATE_IN] = options->gate_in_column,
                    [GATE_OUT] = options->gate_out_column},
-        .tables = arena_alloc(g->memory, kernels->convolution_tables(g->time) * sizeof(real)),
     };
-    kernels->convolution_tabulate(g->time, s->tables);
     tensor *in[INPUTS] = {
         [X] = x,
         [FILTER] = filter,
@@ -161,6 +226,9 @@ tensor *op_long_convolution(graph *g, tensor *x, tensor *filter, tensor *beta,
         [GATE_IN] = options->gate_in,
         [GATE_OUT] = options->gate_out,
     };
+    if (g->mode == GRAPH_DECODE) return decode(g, in, s);
+    s->tables = arena_alloc(g->memory, kernels->convolution_tables(g->time) * sizeof(real));
+    kernels->convolution_tabulate(g->time, s->tables);
     const int shape[] = {g->batch, g->time, options->channels};
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, 3, shape);
     op *o = graph_append(g, &convolution_kind, in, INPUTS, y, s);

@@ -19,6 +19,9 @@ void parameters_free(parameter_set *set) {
     memory_planned_free(set->values, set->block_bytes);
     memory_planned_free(set->gradients, set->block_bytes);
     memory_planned_free(set->packed, set->packed_reals * sizeof(real));
+    for (int i = 0; i < set->constant_count; i++)
+        memory_planned_free(set->constants[i].data, set->constants[i].count * sizeof(real));
+    free(set->constants);
     arena_free(set->memory);
     free(set->items);
     free(set);
@@ -137,4 +140,20 @@ void parameters_pack(parameter_set *set) {
                                  set->packed + p->packed_offset);
     }
     set->packed_behind = false;
+}
+
+status parameters_place_constant(parameter_set *set, int number, size_t count, real **data, error *err) {
+    if (number == set->constant_count) {
+        set->constants = memory_resize(set->constants, (size_t)(number + 1) * sizeof *set->constants);
+        set->constants[set->constant_count++] = (parameter_constant){0};
+    }
+    parameter_constant *c = &set->constants[number];
+    if (c->count != count) {
+        memory_planned_free(c->data, c->count * sizeof(real));
+        *c = (parameter_constant){0};
+        TRY(memory_planned_alloc((void **)&c->data, count * sizeof(real), "what decoding keeps", err));
+        c->count = count;
+    }
+    *data = c->data;
+    return OK;
 }

@@ -47,6 +47,12 @@ typedef struct parameter {
     size_t packed_offset; // of it, in reals, into parameter_set.packed
 } parameter;
 
+// What decoding computes from the values alone.
+typedef struct parameter_constant {
+    real *data;
+    size_t count;
+} parameter_constant;
+
 typedef struct parameter_set {
     parameter **items;
     int count, capacity;
@@ -57,7 +63,9 @@ typedef struct parameter_set {
     size_t block_bytes;
     real *packed; // copies of matrices for kernels->packed_multiply, NULL until somebody packs
     size_t packed_reals;
-    bool packed_behind; // values have changed since
+    parameter_constant *constants; // by number
+    int constant_count;
+    bool packed_behind; // values have changed since these and the packed copies were made
     arena *memory;
 } parameter_set;
 
@@ -82,5 +90,9 @@ void parameters_initialise(parameter_set *set, uint64_t seed);
 // and the next run of a decoding graph packs.
 status parameters_place_packed(parameter_set *set, error *err);
 void parameters_pack(parameter_set *set);
+
+// A place for constant `number` (the numbers are given in order, from 0) of so many reals, 64-byte aligned:
+// the one that is there, or a new one when that has another size.
+status parameters_place_constant(parameter_set *set, int number, size_t count, real **data, error *err);
 
 #endif

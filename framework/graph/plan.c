@@ -100,6 +100,28 @@ static void plan_slopes(graph *g) {
     }
 }
 
+// --- constants
+
+// What operators that run every time read of those that do not is kept.
+static void plan_constants(graph *g) {
+    for (int k = 0; k < g->op_count; k++) {
+        const op *o = g->ops[k];
+        for (int i = 0; i < o->in_count; i++)
+            if (!o->constant && o->in[i] && o->in[i]->producer && o->in[i]->producer->constant)
+                o->in[i]->constant = true;
+    }
+}
+
+// Graphs of one model have the same constants in the same order.
+static status place_constants(graph *g, error *err) {
+    int number = 0;
+    for (int i = 0; i < g->tensor_count; i++)
+        if (g->tensors[i]->constant)
+            TRY(parameters_place_constant(g->parameters, number++, g->tensors[i]->count,
+                                          &g->tensors[i]->data, err));
+    return OK;
+}
+
 // --- lifetimes
 
 // The tensor that owns the bytes.
@@ -109,7 +131,7 @@ static tensor *owner(tensor *t) {
 }
 
 static void alive_at(tensor *t, int time) {
-    if (!t || t->kind != TENSOR_ACTIVATION) return;
+    if (!t || t->kind != TENSOR_ACTIVATION || t->constant) return;
     t = owner(t);
     if (t->born < 0 || time < t->born) t->born = time;
     if (time + 1 > t->dies) t->dies = time + 1;
@@ -221,10 +243,13 @@ status graph_place(graph *g, const graph *lender, error *err) {
     g->workspace = (char *)g->plan_memory + g->plan_bytes;
     for (int i = 0; i < g->tensor_count; i++) {
         tensor *t = g->tensors[i];
-        if (t->kind == TENSOR_ACTIVATION) t->data = (real *)((char *)g->plan_memory + owner(t)->offset);
+        if (t->kind == TENSOR_ACTIVATION && !t->constant)
+            t->data = (real *)((char *)g->plan_memory + owner(t)->offset);
     }
     bind_parameters(g);
-    return g->mode == GRAPH_DECODE ? parameters_place_packed(g->parameters, err) : OK;
+    if (g->mode != GRAPH_DECODE) return OK;
+    TRY(place_constants(g, err));
+    return parameters_place_packed(g->parameters, err);
 }
 
 status graph_finish(graph *g, tensor *const *keep, bool allocate, error *err) {
@@ -232,6 +257,7 @@ status graph_finish(graph *g, tensor *const *keep, bool allocate, error *err) {
         TRY(plan_gradients(g, err));
         plan_slopes(g);
     }
+    plan_constants(g);
     plan_lifetimes(g, keep);
     plan_places(g);
     plan_workspace(g);

@@ -164,6 +164,7 @@ static void walk_group(const layout *l, int channels, const spectrum_walk *like)
         spectrum_walk w = *like;
         w.plan = &l->plan;
         w.roots = l->roots;
+        w.apart = SPECTRUM_RECORD;
         w.points += k * l->points;
         if (w.others) w.others += k * l->points;
         if (w.records) w.records += k * l->records;

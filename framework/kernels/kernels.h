@@ -275,6 +275,11 @@ typedef struct kernel_table {
     void (*attention_decode)(const attention_shape *shape, int capacity, int position, const real *qkv,
                              real *keys, real *values, real *out, void *workspace);
 
+    // y = sign(x) max(|x| - threshold, 0); dx (+)= |x| > threshold ? dy : 0. n elements.
+    void (*shrink_forward)(size_t n, real threshold, const real *x, real *y);
+    void (*shrink_backward)(size_t n, real threshold, const real *x, const real *dy, real *dx,
+                            bool accumulate);
+
     // ---- long convolution (see the struct above), by Fourier transforms
 
     // Angles for sequences of this length: so many reals, SERIAL.
@@ -315,6 +320,18 @@ typedef struct kernel_table {
                                        real *dweight, real *dbias, bool accumulate_parameters,
                                        void *workspace);
     size_t (*short_convolution_workspace)(int batch, int time, int channels, int taps, bool backward);
+
+    // The same for the next `time` tokens of streams, position tokens having come before: outputs are
+    // needed before the next inputs are known. The filter has so many taps, however long the stream.
+    // constants: so many reals that convolution_online_prepare makes of filter and beta; state: so many
+    // reals for each stream, zero at first. Both are 64-byte aligned, and so is the workspace, of so many
+    // bytes. Threads are a team (base/team.h); those of convolution_online_prepare are not.
+    size_t (*convolution_online_constants)(int taps, int channels);
+    void (*convolution_online_prepare)(const convolution *c, int taps, real *constants, void *workspace);
+    size_t (*convolution_online_state)(int taps, int channels);
+    void (*convolution_online)(const convolution *c, int taps, int position, const real *constants,
+                               real *state, void *workspace);
+    size_t (*convolution_online_workspace)(int taps, int threads);
 
     // ---- loss
 

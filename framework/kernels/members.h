@@ -85,6 +85,11 @@ size_t KERNEL(attention_workspace)(const attention_shape *shape, int threads);
 void KERNEL(attention_decode)(const attention_shape *shape, int capacity, int position, const real *qkv,
                               real *keys, real *values, real *out, void *workspace);
 
+// shrink.c
+void KERNEL(shrink_forward)(size_t n, real threshold, const real *x, real *y);
+void KERNEL(shrink_backward)(size_t n, real threshold, const real *x, const real *dy, real *dx,
+                             bool accumulate);
+
 // convolution.c
 size_t KERNEL(convolution_tables)(int time);
 void KERNEL(convolution_tabulate)(int time, real *tables);
@@ -111,6 +116,14 @@ void KERNEL(short_convolution_backward)(int batch, int time, int channels, int t
                                         real *dweight, real *dbias, bool accumulate_parameters,
                                         void *workspace);
 size_t KERNEL(short_convolution_workspace)(int batch, int time, int channels, int taps, bool backward);
+
+// convolution_online.c
+size_t KERNEL(convolution_online_constants)(int taps, int channels);
+void KERNEL(convolution_online_prepare)(const convolution *c, int taps, real *constants, void *workspace);
+size_t KERNEL(convolution_online_state)(int taps, int channels);
+void KERNEL(convolution_online)(const convolution *c, int taps, int position, const real *constants,
+                                real *state, void *workspace);
+size_t KERNEL(convolution_online_workspace)(int taps, int threads);
 
 // loss.c
 void KERNEL(cross_entropy)(int rows, int vocabulary, real *logits, const int32_t *targets, real smoothing,

@@ -43,15 +43,22 @@ static ALWAYS_INLINE void make(const spectrum_walk *w, vec beta, const real *roo
 }
 
 static ALWAYS_INLINE void apply(real *a, real *b, const real *record) {
-    const fft_point p = fft_load(record), p_minus = fft_load(record + 2 * VEC);
-    const fft_point q = fft_load(record + 4 * VEC);
-    const fft_point z = fft_load(a), z_minus = fft_load(b);
-    const fft_point y = fft_add(product(p, z), product_conjugate(z_minus, q));
-    // Q_-k conj(Z_k) = -conj(Q_k Z_k)
-    const fft_point crossed = product(q, z);
-    const fft_point direct = product(p_minus, z_minus);
+    fft_point y = {{0}, {0}}, y_minus = y;
+    spectrum_apply(record, fft_load(a), fft_load(b), &y, &y_minus);
     fft_store(a, y);
-    fft_store(b, (fft_point){direct.re - crossed.re, direct.im + crossed.im});
+    fft_store(b, y_minus);
+}
+
+static ALWAYS_INLINE void follow(real *a, real *b, const real *record, const real *sum, real *kept) {
+    const fft_point z = fft_load(a), z_minus = fft_load(b);
+    fft_point y = fft_load(sum), y_minus = fft_load(sum + 2 * VEC);
+    spectrum_apply(record, z, z_minus, &y, &y_minus);
+    if (kept) {
+        fft_store(kept, z);
+        fft_store(kept + 2 * VEC, z_minus);
+    }
+    fft_store(a, y);
+    fft_store(b, y_minus);
 }
 
 static ALWAYS_INLINE void adjoint(const real *za, const real *zb, real *a, real *b, const real *record,
@@ -93,8 +100,8 @@ static void write_roots(const fft_plan *plan, int spot, int count, real *root) {
 
 // Bins a, a+1, ... are those opposite to b, b-1, ...
 static NEVER_INLINE void pairs(spectrum_walk *w, int a, int b, int count) {
-    const ptrdiff_t first = (ptrdiff_t)SPECTRUM_RECORD * w->pair;
-    real *root = w->roots + (ptrdiff_t)2 * w->pair;
+    const size_t pair = (size_t)w->pair, apart = w->apart;
+    real *root = w->roots + 2 * pair;
     w->pair += count;
     if (w->task == SPECTRUM_ROOTS) {
         write_roots(w->plan, a, count, root);
@@ -102,25 +109,32 @@ static NEVER_INLINE void pairs(spectrum_walk *w, int a, int b, int count) {
     }
     real *up = w->points + (ptrdiff_t)2 * VEC * a, *down = w->points + (ptrdiff_t)2 * VEC * b;
     if (w->task == SPECTRUM_APPLY) {
-        const real *record = w->records + first;
-        for (; count > 0; count--, up += 2 * VEC, down -= 2 * VEC, record += SPECTRUM_RECORD)
-            apply(up, down, record);
+        const real *record = w->records + pair * apart;
+        for (; count > 0; count--, up += 2 * VEC, down -= 2 * VEC, record += apart) apply(up, down, record);
     } else if (w->task == SPECTRUM_ADJOINT) {
         const real *z_up = w->others + (ptrdiff_t)2 * VEC * a;
         const real *z_down = w->others + (ptrdiff_t)2 * VEC * b;
-        const real *record = w->records + first;
-        real *sum = w->sums + first;
-        for (; count > 0; count--, record += SPECTRUM_RECORD, sum += SPECTRUM_RECORD) {
+        const real *record = w->records + pair * apart;
+        real *sum = w->sums + pair * SPECTRUM_RECORD;
+        for (; count > 0; count--, record += apart, sum += SPECTRUM_RECORD) {
             adjoint(z_up, z_down, up, down, record, sum);
             up += 2 * VEC, down -= 2 * VEC, z_up += 2 * VEC, z_down -= 2 * VEC;
         }
+    } else if (w->task == SPECTRUM_FOLLOW) {
+        const real *record = w->records + pair * apart, *sum = w->sums + pair * SPECTRUM_POINTS;
+        real *kept = w->kept ? w->kept + pair * w->kept_apart : NULL;
+        for (; count > 0; count--, up += 2 * VEC, down -= 2 * VEC) {
+            follow(up, down, record, sum, kept);
+            record += apart, sum += SPECTRUM_POINTS;
+            if (kept) kept += w->kept_apart;
+        }
     } else if (w->task == SPECTRUM_MAKE) {
-        real *record = w->records + first;
+        real *record = w->records + pair * apart;
         const vec beta = w->beta ? vec_get(w->beta, w->channels) : (vec){0};
-        for (; count > 0; count--, up += 2 * VEC, down -= 2 * VEC, record += SPECTRUM_RECORD, root += 2)
+        for (; count > 0; count--, up += 2 * VEC, down -= 2 * VEC, record += apart, root += 2)
             make(w, beta, root, up, down, record);
     } else {
-        const real *sum = w->sums + first;
+        const real *sum = w->sums + pair * SPECTRUM_RECORD;
         for (; count > 0; count--, up += 2 * VEC, down -= 2 * VEC, sum += SPECTRUM_RECORD, root += 2)
             gather(w, root, up, down, sum);
     }

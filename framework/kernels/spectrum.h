@@ -18,13 +18,14 @@
 
 #include "kernels/fft.h"
 
-enum { SPECTRUM_RECORD = 6 * VEC };
+enum { SPECTRUM_RECORD = 6 * VEC, SPECTRUM_POINTS = 4 * VEC }; // of a pair, in reals
 
 typedef enum spectrum_task {
     SPECTRUM_MAKE,    // records of a filter from its points
     SPECTRUM_APPLY,   // points of a sequence become those of its convolution
     SPECTRUM_ADJOINT, // points of G become those of W, and sums += p, q of the points of Z and G
     SPECTRUM_GATHER,  // points of the filter's gradient from sums
+    SPECTRUM_FOLLOW,  // points of a sequence are kept, and become those of its convolution plus the sums
     SPECTRUM_ROOTS    // the table of roots
 } spectrum_task;
 
@@ -34,10 +35,13 @@ typedef struct spectrum_walk {
     const fft_plan *plan;
     real *roots; // S_k of each pair, cosine and sine
     spectrum_task task;
-    real *points; // of the filter (MAKE), of the sequence (APPLY), of G (ADJOINT), of the gradient (GATHER)
-    real *others; // of Z (ADJOINT): only transformed
-    real *records;    // of the filter; not of GATHER
-    real *sums;       // records (ADJOINT, GATHER)
+    real *points;  // of the filter (MAKE), of the sequence (APPLY, FOLLOW), of G, of the gradient (GATHER)
+    real *others;  // of Z (ADJOINT): only transformed
+    real *records; // of the filter; not of GATHER
+    size_t apart;  // reals from record to record
+    real *sums;    // records (ADJOINT, GATHER), points of pairs (FOLLOW)
+    real *kept;    // FOLLOW: where the points of the first pair are kept, if they are
+    size_t kept_apart;
     const real *beta; // MAKE: added to the filter's first tap, of so many channels; or NULL
     int channels;
     int pair; // how many pairs the walk has come by; 0 at first
@@ -48,6 +52,29 @@ static inline int spectrum_pairs(int points) {
 }
 
 void KERNEL(spectrum_walk)(spectrum_walk *w);
+
+// Adds a pair of a convolution, P_k Z_k + Q_k conj(Z_-k) and P_-k Z_-k - conj(Q_k Z_k), to y and y_minus.
+static ALWAYS_INLINE void spectrum_apply(const real *record, const fft_point z, const fft_point z_minus,
+                                         fft_point *y, fft_point *y_minus) {
+    const fft_point p = fft_load(record), p_minus = fft_load(record + 2 * VEC);
+    const fft_point q = fft_load(record + 4 * VEC);
+    y->re += p.re * z.re;
+    y->re -= p.im * z.im;
+    y->re += q.re * z_minus.re;
+    y->re += q.im * z_minus.im;
+    y->im += p.re * z.im;
+    y->im += p.im * z.re;
+    y->im += q.im * z_minus.re;
+    y->im -= q.re * z_minus.im;
+    y_minus->re += p_minus.re * z_minus.re;
+    y_minus->re -= p_minus.im * z_minus.im;
+    y_minus->re -= q.re * z.re;
+    y_minus->re += q.im * z.im;
+    y_minus->im += p_minus.re * z_minus.im;
+    y_minus->im += p_minus.im * z_minus.re;
+    y_minus->im += q.re * z.im;
+    y_minus->im += q.im * z.re;
+}
 
 // S of each pair in the order of a walk: 2 spectrum_pairs(points) reals, in double precision.
 void KERNEL(spectrum_tabulate)(const fft_plan *plan, real *roots);

@@ -2,6 +2,8 @@
 #ifndef RUNEXP_TESTS_SUPPORT_MODEL_TEXTS_H
 #define RUNEXP_TESTS_SUPPORT_MODEL_TEXTS_H
 
+#include <string.h>
+
 typedef struct model_text {
     const char *name, *yaml;
 } model_text;
@@ -97,7 +99,24 @@ static const model_text model_texts[] = {
      "    - residual: [{conv_gate: {kernel: 1, hidden: 9}}]\n"
      "    - layernorm\n"
      "    - unembedding: {tied: false, bias: true}\n"},
+    {"long convolutions, with threshold and without, and attention",
+     "model:\n"
+     "  width: 21\n"
+     "  init_std: 0.2\n"
+     "  layers:\n"
+     "    - embedding\n"
+     "    - residual: [layernorm, {long_conv: {filter_std: 0.1, threshold: 0.05, filter_lr: 2.0}}]\n"
+     "    - residual: [layernorm, {attention: {heads: 3, rope: true, rope_dim: 4}}]\n"
+     "    - residual: [layernorm, {long_conv: {filter_std: 0.2, threshold: 0.0, glu: false, bias: false}}]\n"
+     "    - layernorm\n"
+     "    - unembedding\n"},
 };
+
+// How much later tokens change what comes before them, of the largest logit: Fourier transforms round all
+// of a sequence together.
+static inline double model_text_rounding(const model_text *m) {
+    return strstr(m->yaml, "long_conv") || strstr(m->yaml, "hyena") ? 5e-6 : 0;
+}
 
 enum { MODEL_TEXTS = sizeof model_texts / sizeof *model_texts };
 

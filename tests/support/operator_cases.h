@@ -162,6 +162,8 @@ static const operator_case operator_cases[] = {
     {"attention, large with everything", LARGE, {LARGE_ROWS(5 * 33), GAIN(33), GAIN(33)},
      MAKES(attention), .p = 0.1, .attention = {HEADS(3, 1, 33), .window = 50, .rope_dim = 32, .rope_base = 10000}, ATTENTION_LIMITS},
 
+    {"shrink", SMALL, {ROWS(11)}, MAKES(shrink), .p = 0.4, POINT_LIMITS},
+    {"shrink a weight", SMALL, {MATRIX(19, 7)}, MAKES(shrink), .p = 0.2, POINT_LIMITS},
     {"long convolution", SMALL, {ROWS(5), MATRIX(13, 5), VECTOR(5)},
      MAKES(convolution), .convolution = {.channels = 5}, CONVOLUTION_LIMITS},
     {"long convolution without a skip", SMALL, {ROWS(19), MATRIX(15, 19)},

@@ -28,7 +28,7 @@ struct operator_case {
     tensor *(*build)(graph *g, const operator_case *c, tensor *const *leaf);
     void (*reference)(const operator_case *c, const run_context *run, double *const *leaf, double *y);
     activation act;
-    double p; // of dropout
+    double p; // of dropout; the threshold
     int taps; // of a convolution
     attention_options attention;
     convolution_options convolution;
@@ -543,6 +543,17 @@ static tensor *build_attention(graph *g, const operator_case *c, tensor *const *
     options.k_gamma = leaf[2];
     options.block_size = c->time;
     return op_attention(g, leaf[0], &options);
+}
+
+static void reference_shrink(const operator_case *c, const run_context *run, double *const *leaf,
+                             double *y) {
+    (void)run;
+    for (size_t i = 0; i < leaf_count(c, 0); i++)
+        y[i] = leaf[0][i] > c->p ? leaf[0][i] - c->p : leaf[0][i] < -c->p ? leaf[0][i] + c->p : 0;
+}
+
+static tensor *build_shrink(graph *g, const operator_case *c, tensor *const *leaf) {
+    return op_shrink(g, leaf[0], c->p);
 }
 
 // --- long convolution of x, filter, beta and the gates of leaves 3 and 4

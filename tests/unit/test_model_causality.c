@@ -1,5 +1,6 @@
 // What a model says about a token depends on that token and those before it, and on no other row of the
-// batch: changing anything else leaves the logits as they are, to the last bit.
+// batch: changing anything else leaves the logits as they are, to the last bit, or as far as the model
+// says.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,6 +51,14 @@ static bool unchanged(const model_run *r, int from, int to) {
     return memcmp(r->before + at, r->built.logits->data + at, (size_t)(to - from) * r->row) == 0;
 }
 
+// The same up to rounding.
+static bool hardly_changed(const model_run *r, int from, int to, double rounding) {
+    const size_t at = (size_t)from * VOCABULARY;
+    const double limit = rounding * largest((size_t)TOKENS * VOCABULARY, r->before);
+    return largest_difference((size_t)(to - from) * VOCABULARY, r->before + at,
+                              r->built.logits->data + at) <= limit;
+}
+
 static void the_past_does_not_see_the_future(void **state) {
     (void)state;
     const int cuts[] = {0, 1, 2, 30, 47, 48, 63, 64, 75};
@@ -63,9 +72,10 @@ static void the_past_does_not_see_the_future(void **state) {
                     r.ids[b * TIME + t] = (r.ids[b * TIME + t] + 1 + t % 5) % VOCABULARY;
             run(&r);
             for (int b = 0; b < BATCH; b++) {
-                if (!unchanged(&r, b * TIME, b * TIME + cut + 1))
+                if (!hardly_changed(&r, b * TIME, b * TIME + cut + 1, model_text_rounding(&model_texts[i])))
                     fail_msg("%s: tokens after %d change what comes before", model_texts[i].name, cut);
-                if (unchanged(&r, b * TIME + cut + 1, b * TIME + cut + 2))
+                if (hardly_changed(&r, b * TIME + cut + 1, b * TIME + cut + 2,
+                                   model_text_rounding(&model_texts[i])))
                     fail_msg("%s: token %d changes nothing", model_texts[i].name, cut + 1);
             }
             test_tokens(1, TOKENS, VOCABULARY, r.ids);

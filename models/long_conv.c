@@ -1,0 +1,92 @@
+// A long convolution whose filter is a parameter, tap by tap.
+#include "models/layers.h"
+
+typedef struct long_conv_settings {
+    double threshold, filter_std, filter_lr, output_dropout;
+    bool bias, glu;
+} long_conv_settings;
+
+static const option long_conv_options[] = {
+    {.key = "threshold",
+     .type = OPTION_REAL,
+     .offset = offsetof(long_conv_settings, threshold),
+     .fallback = "0.003",
+     .min = 0,
+     .max = 10,
+     .doc =
+         "taps are moved towards zero by this much, and are zero where it is more than they have, which keeps filters sparse and smooth in frequency; 0: as they are"},
+    {.key = "filter_std",
+     .type = OPTION_REAL,
+     .offset = offsetof(long_conv_settings, filter_std),
+     .fallback = "0.002",
+     .min = 0,
+     .max = 10,
+     .doc = "standard deviation of the taps at first"},
+    {.key = "filter_lr",
+     .type = OPTION_REAL,
+     .offset = offsetof(long_conv_settings, filter_lr),
+     .fallback = "1.0",
+     .min = 0,
+     .max = 1000,
+     .flags = OPTION_ABOVE_MIN,
+     .doc = "learning rate of the taps, in multiples of the optimizer's; they have no weight decay"},
+    {.key = "glu",
+     .type = OPTION_BOOL,
+     .offset = offsetof(long_conv_settings, glu),
+     .fallback = "true",
+     .doc = "the output is a product: one half of the last linear map times the sigmoid of the other"},
+    {.key = "bias",
+     .type = OPTION_BOOL,
+     .offset = offsetof(long_conv_settings, bias),
+     .fallback = "true",
+     .doc = "bias of the last linear map"},
+    {.key = "output_dropout",
+     .type = OPTION_REAL,
+     .offset = offsetof(long_conv_settings, output_dropout),
+     .fallback = "${model.dropout}",
+     .min = 0,
+     .max = 1,
+     .flags = OPTION_BELOW_MAX,
+     .doc = "dropout of the output"},
+    {0},
+};
+
+static tensor *build_long_conv(builder *b, const component_choice *choice, tensor *x) {
+    const long_conv_settings *s = choice->settings;
+    if (!x) return builder_needs_input(b, choice);
+    const int width = x->shape[2];
+    const parameter_declaration taps = {.rank = 2,
+                                        .shape = {b->block_size, width},
+                                        .init = INIT_NORMAL,
+                                        .init_value = s->filter_std,
+                                        .lr_multiplier = s->filter_lr};
+    const parameter_declaration skip = {.rank = 1, .shape = {width}, .init = INIT_NORMAL, .init_value = 1};
+    tensor *filter = builder_parameter(b, "filter", &taps), *beta = builder_parameter(b, "skip", &skip);
+    tensor *weight, *bias;
+    if (!filter || !beta ||
+        !builder_linear(b, "out_proj.", s->glu ? 2 * width : width, width, s->bias, true, s->glu ? 2 : 1,
+                        &weight, &bias))
+        return NULL;
+    if (s->threshold > 0) filter = op_shrink(b->graph, filter, s->threshold);
+    const convolution_options options = {.channels = width};
+    tensor *y = op_long_convolution(b->graph, x, filter, beta, &options);
+    y = op_linear(b->graph, op_activation(b->graph, y, ACTIVATION_GELU), weight, bias, ACTIVATION_NONE);
+    if (s->glu) y = op_gated(b->graph, y, ACTIVATION_SIGMOID);
+    return op_dropout(b->graph, y, s->output_dropout);
+}
+
+const layer_type layer_long_conv = {
+    .about =
+        {
+            .name = "long_conv",
+            .kind = "layer",
+            .summary = "causal convolution of every channel with a filter as long as the block",
+            .paper = "Fu et al., Simple hardware-efficient long convolutions, arXiv 2302.06646",
+            .details =
+                "y = GLU(W gelu(h * x + skip x) + b) where h is `filter` (block_size, width; row k is lag k) moved towards zero by `threshold`. Other parameters: skip (width), out_proj.weight, out_proj.bias. The longest lag is block_size - 1 tokens, also in generation, which keeps as many inputs and has no end.",
+            .example = "- residual: [layernorm, long_conv]\n",
+            .options = long_conv_options,
+            .settings_size = sizeof(long_conv_settings),
+        },
+    .build = build_long_conv,
+};
