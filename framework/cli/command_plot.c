@@ -1,6 +1,7 @@
 // runexp plot RUN...: draws the plots of runs, again.
 #include "cli/commands.h"
 #include "cli/load.h"
+#include "cli/pictures.h"
 #include "report/plot.h"
 
 typedef struct plot_options {
@@ -22,7 +23,7 @@ static status run(const command_call *call, error *err) {
         const char *folder;
         report_run loaded;
         TRY(find_run(call->arguments[i], call->memory, &folder, err));
-        TRY(report_run_load(folder, call->memory, &loaded, err));
+        TRY(load_for_plots(folder, call->memory, &loaded, err));
         TRY(report_plot_run(&loaded, o->plots, &(gnuplot){0}, err));
     }
     return OK;

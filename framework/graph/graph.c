@@ -25,6 +25,7 @@ void graph_free(graph *g) {
     if (!g->borrowed) memory_planned_free(g->plan_memory, g->plan_bytes + g->workspace_bytes);
     free(g->ops);
     free(g->tensors);
+    free(g->filters);
     arena_free(g->memory);
 }
 
@@ -44,6 +45,15 @@ tensor *graph_tensor(graph *g, tensor_kind kind, int rank, const int *shape) {
     }
     g->tensors[g->tensor_count++] = t;
     return t;
+}
+
+void graph_show_filter(graph *g, tensor *taps, int column, int channels) {
+    if (g->filter_count == g->filter_capacity) {
+        g->filter_capacity = g->filter_capacity ? 2 * g->filter_capacity : 16;
+        g->filters = memory_resize(g->filters, (size_t)g->filter_capacity * sizeof *g->filters);
+    }
+    g->filters[g->filter_count++] =
+        (graph_filter){arena_copy_text(g->memory, g->path), taps, column, channels};
 }
 
 tensor *graph_parameter(graph *g, parameter *p) {

@@ -113,6 +113,14 @@ struct op {
     bool constant;     // GRAPH_DECODE: made of parameters only, so it runs when their values have changed
 };
 
+// A filter over time that an operator applies: the elements of column .. column + channels - 1 of each row
+// of taps, row k being lag k.
+typedef struct graph_filter {
+    const char *path; // of the layer
+    tensor *taps;     // (lags, any width): a parameter, or made of parameters
+    int column, channels;
+} graph_filter;
+
 typedef struct state_set
     state_set; // carried state by name, shared by the decoding graphs of one stream set
 
@@ -140,6 +148,8 @@ struct graph {
     int op_count, op_capacity;
     tensor **tensors;
     int tensor_count, tensor_capacity;
+    graph_filter *filters; // that operators have shown: see graph_show_filter
+    int filter_count, filter_capacity;
     uint32_t sites;   // dropout sites so far
     const char *path; // of the layer being built
     void *plan_memory;
@@ -159,6 +169,10 @@ tensor *graph_parameter(graph *g, parameter *p);
 tensor *graph_state(graph *g, const char *name, int rank, const int *shape);
 op *graph_append(graph *g, const op_kind *kind, tensor *const *in, int in_count, tensor *out,
                  void *settings);
+
+// Tells of a filter that the operator being appended applies, for those who look at what a model has
+// learned (graph/filters.h).
+void graph_show_filter(graph *g, tensor *taps, int column, int channels);
 
 // Plans gradients (GRAPH_TRAIN) and memory, measures the workspace; with allocate also gets the memory, as
 // graph_place. keep (may be NULL, NULL-terminated) are tensors that must stay readable after the run

@@ -226,6 +226,7 @@ tensor *op_long_convolution(graph *g, tensor *x, tensor *filter, tensor *beta,
         [GATE_IN] = options->gate_in,
         [GATE_OUT] = options->gate_out,
     };
+    graph_show_filter(g, filter, options->filter_column, options->channels);
     if (g->mode == GRAPH_DECODE) return decode(g, in, s);
     s->tables = arena_alloc(g->memory, kernels->convolution_tables(g->time) * sizeof(real));
     kernels->convolution_tabulate(g->time, s->tables);

@@ -14,9 +14,10 @@ typedef struct plot_type {
     // Adds axes, data and the plot command to a script that has its heading. False, with nothing added,
     // when the run has nothing to show.
     bool (*draw)(const report_run *run, arena *a, text *script);
+    int (*height)(const report_run *run); // pixels of the picture; NULL: SCRIPT_HEIGHT
 } plot_type;
 
-extern const component *const plot_registry[]; // loss, perplexity, gap, lr, grad_norm, speed
+extern const component *const plot_registry[]; // loss, perplexity, gap, lr, grad_norm, speed, filters
 
 // Writes plots_folder/<run's folder name>/<plot>.gp for every plot that has something to show and draws
 // them. Without gnuplot the scripts are written all the same. Says where they are in one line of the log. A

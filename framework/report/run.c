@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "config/yaml.h"
+#include "train/trained.h"
 
 #include <string.h>
 
@@ -41,6 +42,22 @@ status report_run_load(const char *folder, arena *a, report_run *out, error *err
     if ((value = scalar_at(out->settings, "training.max_steps"))) text_to_int(value, &out->max_steps);
     if ((value = scalar_at(out->settings, "training.grad_clip"))) text_to_real(value, &out->grad_clip);
     return OK;
+}
+
+status report_run_load_filters(report_run *run, arena *a, error *err) {
+    const char *path = path_join(a, run->folder, "best.h5");
+    if (!file_exists(path)) path = path_join(a, run->folder, "last.h5");
+    if (!file_exists(path)) return OK;
+    trained t;
+    problems none = {0}; // there are no overrides
+    model_filter *filters;
+    status result = trained_open(path, NULL, 0, a, &t, &none, err);
+    problems_free(&none);
+    if (result != OK) return result;
+    result = model_filters(t.model, a, &filters, &run->filter_count, err);
+    if (run->filter_count) run->filters = filters;
+    trained_free(&t);
+    return result;
 }
 
 const char *report_run_status(const report_run *run) {

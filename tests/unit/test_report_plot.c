@@ -66,9 +66,25 @@ static report_run *with_history(report_run *r) {
     return r;
 }
 
+// Filters that fall with the lag, faster in every further channel; the taps of the lags from `zero` on are
+// 0.
+static void add_filters(report_run *r, int count, int lags, int channels, int zero) {
+    model_filter *filters = arena_alloc(memory, (size_t)count * sizeof *filters);
+    for (int i = 0; i < count; i++) {
+        real *taps = arena_alloc(memory, (size_t)lags * (size_t)channels * sizeof *taps);
+        for (int k = 0; k < lags && k < zero; k++)
+            for (int c = 0; c < channels; c++)
+                taps[k * channels + c] = (real)((c % 2 ? -1 : 1) * exp(-0.01 * k * (c + 1)));
+        filters[i] = (model_filter){arena_format(memory, "repeat/%d/hyena", i / 2), lags, channels, taps};
+    }
+    r->filters = filters;
+    r->filter_count = count;
+}
+
 static void scripts_without_gnuplot(void **state) {
     (void)state;
     report_run r = run_of("no_gnuplot", 100, 10);
+    add_filters(&r, 3, 200, 5, 200);
     assert_int_equal(report_plot_run(with_history(&r), folder, &missing, &err), OK);
     for (int i = 0; plot_registry[i]; i++) {
         const char *name = plot_registry[i]->name;
@@ -93,6 +109,33 @@ static size_t lines_of_block(const char *script, const char *block) {
     size_t lines = 0;
     for (; start < end; start++) lines += *start == '\n';
     return lines;
+}
+
+// A line for each lag: quantiles of the channels' magnitudes; later lags share a line.
+static void filters_are_summed_up(void **state) {
+    (void)state;
+    report_run r = run_of("filters", 100, 10);
+    add_filters(&r, 3, 8192, 5, 8192);
+    assert_int_equal(report_plot_run(with_history(&r), folder, &missing, &err), OK);
+    const char *script = content_of("filters/filters.gp");
+    // Lag 0 has magnitude 1 in all channels, lag 2 exp(-0.02 (c + 1)).
+    assert_non_null(strstr(script, "$filter0 << EOD\n1 1 1 1 1 1\n"));
+    char third[64];
+    snprintf(third, sizeof third, "\n3 %.5g %.5g %.5g %.5g %.5g\n", exp(-0.1),
+             0.6 * exp(-0.1) + 0.4 * exp(-0.08), exp(-0.06), 0.6 * exp(-0.02) + 0.4 * exp(-0.04),
+             exp(-0.02));
+    assert_non_null(strstr(script, third));
+    assert_in_range(lines_of_block(script, "filter2"), 70, 110);
+    assert_non_null(strstr(script, "'repeat/0/hyena, convolution 2'"));
+    assert_non_null(strstr(script, "'repeat/1/hyena'"));
+    assert_null(strstr(script, "$filter3"));
+    // Many filters: some of them.
+    add_filters(&r, 101, 64, 2, 64);
+    assert_int_equal(report_plot_run(&r, folder, &missing, &err), OK);
+    script = content_of("filters/filters.gp");
+    assert_non_null(strstr(script, "$filter23 << EOD"));
+    assert_null(strstr(script, "$filter24"));
+    assert_non_null(strstr(script, "'repeat/50/hyena'"));
 }
 
 static void long_curves_are_thinned_and_keep_their_peaks(void **state) {
@@ -150,7 +193,8 @@ static void usual_run_is_drawn(void **state) {
     r.metrics.eval_count[SPLIT_TEST] = r.metrics.eval_count[SPLIT_VAL];
     r.metrics.eval[SPLIT_TRAIN] = r.metrics.eval[SPLIT_VAL];
     r.metrics.eval_count[SPLIT_TRAIN] = r.metrics.eval_count[SPLIT_VAL];
-    draw(&r, 6);
+    add_filters(&r, 4, 256, 16, 256);
+    draw(&r, 7);
 }
 
 static void strange_runs_are_drawn(void **state) {
@@ -163,6 +207,15 @@ static void strange_runs_are_drawn(void **state) {
     draw(&r, 2); // loss and perplexity
     r = run_of("it's_odd {x}^2 @y `z` \"ü\"", 3, 1);
     draw(&r, 6);
+    r = run_of("filters_alone", 0, 0);
+    add_filters(&r, 1, 1, 1, 1); // one tap
+    draw(&r, 1);
+    add_filters(&r, 101, 50, 3, 20); // many, of which much is zero
+    draw(&r, 1);
+    add_filters(&r, 2, 50, 3, 0); // nothing else
+    remove(path_of("filters_alone/filters.gp"));
+    remove(path_of("filters_alone/filters.png"));
+    draw(&r, 0);
 }
 
 static void diverged_runs_are_drawn(void **state) {
@@ -259,6 +312,7 @@ static int tear_down(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scripts_without_gnuplot),
+        cmocka_unit_test(filters_are_summed_up),
         cmocka_unit_test(long_curves_are_thinned_and_keep_their_peaks),
         cmocka_unit_test(names_cannot_break_a_script),
         cmocka_unit_test(usual_run_is_drawn),
