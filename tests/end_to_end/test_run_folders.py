@@ -110,6 +110,22 @@ class RunFolders(runs.RunTest):
         self.assertIn("loss.gp", written)
         self.assertFalse([name for name in written if name.endswith(".png")])
 
+    def test_filters_are_drawn(self):
+        self.write("filters.yaml", "extends: small.yaml\nname: filters\ntraining: {max_steps: 20}\n"
+                   "model: {layers: [embedding, {residual: [layernorm, {hyena: {filter_width: 8}}]}, unembedding]}\n")
+        self.runexp("filters.yaml")
+        with open(self.path("plots/filters/filters.gp")) as file:
+            drawn = file.read()
+        self.assertTrue(os.path.exists(self.path("plots/filters/filters.png")))
+        self.assertIn("'residual/hyena'", drawn)
+        # A lag, and magnitudes in order.
+        block = drawn.split("$filter0 << EOD\n")[1].split("EOD")[0]
+        rows = [[float(word) for word in line.split()] for line in block.splitlines()]
+        self.assertGreater(len(rows), 5)
+        for row in rows:
+            self.assertEqual(row[1:], sorted(row[1:]))
+        self.assertGreater(rows[0][3], 0)
+
 
 if __name__ == "__main__":
     runs.unittest.main()
