@@ -103,8 +103,9 @@ static const char *panel_title(const report_run *run, int filter, arena *a) {
 }
 
 static void add_panel(text *s, int panel, int panels, int height, const char *title) {
+    const int row = panel / COLUMNS;
     const double left = 0.095 + 0.465 * (panel % COLUMNS), width = 0.405;
-    const double top = HEAD + panel / COLUMNS * PANEL_HEIGHT + 22, bottom = top + PANEL_HEIGHT - 62;
+    const double top = HEAD + row * PANEL_HEIGHT + 22, bottom = top + PANEL_HEIGHT - 62;
     const bool is_last = panel + COLUMNS >= panels;
     text_add(s,
              "set lmargin at screen %.4f\nset rmargin at screen %.4f\n"
