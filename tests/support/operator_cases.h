@@ -6,7 +6,7 @@
 #include "support/numbers.h"
 
 #include "support/filter_references.h"
-#include "support/operator_references.h"
+#include "support/convolution_references.h"
 
 // --- the cases. Shapes are ragged: odd batches and widths, lengths that no tile divides; those marked
 // large are longer than a tile in every direction.
