@@ -384,6 +384,58 @@ def conv_gate(w, path, x, kernel=4, hidden=2048):
     return linear(w, path + "fc2.", F.relu(linear(w, path + "fc1.", u, hidden)), width)
 
 
+def hyena_filter(w, path, hidden, channels, l_max, emb_dim=33, inner_layers=2, slow_decay_pct=1.5, fast_decay_pct=0.3,
+                 target=0.01, shift=0.0, normalize="none", positions_lr_multiplier=0.0, decay_lr_multiplier=0.0):
+    """Taps by channel, (l_max, channels), of arXiv 2302.10866, section 3.3."""
+    bands = (emb_dim - 1) // 2
+    t = torch.linspace(0, 1, l_max)[:, None]
+    angle = 2 * math.pi * torch.arange(l_max)[:, None] / l_max * torch.linspace(1e-4, bands - 1, bands)
+    if positions_lr_multiplier:
+        a = w(path + "pos_emb.z", (1, l_max, emb_dim), 0.5)[0]
+    else:
+        a = torch.cat([t, angle.cos(), -angle.sin()], dim=1)
+    frequency = w(path + "implicit_filter.1.freq", (1, hidden), 0.3, 2.0)
+    for i in range(inner_layers + 1):
+        a = torch.sin(frequency * linear(w, path + "implicit_filter.%d." % (2 * i), a, hidden))
+    h = linear(w, path + "implicit_filter.%d." % (2 * inner_layers + 2), a, channels, bias=False)
+    if decay_lr_multiplier:
+        rates = w(path + "modulation.deltas", (1, 1, channels), 6.0)[0]
+    else:
+        rates = torch.linspace(math.log(target) / slow_decay_pct, math.log(target) / fast_decay_pct, channels)
+    h = h * (torch.exp(-t * rates.abs()) + shift)
+    return h / h.abs().sum(0) if normalize == "time_l1" else h
+
+
+def convolve(x, taps, skip):
+    """Every channel of x (batch, time, width) with its column of taps, term by term."""
+    time = x.shape[1]
+    lag = torch.arange(time)[:, None] - torch.arange(time)[None, :]
+    matrix = torch.where((lag >= 0)[..., None], taps[lag.clamp(min=0)], torch.tensor(0.0))
+    return torch.einsum("tsc,bsc->btc", matrix, x) + skip * x
+
+
+def hyena(w, path, x, order=2, variant="safari", l_max=0, short_filter_order=3, filter_width=64, activation="none", bias=True,
+          **filter_settings):
+    batch, time, width = x.shape
+    rows = linear(w, path + "in_proj.", x, (order + 1) * width, bias)
+    short = w(path + "short_filter.weight", ((order + 1) * width, 1, short_filter_order), 0.5)
+    short_bias = w(path + "short_filter.bias", ((order + 1) * width,), 0.3) if bias else None
+    padded = F.pad(rows.transpose(1, 2), (short_filter_order - 1, 0))
+    *gates, z = F.conv1d(padded, short, short_bias, groups=(order + 1) * width).transpose(1, 2).split(width, dim=2)
+    count = order if variant == "paper" else order - 1
+    skips = w(path + "filter_fn.bias", (width * count,), 1.0).reshape(width, count)
+    taps = hyena_filter(w, path + "filter_fn.", filter_width, width * count, l_max or time, **filter_settings)
+    taps = taps.reshape(-1, width, count)
+    for o, gate in enumerate(reversed(gates if variant == "paper" else gates[1:])):
+        if variant == "paper":
+            z = gate * convolve(z, taps[:, :, o], skips[:, o])
+        else:
+            z = convolve(gate * z, taps[:, :, o], skips[:, o])
+    if variant != "paper":
+        z = gates[0] * z
+    return linear(w, path + "out_proj.", ACTIVATIONS[activation](z) if activation != "none" else z, width, bias)
+
+
 def embedding(w, path, ids, vocabulary, width, scale=1.0, spread=1.0):
     return scale * F.embedding(ids, w(path + "weight", (vocabulary, width), spread))
 
@@ -472,6 +524,16 @@ def layer_cases():
     for name, arguments in (("attention_long", dict(heads=4)), ("attention_long_all", dict(everything_on, window=37))):
         add(name, "[embedding, {attention: %s}]" % settings(arguments),
             around(lambda w, x, a=arguments: attention(w, "attention/", x, **a)), batch=1, time=150)
+    small = dict(emb_dim=5, filter_width=8)
+    simple("hyena", "hyena", hyena, **small)
+    simple("hyena_third_order", "hyena", hyena, order=3, inner_layers=1, short_filter_order=4, activation="gelu", **small)
+    simple("hyena_paper", "hyena", hyena, variant="paper", emb_dim=3, filter_width=9, inner_layers=0, bias=False)
+    simple("hyena_paper_first_order", "hyena", hyena, order=1, variant="paper", l_max=17, shift=0.1, **small)
+    simple("hyena_normalised", "hyena", hyena, l_max=17, normalize="time_l1", order=3, **small)
+    simple("hyena_all_learned", "hyena", hyena, l_max=17, slow_decay_pct=2.0, fast_decay_pct=0.2, target=0.1,
+           positions_lr_multiplier=0.1, decay_lr_multiplier=0.1, **small)
+    add("hyena_long", "[embedding, {hyena: {l_max: 200, filter_width: 24}}]",
+        around(lambda w, x: hyena(w, "hyena/", x, l_max=200, filter_width=24)), batch=1, time=150)
     add("tied", "[embedding, layernorm, unembedding]",
         lambda w, ids: F.linear(layernorm(w, "layernorm/", embedding(w, "embedding/", ids, WIDTH, 12)),
                                 w.tensors["embedding/weight"]))
