@@ -182,7 +182,7 @@ static bool is_possible(builder *b, const component_choice *choice) {
                      "order %d has no long convolution in the variant safari", (int)s->order);
     else if (s->emb_dim % 2 == 0)
         builder_fail(b, choice, "emb_dim", "choose an odd number",
-                     "%d features of a position are not one and pairs", (int)s->emb_dim);
+                     "%d features are not a position and pairs of waves", (int)s->emb_dim);
     else if (grid < b->block_size)
         builder_fail(b, choice, "l_max", "set l_max to block_size or more, or leave it out",
                      "filters of %d tokens are shorter than block_size, %d", grid, b->block_size);
