@@ -2,7 +2,7 @@
 #include "models/layers.h"
 
 typedef struct long_conv_settings {
-    double threshold, filter_std, filter_lr, output_dropout;
+    double threshold, filter_std, filter_lr_multiplier, output_dropout;
     bool bias, glu;
 } long_conv_settings;
 
@@ -22,14 +22,14 @@ static const option long_conv_options[] = {
      .min = 0,
      .max = 10,
      .doc = "standard deviation of the taps at first"},
-    {.key = "filter_lr",
+    {.key = "filter_lr_multiplier",
      .type = OPTION_REAL,
-     .offset = offsetof(long_conv_settings, filter_lr),
+     .offset = offsetof(long_conv_settings, filter_lr_multiplier),
      .fallback = "1.0",
      .min = 0,
      .max = 1000,
      .flags = OPTION_ABOVE_MIN,
-     .doc = "learning rate of the taps, in multiples of the optimizer's; they have no weight decay"},
+     .doc = "learning rate of the taps, as a multiple of the optimizer's; they have no weight decay"},
     {.key = "glu",
      .type = OPTION_BOOL,
      .offset = offsetof(long_conv_settings, glu),
@@ -59,7 +59,7 @@ static tensor *build_long_conv(builder *b, const component_choice *choice, tenso
                                         .shape = {b->block_size, width},
                                         .init = INIT_NORMAL,
                                         .init_value = s->filter_std,
-                                        .lr_multiplier = s->filter_lr};
+                                        .lr_multiplier = s->filter_lr_multiplier};
     const parameter_declaration skip = {.rank = 1, .shape = {width}, .init = INIT_NORMAL, .init_value = 1};
     tensor *filter = builder_parameter(b, "filter", &taps), *beta = builder_parameter(b, "skip", &skip);
     tensor *weight, *bias;

@@ -167,8 +167,8 @@ static void online_forward(const graph *g, const run_context *c, const op *o) {
         .gate_out = operand(o, GATE_OUT),
         .y = o->out[Y]->data,
     };
-    kernels->convolution_online(&v, s->taps, c->position, o->in[CONSTANTS]->data, o->in[STATE]->data,
-                                g->workspace);
+    kernels->convolution_online(&v, s->taps, c->position, s->phase, o->in[CONSTANTS]->data,
+                                o->in[STATE]->data, g->workspace);
 }
 
 static size_t online_workspace(const op *o, bool for_backward) {
@@ -189,6 +189,7 @@ static const op_kind online_kind = {.name = "long_convolution",
 
 static tensor *decode(graph *g, tensor *const *in, convolution_settings *s) {
     s->taps = in[FILTER]->shape[0];
+    s->phase = (int)((uint32_t)g->op_count * 40503 % 65536); // spread: by the golden ratio
     const size_t reals = kernels->convolution_online_constants(s->taps, s->channels);
     const size_t state = kernels->convolution_online_state(s->taps, s->channels);
     tensor *constants = graph_tensor(g, TENSOR_ACTIVATION, 2, (int[]){(int)(reals / 2), 2});

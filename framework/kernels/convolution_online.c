@@ -15,7 +15,7 @@
 #include <string.h>
 
 // Filters up to so many taps are summed directly, out of a ring of tokens.
-enum { DIRECT_TAPS = 128, LEAST_BLOCK = 64 };
+enum { DIRECT_TAPS = 64, LEAST_BLOCK = 64 };
 
 // Vector operations that pay for another part.
 static const double PART_OPERATIONS = 2000;
@@ -242,7 +242,7 @@ static vec block_token(const layout *l, const real *constants, real *state, int 
 typedef struct online {
     layout l;
     const convolution *c;
-    int position;
+    int position, phase;
     const real *constants;
     real *state, *workspace;
 } online;
@@ -260,22 +260,25 @@ static void online_part(const void *what, int part, int parts) {
         const int first = task % blocks * VEC, left = c->channels - first;
         const real *constants = o->constants + o->l.tables + (size_t)(task % blocks) * o->l.constants;
         real *state = o->state + (size_t)task * state_of(&o->l);
+        // The stream begins somewhere in a block, after zeros.
+        const int before = o->l.block ? (o->phase + first / VEC * o->l.block / blocks) % o->l.block : 0;
         for (int t = 0; t < c->time; t++) {
+            const int position = o->position + before + t;
             const ptrdiff_t row = (ptrdiff_t)(task / blocks) * c->time + t;
             vec w = row_of(&c->x, row, first, left);
             if (c->gate_in.value) w *= row_of(&c->gate_in, row, first, left);
-            vec z = o->l.block ? block_token(&o->l, constants, state, o->position + t, w,
+            vec z = o->l.block ? block_token(&o->l, constants, state, position, w,
                                              o->workspace + (size_t)part * workspace_of(&o->l))
-                               : direct_token(&o->l, constants, state, o->position + t, w);
+                               : direct_token(&o->l, constants, state, position, w);
             if (c->gate_out.value) z *= row_of(&c->gate_out, row, first, left);
             vec_put(c->y + row * c->channels + first, z, left);
         }
     }
 }
 
-void KERNEL(convolution_online)(const convolution *c, int taps, int position, const real *constants,
-                                real *state, void *workspace) {
-    const online o = {layout_of(taps, constants), c, position, constants, state, workspace};
+void KERNEL(convolution_online)(const convolution *c, int taps, int position, int phase,
+                                const real *constants, real *state, void *workspace) {
+    const online o = {layout_of(taps, constants), c, position, phase, constants, state, workspace};
     const int tasks = c->batch * blocks_of(c->channels);
     const double operations = (double)c->time * tasks * (o.l.block ? o.l.block + 16.0 * o.l.windows : taps);
     team_run(team_parts(operations / PART_OPERATIONS, tasks), online_part, &o);

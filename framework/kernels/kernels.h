@@ -325,12 +325,14 @@ typedef struct kernel_table {
     // needed before the next inputs are known. The filter has so many taps, however long the stream.
     // constants: so many reals that convolution_online_prepare makes of filter and beta; state: so many
     // reals for each stream, zero at first. Both are 64-byte aligned, and so is the workspace, of so many
-    // bytes. Threads are a team (base/team.h); those of convolution_online_prepare are not.
+    // bytes. phase: what is done now and then, for many tokens, is done at other tokens in another phase; 0
+    // or more, always the same for a stream. Threads are a team (base/team.h); those of
+    // convolution_online_prepare are not.
     size_t (*convolution_online_constants)(int taps, int channels);
     void (*convolution_online_prepare)(const convolution *c, int taps, real *constants, void *workspace);
     size_t (*convolution_online_state)(int taps, int channels);
-    void (*convolution_online)(const convolution *c, int taps, int position, const real *constants,
-                               real *state, void *workspace);
+    void (*convolution_online)(const convolution *c, int taps, int position, int phase,
+                               const real *constants, real *state, void *workspace);
     size_t (*convolution_online_workspace)(int taps, int threads);
 
     // ---- loss

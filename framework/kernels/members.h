@@ -121,8 +121,8 @@ size_t KERNEL(short_convolution_workspace)(int batch, int time, int channels, in
 size_t KERNEL(convolution_online_constants)(int taps, int channels);
 void KERNEL(convolution_online_prepare)(const convolution *c, int taps, real *constants, void *workspace);
 size_t KERNEL(convolution_online_state)(int taps, int channels);
-void KERNEL(convolution_online)(const convolution *c, int taps, int position, const real *constants,
-                                real *state, void *workspace);
+void KERNEL(convolution_online)(const convolution *c, int taps, int position, int phase,
+                                const real *constants, real *state, void *workspace);
 size_t KERNEL(convolution_online_workspace)(int taps, int threads);
 
 // loss.c

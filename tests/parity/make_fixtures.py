@@ -436,6 +436,14 @@ def hyena(w, path, x, order=2, variant="safari", l_max=0, short_filter_order=3, 
     return linear(w, path + "out_proj.", ACTIVATIONS[activation](z) if activation != "none" else z, width, bias)
 
 
+def long_conv(w, path, x, threshold=0.003, glu=True, bias=True):
+    time, width = x.shape[1:]
+    taps = F.softshrink(w(path + "filter", (time, width), 0.2), threshold)
+    y = F.gelu(convolve(x, taps, w(path + "skip", (width,), 0.7)))
+    y = linear(w, path + "out_proj.", y, 2 * width if glu else width, bias)
+    return F.glu(y) if glu else y
+
+
 def embedding(w, path, ids, vocabulary, width, scale=1.0, spread=1.0):
     return scale * F.embedding(ids, w(path + "weight", (vocabulary, width), spread))
 
@@ -553,6 +561,10 @@ def layer_cases():
     simple("conv_gate", "conv_gate", conv_gate, hidden=30)
     simple("conv_gate_short", "conv_gate", conv_gate, kernel=1, hidden=12)
     simple("conv_gate_wide", "conv_gate", conv_gate, kernel=13, hidden=25)
+    simple("long_conv", "long_conv", long_conv, threshold=0.1)
+    simple("long_conv_plain", "long_conv", long_conv, threshold=0.0, glu=False, bias=False)
+    add("long_conv_long", "[embedding, {long_conv: {threshold: 0.05}}]",
+        around(lambda w, x: long_conv(w, "long_conv/", x, 0.05)), batch=1, time=150)
     return cases
 
 

@@ -105,7 +105,7 @@ static const model_text model_texts[] = {
      "  init_std: 0.2\n"
      "  layers:\n"
      "    - embedding\n"
-     "    - residual: [layernorm, {long_conv: {filter_std: 0.1, threshold: 0.05, filter_lr: 2.0}}]\n"
+     "    - residual: [layernorm, {long_conv: {filter_std: 0.1, threshold: 0.05, filter_lr_multiplier: 2.0}}]\n"
      "    - residual: [layernorm, {attention: {heads: 3, rope: true, rope_dim: 4}}]\n"
      "    - residual: [layernorm, {long_conv: {filter_std: 0.2, threshold: 0.0, glu: false, bias: false}}]\n"
      "    - layernorm\n"

@@ -263,7 +263,7 @@ static void follow(const stream_run *r, int chunk, real *y) {
         for (int b = 0; b < r->streams; b++)
             memcpy(s + b * c.time * 3 * CHANNELS, r->s + (b * r->length + at) * 3 * CHANNELS,
                    (size_t)c.time * 3 * CHANNELS * sizeof *s);
-        kernels->convolution_online(&c, r->taps, at, constants, carried, workspace);
+        kernels->convolution_online(&c, r->taps, at, 41, constants, carried, workspace);
         for (int b = 0; b < r->streams; b++)
             memcpy(y + (b * r->length + at) * CHANNELS, out + b * c.time * CHANNELS,
                    (size_t)c.time * CHANNELS * sizeof *y);
@@ -293,7 +293,8 @@ static void filter_streams(const stream_run *r, double *y) {
 static void streams_are_filtered(void) {
     static const struct {
         int streams, taps, length;
-    } cases[] = {{1, 1, 5}, {2, 13, 40}, {1, 128, 300}, {3, 129, 400}, {1, 300, 1000}, {1, 1025, 2300}};
+    } cases[] = {{1, 1, 5},     {2, 13, 40},    {1, 64, 200},   {3, 65, 200},
+                 {1, 129, 400}, {1, 300, 1000}, {1, 1025, 2300}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         stream_run r = {cases[i].streams, cases[i].taps, cases[i].length, NULL, NULL, NULL, NULL};
         const size_t rows = (size_t)r.streams * (size_t)r.length;
