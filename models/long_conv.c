@@ -34,7 +34,8 @@ static const option long_conv_options[] = {
      .type = OPTION_BOOL,
      .offset = offsetof(long_conv_settings, glu),
      .fallback = "true",
-     .doc = "the output is a product: one half of the last linear map times the sigmoid of the other"},
+     .doc =
+         "the output is a product: the second half of the last linear map times the sigmoid of the first"},
     {.key = "bias",
      .type = OPTION_BOOL,
      .offset = offsetof(long_conv_settings, bias),

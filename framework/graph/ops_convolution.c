@@ -10,7 +10,7 @@ enum { Y, PREPARED, Z };
 
 typedef struct convolution_settings {
     int batch, time, channels;
-    int taps;           // decoding: of the filter
+    int taps, phase;    // decoding: of the filter; see kernels->convolution_online
     const char *name;   // of the decoding state
     int column[INPUTS]; // where in their rows the operands begin
     real *tables;

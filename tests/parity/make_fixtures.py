@@ -441,7 +441,7 @@ def long_conv(w, path, x, threshold=0.003, glu=True, bias=True):
     taps = F.softshrink(w(path + "filter", (time, width), 0.2), threshold)
     y = F.gelu(convolve(x, taps, w(path + "skip", (width,), 0.7)))
     y = linear(w, path + "out_proj.", y, 2 * width if glu else width, bias)
-    return F.glu(y) if glu else y
+    return F.glu(y.roll(width, -1)) if glu else y  # our gate is the first half
 
 
 def embedding(w, path, ids, vocabulary, width, scale=1.0, spread=1.0):
@@ -561,9 +561,9 @@ def layer_cases():
     simple("conv_gate", "conv_gate", conv_gate, hidden=30)
     simple("conv_gate_short", "conv_gate", conv_gate, kernel=1, hidden=12)
     simple("conv_gate_wide", "conv_gate", conv_gate, kernel=13, hidden=25)
-    simple("long_conv", "long_conv", long_conv, threshold=0.1)
-    simple("long_conv_plain", "long_conv", long_conv, threshold=0.0, glu=False, bias=False)
-    add("long_conv_long", "[embedding, {long_conv: {threshold: 0.05}}]",
+    simple("explicit_conv", "long_conv", long_conv, threshold=0.1)
+    simple("explicit_conv_plain", "long_conv", long_conv, threshold=0.0, glu=False, bias=False)
+    add("explicit_conv_long", "[embedding, {long_conv: {threshold: 0.05}}]",
         around(lambda w, x: long_conv(w, "long_conv/", x, 0.05)), batch=1, time=150)
     return cases
 

@@ -53,7 +53,7 @@ static void test_layers(void **state) {
     fixture f = fixture_open("layers.h5");
     int count;
     char **names = fixture_names(&f, "cases", &count);
-    assert_true(count >= 43);
+    assert_true(count >= 46);
     for (const char *const *isa = kernels_available(); *isa; isa++) {
         error err;
         assert_int_equal(kernels_select(*isa, &err), OK);
