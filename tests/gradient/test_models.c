@@ -42,7 +42,8 @@ static void keep_off_kinks(parameter_set *set) {
     }
 }
 
-static void run_open(const char *yaml, const model_shape *shape, model_run *r) {
+// passes: of a step, as the graph is told.
+static void run_open(const char *yaml, const model_shape *shape, int passes, model_run *r) {
     const int tokens = shape->batch * shape->time;
     *r = (model_run){.t = test_model_new(yaml, shape->vocabulary, shape->block_size, 0.1),
                      .shape = shape,
@@ -52,6 +53,7 @@ static void run_open(const char *yaml, const model_shape *shape, model_run *r) {
     test_tokens(1, (size_t)tokens, shape->vocabulary, r->ids);
     test_tokens(2, (size_t)tokens, shape->vocabulary, r->targets);
     r->targets[4] = r->targets[20] = -1;
+    r->t.model->passes = passes;
     r->built = test_model_build(&r->t, GRAPH_TRAIN, shape->batch, shape->time, NULL);
     tokens_bind(r->built.ids, r->ids);
     tokens_bind(r->built.targets, r->targets);
@@ -70,7 +72,7 @@ static double loss_of(void *with) {
 
 static int check_model(const char *name, const char *yaml, const model_shape *shape) {
     model_run r;
-    run_open(yaml, shape, &r);
+    run_open(yaml, shape, 1, &r);
     assert_true((r.built.logits == NULL) == (shape == &shapes[1]));
     graph_forward(r.built.graph, &r.context);
     graph_backward(r.built.graph, &r.context);
@@ -101,16 +103,17 @@ static void gradients_agree_with_differences_under_dropout(void **state) {
     assert_int_equal(wrong, 0);
 }
 
-static void check_micro_batches(const model_shape *shape) {
+static void check_micro_batches(const model_shape *shape, int passes) {
     for (int i = 0; i < MODEL_TEXTS; i++) {
         int32_t ids[2 * MOST_TOKENS], targets[2 * MOST_TOKENS];
         model_run r;
-        run_open(model_texts[i].yaml, shape, &r);
+        run_open(model_texts[i].yaml, shape, passes, &r);
         parameter_set *set = r.t.model->parameters;
         test_tokens(5, 2 * (size_t)r.tokens, shape->vocabulary, ids);
         test_tokens(6, 2 * (size_t)r.tokens, shape->vocabulary, targets);
         r.context.gradient_scale = 0.5 / r.tokens;
         double loss = 0;
+        for (size_t k = 0; k < set->total; k++) set->gradients[k] = NAN;
         for (uint32_t micro = 0; micro < 2; micro++) {
             r.context.micro = micro;
             tokens_bind(r.built.ids, ids + (int)micro * r.tokens);
@@ -121,6 +124,7 @@ static void check_micro_batches(const model_shape *shape) {
         real *gradients = malloc(set->total * sizeof *gradients);
         memcpy(gradients, set->gradients, set->total * sizeof *gradients);
 
+        r.t.model->passes = 1;
         model_graph whole = test_model_build(&r.t, GRAPH_TRAIN, 2 * shape->batch, shape->time, NULL);
         tokens_bind(whole.ids, ids);
         tokens_bind(whole.targets, targets);
@@ -143,13 +147,14 @@ static void check_micro_batches(const model_shape *shape) {
 
 static void micro_batches_make_a_batch(void **state) {
     (void)state;
-    for (int k = 0; k < SHAPES; k++) check_micro_batches(&shapes[k]);
+    for (int k = 0; k < SHAPES; k++)
+        for (int passes = 1; passes <= 2; passes++) check_micro_batches(&shapes[k], passes);
 }
 
 static void check_evaluation(const model_shape *shape) {
     for (int i = 0; i < MODEL_TEXTS; i++) {
         model_run r;
-        run_open(model_texts[i].yaml, shape, &r);
+        run_open(model_texts[i].yaml, shape, 1, &r);
         model_graph evaluation = test_model_build(&r.t, GRAPH_EVAL, shape->batch, shape->time, NULL);
         tokens_bind(evaluation.ids, r.ids);
         tokens_bind(evaluation.targets, r.targets);

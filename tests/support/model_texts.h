@@ -110,6 +110,27 @@ static const model_text model_texts[] = {
      "    - residual: [layernorm, {long_conv: {filter_std: 0.2, threshold: 0.0, glu: false, bias: false}}]\n"
      "    - layernorm\n"
      "    - unembedding\n"},
+    {"hyena of orders 2 and 3",
+     "model:\n"
+     "  width: 18\n"
+     "  init_std: 0.2\n"
+     "  layers:\n"
+     "    - embedding\n"
+     "    - residual: [layernorm, {hyena: {emb_dim: 5, filter_width: 10, frequency: 2.0}}]\n"
+     "    - residual: [layernorm, {hyena: {order: 3, emb_dim: 3, filter_width: 8, inner_layers: 1, short_filter_order: 4, activation: gelu, shift: 0.1, normalize: time_l1}}]\n"
+     "    - layernorm\n"
+     "    - unembedding\n"},
+    {"hyena as in the paper beside attention, everything learned, filters beyond the block",
+     "model:\n"
+     "  width: 16\n"
+     "  init: torch\n"
+     "  layers:\n"
+     "    - embedding: {init_std: 0.5}\n"
+     "    - residual: [layernorm, {hyena: {variant: paper, l_max: 170, emb_dim: 5, filter_width: 9, inner_layers: 0, frequency: 3.0, positions_lr_multiplier: 0.1, decay_lr_multiplier: 0.1}}]\n"
+     "    - residual: [layernorm, {attention: {heads: 2}}]\n"
+     "    - residual: [layernorm, {hyena: {variant: paper, order: 1, bias: false, l_max: 170, emb_dim: 7, filter_width: 6, frequency: 2.0}}]\n"
+     "    - layernorm\n"
+     "    - unembedding\n"},
 };
 
 // How much later tokens change what comes before them, of the largest logit: Fourier transforms round all

@@ -322,6 +322,38 @@ static void texts_are_those_of_the_slow_way(void **state) {
 }
 
 // A model without absolute positions goes on for ever, and the same way every time.
+// Where a text is longer than its filters, a hyena layer looks back at their length, and at what the short
+// convolution adds before it, however far the text has gone.
+static void filters_end_where_they_say(void **state) {
+    (void)state;
+    enum { BLOCK = 20, TAPS = 23, SHORT = 3, REACH = TAPS - 1 + SHORT };
+    const sampling_settings settings = sampling(OVERFLOW_AUTO);
+    test_model t =
+        test_model_new("model:\n"
+                       "  width: 12\n"
+                       "  init_std: 0.3\n"
+                       "  layers:\n"
+                       "    - embedding\n"
+                       "    - hyena: {l_max: 23, emb_dim: 5, filter_width: 8, frequency: 3.0, shift: 0.3}\n"
+                       "    - unembedding\n",
+                       VOCABULARY, BLOCK, 0.2);
+    generator *g = open_generator(&t, &settings);
+    for (size_t count = REACH; count <= LONGEST; count += 13) {
+        int32_t changed[LONGEST];
+        real expected[VOCABULARY];
+        memcpy(expected, generator_logits(g, context + count - REACH, REACH), sizeof expected);
+        assert_true(relative_difference(VOCABULARY, generator_logits(g, context, count), expected) <=
+                    LIMIT);
+        // The farthest token that it sees.
+        memcpy(changed, context, sizeof changed);
+        changed[count - REACH] = (changed[count - REACH] + 1) % VOCABULARY;
+        assert_true(relative_difference(VOCABULARY, generator_logits(g, changed, count), expected) >
+                    10 * LIMIT);
+    }
+    generator_free(g);
+    test_model_free(&t);
+}
+
 static void rings_go_on(void **state) {
     (void)state;
     enum { TOKENS = 300 };
@@ -465,6 +497,7 @@ int main(void) {
         cmocka_unit_test(convolutions_do_not_end_with_the_block),
         cmocka_unit_test(rings_and_positions_do_not_mix),
         cmocka_unit_test(texts_are_those_of_the_slow_way),
+        cmocka_unit_test(filters_end_where_they_say),
         cmocka_unit_test(rings_go_on),
         cmocka_unit_test(texts_together_are_those_alone),
         cmocka_unit_test(long_texts_are_made_a_few_at_a_time),

@@ -53,6 +53,16 @@ static const model_text wide[] = {
      "    - layernorm\n"
      "    - mlp: {hidden: 200, activation: gelu_tanh}\n"
      "    - unembedding: {tied: false}\n"},
+    {"hyena",
+     "model:\n"
+     "  width: 96\n"
+     "  dropout: 0.1\n"
+     "  layers:\n"
+     "    - embedding\n"
+     "    - residual: [layernorm, {hyena: {order: 3, l_max: 300, normalize: time_l1, positions_lr_multiplier: 1.0, decay_lr_multiplier: 1.0}}]\n"
+     "    - residual: [layernorm, {hyena: {variant: paper, emb_dim: 17}}]\n"
+     "    - layernorm\n"
+     "    - unembedding\n"},
     {"convolutions", "model:\n"
                      "  width: 80\n"
                      "  init: torch\n"
