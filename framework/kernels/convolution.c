@@ -1,4 +1,6 @@
-// Causal long convolutions of every channel along time, by Fourier transforms (spectrum.h).
+// Causal long convolutions of every channel along time, by Fourier transforms (spectrum.h); of short
+// sequences lag by lag (convolution_direct.h).
+#include "kernels/convolution_direct.h"
 #include "kernels/convolution_rows.h"
 #include "kernels/parallel.h"
 #include "kernels/spectrum.h"
@@ -11,10 +13,14 @@
 // when there are fewer groups than that.
 enum { NEAR_BYTES = 1 << 19, LEAST_GROUP = 2, MOST_GROUP = 8, PARTS = 16, PART_ROWS = 4 };
 
+// Sequences up to this length are convolved lag by lag.
+enum { DIRECT_TIME = 128 };
+
 // A convolution's numbers that follow from its shape.
 typedef struct layout {
     fft_plan plan;
     real *roots;
+    int rows_direct;   // of packed arrays, without the zeros before them; 0: by Fourier transforms
     int group;         // blocks of a group
     int groups, parts; // how many there are of channels, and of the batch
     int rows;          // sequences of a part
@@ -31,10 +37,23 @@ static int group_of(size_t points) {
     return fits < LEAST_GROUP ? LEAST_GROUP : fits > MOST_GROUP ? MOST_GROUP : (int)fits;
 }
 
+static int direct_rows(int time) {
+    return (time + DIRECT_ROWS - 1) / DIRECT_ROWS * DIRECT_ROWS;
+}
+
+// Of a packed array with the zeros before it.
+static size_t direct_reals(int time) {
+    return (size_t)(direct_rows(time) + DIRECT_ROWS) * VEC;
+}
+
 static layout layout_of(const convolution *c) {
     const int points = KERNEL(fft_points)(c->time);
     layout l = {.points = (size_t)points * 2 * VEC,
                 .records = (size_t)spectrum_pairs(points) * SPECTRUM_RECORD};
+    if (c->time <= DIRECT_TIME) {
+        l.rows_direct = direct_rows(c->time);
+        l.points = l.records = direct_reals(c->time);
+    }
     l.plan = KERNEL(fft_plan_on)(points, c->tables);
     l.roots = (real *)c->tables + KERNEL(fft_twiddles)(points);
     l.group = group_of(l.points);
@@ -60,8 +79,10 @@ void KERNEL(convolution_tabulate)(int time, real *tables) {
 }
 
 size_t KERNEL(convolution_prepared)(int time, int channels) {
+    const size_t blocks = (size_t)blocks_of(channels);
+    if (time <= DIRECT_TIME) return blocks * direct_reals(time);
     const size_t pairs = (size_t)spectrum_pairs(KERNEL(fft_points)(time));
-    return (size_t)blocks_of(channels) * pairs * SPECTRUM_RECORD;
+    return blocks * pairs * SPECTRUM_RECORD;
 }
 
 // Whether the gradient of the filter is made in the workspace first: by parts of the batch, or because that
@@ -146,20 +167,53 @@ static row_product gradient(const convolution *c, const layout *l, const convolu
 
 // --- the steps
 
+// Packs rows behind zeros.
+static void pack_direct(const layout *l, const row_source *from, real *packed) {
+    for (int k = 0; k < blocks_of(from->channels); k++)
+        memset(packed + k * l->points, 0, (size_t)DIRECT_ROWS * VEC * sizeof(real));
+    KERNEL(pack_rows)(from, l->rows_direct, packed + (size_t)DIRECT_ROWS * VEC, l->points);
+}
+
 static void from_rows(const layout *l, const row_source *from, real *points) {
+    if (l->rows_direct) {
+        pack_direct(l, from, points);
+        return;
+    }
     KERNEL(pack_rows)(from, l->plan.points, points, l->points);
     for (int k = 0; k < blocks_of(from->channels); k++)
         KERNEL(fft_down_half)(&l->plan.level[0], points + k * l->points);
 }
 
 static void to_rows(const layout *l, real *points, const row_sink *to) {
+    if (l->rows_direct) {
+        KERNEL(unpack_rows)(points + (size_t)DIRECT_ROWS * VEC, l->points, to);
+        return;
+    }
     for (int k = 0; k < blocks_of(to->channels); k++)
         KERNEL(fft_up_half)(&l->plan.level[0], points + k * l->points);
     KERNEL(unpack_rows)(points, l->points, to);
 }
 
+// The same as a walk, lag by lag. What becomes of the points goes to the second points.
+static void direct_group(const layout *l, int channels, const spectrum_walk *like) {
+    for (int k = 0; k < blocks_of(channels); k++) {
+        const size_t skip = k * l->points + (size_t)DIRECT_ROWS * VEC;
+        real *const points = like->points + skip, *const second = second_points(l, like->points) + skip;
+        if (like->task == SPECTRUM_APPLY) {
+            KERNEL(direct_convolve)(l->rows_direct, points, like->records + skip, second);
+        } else if (like->task == SPECTRUM_ADJOINT) {
+            KERNEL(direct_correlate)(l->rows_direct, points, second, like->sums + skip, true);
+            KERNEL(direct_correlate)(l->rows_direct, points, like->records + skip, second, false);
+        }
+    }
+}
+
 // A walk for each block of a group; `like` has the pointers of the first.
 static void walk_group(const layout *l, int channels, const spectrum_walk *like) {
+    if (l->rows_direct) {
+        direct_group(l, channels, like);
+        return;
+    }
     for (int k = 0; k < blocks_of(channels); k++) {
         spectrum_walk w = *like;
         w.plan = &l->plan;
@@ -187,6 +241,14 @@ static void prepare_groups(const convolution *c, const layout *l, void *workspac
                                  .channels = channels_of(c, l, group),
                                  .x = c->filter.value + first_channel(l, group),
                                  .ld = c->filter.ld};
+        if (l->rows_direct) {
+            real *packed = prepared(c, l, group);
+            pack_direct(l, &taps, packed);
+            packed += (size_t)DIRECT_ROWS * VEC;
+            for (int i = 0; c->beta && i < taps.channels; i++)
+                packed[i / VEC * l->points + (size_t)(i % VEC)] += c->beta[first_channel(l, group) + i];
+            continue;
+        }
         from_rows(l, &taps, points);
         walk_group(l, taps.channels,
                    &(spectrum_walk){.task = SPECTRUM_MAKE,
@@ -215,7 +277,7 @@ static void forward_sequences(const convolution *c, const layout *l, void *works
         walk_group(
             l, w.channels,
             &(spectrum_walk){.task = SPECTRUM_APPLY, .points = points, .records = prepared(c, l, group)});
-        to_rows(l, points, &to);
+        to_rows(l, l->rows_direct ? second_points(l, points) : points, &to);
     }
 }
 
@@ -254,7 +316,7 @@ static void backward_sequence(const convolution *c, const layout *l, int b, int 
                                 .others = others,
                                 .records = prepared(c, l, group),
                                 .sums = thread_sums(l, points)});
-    to_rows(l, points, &to);
+    to_rows(l, l->rows_direct ? others : points, &to);
 }
 
 // The gradient of the filter from the sums over some sequences.
@@ -263,7 +325,7 @@ static void filter_gradient(const convolution *c, const layout *l, int group, re
     const row_sink sink = {.count = c->time, .channels = channels_of(c, l, group), .product = {*to}};
     walk_group(l, sink.channels,
                &(spectrum_walk){.task = SPECTRUM_GATHER, .points = points, .sums = thread_sums(l, points)});
-    to_rows(l, points, &sink);
+    to_rows(l, l->rows_direct ? thread_sums(l, points) : points, &sink);
 }
 
 static int part_end(const convolution *c, const layout *l, int part) {
