@@ -3,8 +3,8 @@
 
 usage: bench.py PYTHON [PART...]
 
-PYTHON is an interpreter that has torch. A part is a workload of the table TRAINING below, `decoding`, or a C program of this folder;
-without any, all of them are measured. The two sides take turns, a short piece of steady work each, ROUNDS times (an environment
+PYTHON is an interpreter that has torch. A part is a workload of the table TRAINING below, `decoding`, `lengths` (what a token costs in
+contexts of growing length, of ours alone), or a C program of this folder; without any, all of them are measured. The two sides take turns, a short piece of steady work each, ROUNDS times (an environment
 variable, 5 by default); what counts is the median. Results are kept in build/bench/results.json, so that parts can be measured one
 by one; BENCHMARKS.md shows the latest of each, README.md the training table in short.
 
@@ -34,9 +34,14 @@ PROGRAMS = os.path.join(ROOT, "build", "release", "tests", "bench")
 FOLDER = os.path.join(ROOT, "build", "bench")
 RESULTS = os.path.join(FOLDER, "results.json")
 
-# workload: its experiment
-TRAINING = {"gpt_nano": "gpt_nano", "smallm": "smallm_no_decay", "gpt_baby": "gpt_baby", "slm": "slm", "gpt_long": "gpt_long"}
-DECODING = ["gpt_nano", "gpt_baby"]
+# workload: its experiment, of those shipped or of this folder
+TRAINING = {"gpt_nano": "gpt_nano", "smallm": "smallm_no_decay", "gpt_baby": "gpt_baby", "slm": "slm", "gpt_long": "gpt_long",
+            "hyena": "hyena"}
+DECODING = ["gpt_nano", "gpt_baby", "hyena_4096"]
+LENGTHS = [512 << i for i in range(7)]
+LENGTHS_TOKENS = 8192  # of a step of training
+# The two mixers of tokens that `lengths` compares, in a model of one block of width 256.
+MIXERS = {"hyena": {"hyena": {}}, "attention": {"attention": {"heads": 4, "rope": True}}}
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 PIECE_SECONDS = 4.0  # of steady work, at least, and never fewer than two steps
 WARM_UP_SECONDS = 0.5
@@ -70,7 +75,8 @@ class Ours:
     """An experiment as this benchmark runs it: all of the text to train on, and nothing in between the steps."""
 
     def __init__(self, name):
-        self.original = os.path.join(ROOT, "experiments", f"{name}.yaml")
+        folders = [os.path.join(ROOT, "experiments"), os.path.join(ROOT, "tests", "bench"), FOLDER]
+        self.original = next(path for path in (os.path.join(folder, f"{name}.yaml") for folder in folders) if os.path.exists(path))
         self.name = name
         self.runs = os.path.join(FOLDER, "runs")
         self.experiment = yaml.safe_load(run(RUNEXP, "show", self.original, "--plain"))
@@ -82,7 +88,7 @@ class Ours:
 
     def train(self, steps):
         """The rows of metrics.tsv, (step, tokens, seconds, loss), and the peak memory of a run of so many steps."""
-        file = os.path.join(FOLDER, f"{self.name}.yaml")
+        file = os.path.join(FOLDER, f"run_{self.name}.yaml")
         with open(file, "w") as out:
             json.dump({  # which is YAML as well
                 "extends": self.original,
@@ -260,7 +266,7 @@ def measure_training(python, name, text):
     for side in theirs.values():
         side.close()
     ours.remove()
-    flops = 3 * eager["forward_flops"]
+    flops = eager["training_flops"]
     return {
         "threads": ours.threads, "kernels": ours.kernels, "batch": ours.batch, "parameters": parameters, "flops_per_token": flops,
         "tokens_per_second": {who: middle(r[who] for r in rounds) for who in ("runexp", *theirs)},
@@ -278,15 +284,21 @@ def measure_decoding(python, name, text):
     ours.train(1)
     weight_bytes = 4 * ours.parameters()
     block = int(ours.experiment["dataset"]["block_size"])
-    side.ask({"generate": block})
-    probe = side.ask({"generate": 2 * block})
-    tokens = {"runexp": steps_for(PIECE_SECONDS, 1 / ours.generate(4 * block), 4 * block),
-              "eager": steps_for(PIECE_SECONDS, probe["seconds"] / probe["tokens"], 2 * block)}
+    if block > 1000:  # one text, as long as the context; theirs is the mean over the middles of eight parts of it
+        tokens = {"runexp": block, "eager": 8}
+        request = {"generate": True, "after": [(2 * part + 1) * block // 16 for part in range(8)]}
+        side.ask({**request, "after": [block // 2] * 2})
+    else:
+        side.ask({"generate": block})
+        probe = side.ask({"generate": 2 * block})
+        tokens = {"runexp": steps_for(PIECE_SECONDS, 1 / ours.generate(4 * block), 4 * block),
+                  "eager": steps_for(PIECE_SECONDS, probe["seconds"] / probe["tokens"], 2 * block)}
+        request = {"generate": tokens["eager"]}
 
     def take():
         reading = ceiling(ours, weight_bytes)[1]
         own = ours.generate(tokens["runexp"])
-        done = side.ask({"generate": tokens["eager"]})
+        done = side.ask(request)
         return {"reading": reading, "runexp": own, "eager": done["tokens"] / done["seconds"]}
 
     rounds, others = rounds_of(name, [side], take)
@@ -302,6 +314,37 @@ def measure_decoding(python, name, text):
         "others": others,
         "versions": versions_of(about),
     }
+
+
+def measure_lengths():
+    """Seconds for a token, in training and in decoding a text of that length from its beginning, by mixer and length."""
+    seconds = {mixer: {"training": [], "decoding": []} for mixer in MIXERS}
+    watch = Watch([])
+    for length in LENGTHS:
+        for mixer, layer in MIXERS.items():
+            name = f"lengths_{mixer}_{length}"
+            with open(os.path.join(FOLDER, f"{name}.yaml"), "w") as out:
+                json.dump({
+                    "extends": os.path.join(ROOT, "experiments", "base", "char_lm.yaml"),
+                    "name": name,
+                    "dataset": {"block_size": length},
+                    "model": {"width": 256, "layers": ["embedding", {"residual": ["layernorm", layer]},
+                                                       {"residual": ["layernorm", "mlp"]}, "layernorm", "unembedding"]},
+                    "optimizer": {"type": "adamw"},
+                    "training": {"batch_size": max(1, LENGTHS_TOKENS // length), "max_steps": 2},
+                }, out)
+            ours = Ours(name)
+            rows, _ = ours.train(2)
+            steps = steps_for(1, rows[1][2] - rows[0][2], 1)
+            rows, _ = ours.train(1 + steps)
+            training = (rows[-1][2] - rows[0][2]) / (rows[-1][1] - rows[0][1])
+            decoding = 1 / ours.generate(length)
+            ours.remove()
+            seconds[mixer]["training"].append(training)
+            seconds[mixer]["decoding"].append(decoding)
+            print(f"  {mixer} {length}: {1e6 * training:.1f} us a token in training, {1e6 * decoding:.1f} us in decoding", flush=True)
+    return {"threads": ours.threads, "kernels": ours.kernels, "lengths": LENGTHS, "tokens": LENGTHS_TOKENS, "seconds": seconds,
+            "others": watch.others()}
 
 
 # --- where and what
@@ -367,7 +410,7 @@ def main():
     python, parts = sys.argv[1], sys.argv[2:]
     programs = {os.path.basename(path)[:-2]: os.path.join(PROGRAMS, os.path.basename(path)[:-2])
                 for path in sorted(glob.glob(os.path.join(ROOT, "tests", "bench", "*.c"))) if not path.endswith("/ceiling.c")}
-    known = [*TRAINING, "decoding", *programs]
+    known = [*TRAINING, "decoding", "lengths", *programs]
     for part in parts:
         if part not in known:
             sys.exit(f"there is no part {part}; there are {', '.join(known)}")
@@ -379,6 +422,8 @@ def main():
             measured = {part: measure_training(python, part, text_file())}
         elif part == "decoding":
             measured = {f"decoding {name}": measure_decoding(python, name, text_file()) for name in DECODING}
+        elif part == "lengths":
+            measured = {part: measure_lengths()}
         else:
             measured = {part: {"output": run(programs[part])}}
         for name, entry in measured.items():
@@ -387,6 +432,11 @@ def main():
     text = report.write(results, [*TRAINING], [f"decoding {name}" for name in DECODING], [*programs])
     with open(os.path.join(ROOT, "BENCHMARKS.md"), "w") as file:
         file.write(text)
+    if "lengths" in results:
+        script = os.path.join(FOLDER, "lengths.gp")
+        with open(script, "w") as file:
+            file.write(report.lengths_plot(results["lengths"], os.path.join(ROOT, report.LENGTHS_PICTURE)))
+        run("gnuplot", script)
     quote_in_readme(report.quote(results, [name for name in TRAINING if name in results]))
     print(f"\n{text}\nThis is in BENCHMARKS.md.")
 

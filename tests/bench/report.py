@@ -1,5 +1,7 @@
 """BENCHMARKS.md out of the results of bench.py."""
 
+import math
+
 SIDES = ("runexp", "eager", "compiled")
 
 HEAD = """\
@@ -20,7 +22,8 @@ TRAINING_NOTES = """
 - of the ceiling: the model's FLOPs x tokens/s, as a share of fp32 multiply-adds on registers by all threads (the figure behind it),
   measured in the same rounds. A token costs three times its forward pass: two FLOPs for each weight of a matrix (the unembedding
   included, looking up embeddings not), four for each pair of elements that attention multiplies, of which only the visible half
-  counts. What is computed again in the backward pass does not count.
+  counts. What is computed again in the backward pass does not count. A long convolution of n tokens costs 25 log2 2n + 20 in each
+  channel, forward and backward: five real transforms of 2n (in PyTorch those of `torch.fft`).
 - peak memory: the largest resident size of the process (ru_maxrss), program and libraries included. {imported} of PyTorch's is what
   `import torch` takes.
 """
@@ -28,6 +31,7 @@ TRAINING_NOTES = """
 DECODING_NOTES = """
 - One stream, from a newline on. PyTorch: nanoGPT's loop, the last block_size tokens through the whole model for every token. runexp
   keeps keys and values; when the block is full it reads the last half of it again and goes on.
+- hyena_4096: one text of 4096 tokens. PyTorch's speed is that of the whole text, from the mean over eight lengths, evenly spread.
 - of reading: bytes of all weights x tokens/s, as a share of the speed at which all threads read that many bytes over and over.
 """
 
@@ -86,6 +90,59 @@ def decoding(results, names):
     return "## Decoding\n\n" + table(head, rows) + DECODING_NOTES + "\n"
 
 
+LENGTHS_PICTURE = "BENCHMARKS-lengths.svg"
+LENGTHS_NOTES = """
+- Microseconds for a token in a model of one block (hyena, or attention with four heads and rotary positions; then an mlp) of width 256;
+  runexp alone. Training: whole steps of {tokens} tokens, of one sequence when that is longer. Decoding: a text from its first token to
+  its last.
+"""
+
+
+def crossing(lengths, a, b):
+    """Where b first becomes larger than a, on straight lines between the points in logarithms; None when it does not."""
+    ratios = [math.log(y / x) for x, y in zip(a, b)]
+    for i in range(1, len(ratios)):
+        if ratios[i - 1] <= 0 < ratios[i]:
+            part = ratios[i - 1] / (ratios[i - 1] - ratios[i])
+            return lengths[i - 1] * (lengths[i] / lengths[i - 1]) ** part
+    return None
+
+
+def crossing_told(e, kind):
+    found = crossing(e["lengths"], e["seconds"]["hyena"][kind], e["seconds"]["attention"][kind])
+    cheaper = [h < a for h, a in zip(e["seconds"]["hyena"][kind], e["seconds"]["attention"][kind])]
+    if found:
+        return f"{kind}: attention costs more from about {found:.0f} tokens on"
+    return f"{kind}: {'hyena' if all(cheaper) else 'attention'} costs less at every length"
+
+
+def lengths(e):
+    columns = [(kind, mixer) for kind in ("training", "decoding") for mixer in ("hyena", "attention")]
+    head = ["context", *(f"{kind}, {mixer}" for kind, mixer in columns)]
+    rows = [[str(length), *(f"{1e6 * e['seconds'][mixer][kind][i]:.1f}" for kind, mixer in columns)]
+            for i, length in enumerate(e["lengths"])]
+    told = "".join(f"- {crossing_told(e, kind)}.\n" for kind in ("training", "decoding")).replace("- t", "- T").replace("- d", "- D")
+    return f"## Length of the context\n\n![microseconds for a token by length]({LENGTHS_PICTURE})\n\n" + table(head, rows) + \
+        LENGTHS_NOTES.format(tokens=e["tokens"]) + told + "\n"
+
+
+def lengths_plot(e, picture):
+    """A gnuplot script that draws the table."""
+    text = f"set terminal svg size 900,420 font 'sans,13' background '#FFFFFF'\nset output '{picture}'\n"
+    text += "".join(f"${mixer} << EOD\n" + "".join(
+        f"{length} {1e6 * training:.6g} {1e6 * decoding:.6g}\n" for length, training, decoding in
+        zip(e["lengths"], of["training"], of["decoding"])) + "EOD\n" for mixer, of in e["seconds"].items())
+    ticks = ", ".join(f"'{length}' {length}" for length in e["lengths"])
+    text += f"set logscale xy\nset xtics ({ticks})\nset xrange [{e['lengths'][0] * 0.85}:{e['lengths'][-1] * 1.18}]\n"
+    text += "set xlabel 'tokens of context'\nset border 3\nset tics out nomirror\nset grid linecolor rgb '#E3E3E3'\nset key left top\n"
+    text += "set format y '%g'\nset multiplot layout 1,2\n"
+    for column, (kind, label) in enumerate((("training", "set ylabel 'microseconds a token'"), ("decoding", "unset ylabel")), 2):
+        text += f"set title '{kind}'\n{label}\nplot " + ", ".join(
+            f"${mixer} using 1:{column} with linespoints pointtype 7 pointsize 0.6 linewidth 2.5 linecolor rgb '{colour}' title '{mixer}'"
+            for mixer, colour in (("hyena", "#0072B2"), ("attention", "#D55E00"))) + "\n"
+    return text + "unset multiplot\n"
+
+
 def conditions(results):
     """Machine and versions; several when parts were measured at different times."""
     told, when = {}, {}
@@ -115,6 +172,8 @@ def write(results, trainings, decodings, programs):
     present = [name for name in decodings if name in results]
     if present:
         text += decoding(results, present)
+    if "lengths" in results:
+        text += lengths(results["lengths"])
     for name in programs:
         if name in results:
             text += f"## tests/bench/{name}.c\n\n```\n{results[name]['output'].rstrip()}\n```\n\n"

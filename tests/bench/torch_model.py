@@ -25,6 +25,7 @@ class Context:
         model = experiment["model"]
         self.vocabulary = vocabulary
         self.block_size = int(experiment["dataset"]["block_size"])
+        self.batch_size = int(experiment["training"]["batch_size"])
         self.torch_init = model["init"] == "torch"
         self.init_std = float(model["init_std"])
         self.residuals = 0
@@ -101,6 +102,78 @@ class Attention(nn.Module):
         return self.output_dropout(self.out_proj(y.transpose(1, 2).reshape(batch, time, width)))
 
 
+class FilterLinear(nn.Linear):
+    """Of the network that makes filters: works once a step, not for every token, and does not decay."""
+
+    def __init__(self, inputs, outputs, bias, context):
+        super().__init__(inputs, outputs, bias=bias)
+        if not context.torch_init:
+            nn.init.normal_(self.weight, std=context.init_std)
+            if bias:
+                nn.init.zeros_(self.bias)
+        for p in self.parameters():
+            p.no_decay = True
+
+
+class ImplicitFilter(nn.Module):
+    """arXiv 2302.10866, section 3.3: sines of the position, times windows that decay at a rate for each channel."""
+
+    def __init__(self, settings, context):
+        super().__init__()
+        length, width, hidden, features = (context.block_size, context.width, int(settings["filter_width"]),
+                                           int(settings["emb_dim"]))
+        inner = int(settings["inner_layers"])
+        self.layers = nn.ModuleList(FilterLinear(hidden if i else features, hidden, True, context) for i in range(inner + 1))
+        self.last = FilterLinear(hidden, width, False, context)
+        self.frequency = nn.Parameter(torch.full((1, hidden), float(settings["frequency"])))
+        self.frequency.no_decay = True
+        t = torch.linspace(0, 1, length)[:, None]
+        bands = torch.linspace(1e-4, (features - 1) // 2 - 1, (features - 1) // 2)
+        angles = 2 * math.pi * torch.arange(length)[:, None] / length * bands
+        self.register_buffer("features", torch.cat([t, angles.cos(), -angles.sin()], dim=1))
+        slowest, fastest = (math.log(float(settings["target"])) / float(settings[key])
+                            for key in ("slow_decay_pct", "fast_decay_pct"))
+        self.register_buffer("window", torch.exp(-t * torch.linspace(slowest, fastest, width).abs()))
+
+    def forward(self, time):
+        """(time, width)"""
+        x = self.features[:time]
+        for layer in self.layers:
+            x = torch.sin(self.frequency * layer(x))
+        return self.last(x) * self.window[:time]
+
+
+class Hyena(nn.Module):
+    def __init__(self, settings, context):
+        only("hyena", settings, order=2, variant="safari", l_max=0, normalize="none", shift=0.0, activation="none",
+             filter_lr_multiplier=1.0, positions_lr_multiplier=0.0, decay_lr_multiplier=0.0)
+        super().__init__()
+        width, taps = context.width, int(settings["short_filter_order"])
+        self.in_proj = context.linear(width, 3 * width, settings["bias"])
+        self.short = nn.Conv1d(3 * width, 3 * width, taps, groups=3 * width, padding=taps - 1, bias=settings["bias"])
+        self.filter = ImplicitFilter(settings, context)
+        self.skip = nn.Parameter(torch.randn(width))
+        self.dropout = nn.Dropout(float(settings["dropout"]))
+        self.out_proj = context.linear(width, width, settings["bias"], to_residual=True)
+        self.output_dropout = nn.Dropout(float(settings["output_dropout"]))
+        self.batch_size = context.batch_size
+
+    def forward(self, x):
+        time = x.shape[1]
+        x0, x1, v = self.short(self.in_proj(x).transpose(1, 2))[..., :time].chunk(3, dim=1)
+        w = self.dropout(x1 * v)
+        spectrum = torch.fft.rfft(self.filter(time).T, n=2 * time)
+        z = torch.fft.irfft(torch.fft.rfft(w, n=2 * time) * spectrum, n=2 * time)[..., :time] + self.skip[:, None] * w
+        return self.output_dropout(self.out_proj((x0 * z).transpose(1, 2)))
+
+    def training_flops(self, time):
+        """Of a token, but for in_proj and out_proj. A transform of n real numbers is 2.5 n log2 n: forward the convolution takes two,
+        backward three."""
+        width, bits = self.skip.numel(), math.log2(2 * time)
+        network = sum(2 * layer.weight.numel() for layer in [*self.filter.layers, self.filter.last]) / self.batch_size
+        return 3 * (network + 2 * self.short.weight.numel() + 2 * width) + width * (25 * bits + 20)
+
+
 class Mlp(nn.Module):
     def __init__(self, settings, context):
         only("mlp", settings, activation="gelu")
@@ -139,7 +212,8 @@ def built(layer, context):
         return [nn.LayerNorm(context.width, eps=float(settings["epsilon"]), bias=settings["bias"])]
     if name == "dropout":
         return [nn.Dropout(float(settings["p"]))]
-    makers = {"embedding": Embedding, "positions": positions, "attention": Attention, "mlp": Mlp, "unembedding": unembedding}
+    makers = {"embedding": Embedding, "positions": positions, "attention": Attention, "hyena": Hyena, "mlp": Mlp,
+              "unembedding": unembedding}
     if name not in makers:
         raise NotImplementedError(f"the PyTorch side has no layer {name}")
     return [makers[name](settings, context)]
@@ -178,12 +252,15 @@ class Model(nn.Module):
     def parameter_count(self):
         return sum(p.numel() for p in self.parameters())
 
-    def forward_flops(self):
-        """Of a token in a full block: two for each weight of a matrix, and the visible half of attention."""
+    def training_flops(self):
+        """Of a token in a full block and a step of training: forward two for each weight of a matrix, and the visible half of
+        attention; all of it three times."""
         flops = 0
         for module in self.modules():
-            if isinstance(module, nn.Linear):
-                flops += 2 * module.weight.numel()
+            if type(module) is nn.Linear:
+                flops += 3 * 2 * module.weight.numel()
             elif isinstance(module, Attention):
-                flops += 4 * module.in_proj.in_features * (self.block_size + 1) / 2
+                flops += 3 * 4 * module.in_proj.in_features * (self.block_size + 1) / 2
+            elif isinstance(module, Hyena):
+                flops += module.training_flops(self.block_size)
         return flops

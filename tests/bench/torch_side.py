@@ -1,7 +1,7 @@
 """The PyTorch side of `make bench`: reads what to do from standard input, a line of JSON each, and answers in kind.
 
-The first line describes the workload; the answer tells about the model. Then {"train": STEPS} or {"generate": TOKENS}, any number
-of times. Between lines the process sleeps, so that the other program has the machine to itself.
+The first line describes the workload; the answer tells about the model. Then {"train": STEPS}, {"generate": TOKENS} or {"after":
+[LENGTH, ...]}, any number of times. Between lines the process sleeps, so that the other program has the machine to itself.
 """
 
 import json
@@ -32,8 +32,9 @@ def read_tokens(path):
 def new_optimizer(settings, model):
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings["type"]]
     parameters = list(model.parameters())
-    groups = [{"params": [p for p in parameters if p.dim() >= 2], "weight_decay": float(settings["weight_decay"])},
-              {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0}]
+    decay = [p for p in parameters if p.dim() >= 2 and not hasattr(p, "no_decay")]
+    rest = [p for p in parameters if p.dim() < 2 or hasattr(p, "no_decay")]
+    groups = [{"params": decay, "weight_decay": float(settings["weight_decay"])}, {"params": rest, "weight_decay": 0.0}]
     return kind(groups, lr=float(settings["lr"]), betas=[float(b) for b in settings["betas"]],
                 eps=float(settings["epsilon"]), fused=True)
 
@@ -69,6 +70,13 @@ class Trainer:
                 "tokens": steps * self.tokens_of_a_step}
 
 
+def next_token(model, k, temperature, context):
+    logits = model(context[:, -model.block_size:]) / temperature
+    least = torch.topk(logits, k).values[:, [-1]]
+    logits[logits < least] = -torch.inf
+    return torch.cat([context, torch.multinomial(torch.softmax(logits, -1), 1)], dim=1)
+
+
 @torch.inference_mode()
 def generate(model, k, temperature, count):
     """As nanoGPT does it: all of the context, cut to the last block_size tokens, goes through the model for every new token."""
@@ -76,11 +84,18 @@ def generate(model, k, temperature, count):
     context = torch.zeros(1, 1, dtype=torch.long)
     started = time.perf_counter()
     for _ in range(count):
-        logits = model(context[:, -model.block_size:]) / temperature
-        least = torch.topk(logits, k).values[:, [-1]]
-        logits[logits < least] = -torch.inf
-        context = torch.cat([context, torch.multinomial(torch.softmax(logits, -1), 1)], dim=1)
+        context = next_token(model, k, temperature, context)
     return {"seconds": time.perf_counter() - started, "tokens": count, "peak": peak_bytes()}
+
+
+@torch.inference_mode()
+def generate_after(model, k, temperature, lengths):
+    """One token after contexts of these lengths each."""
+    model.eval()
+    started = time.perf_counter()
+    for length in lengths:
+        next_token(model, k, temperature, torch.zeros(1, length, dtype=torch.long))
+    return {"seconds": time.perf_counter() - started, "tokens": len(lengths), "peak": peak_bytes()}
 
 
 def answer(about):
@@ -98,7 +113,7 @@ def main():
     answer({
         "parameters": model.parameter_count(),
         "vocabulary": vocabulary,
-        "forward_flops": model.forward_flops(),
+        "training_flops": model.training_flops(),
         "first_loss": trainer.step() if trainer else None,
         "imported": IMPORTED,
         "version": torch.__version__,
@@ -110,7 +125,11 @@ def main():
             answer(trainer.run(request["train"]))
         else:
             sampling = experiment["sampling"]
-            answer(generate(model, int(sampling["k"]), float(sampling["temperature"]), request["generate"]))
+            k, temperature = int(sampling["k"]), float(sampling["temperature"])
+            if "after" in request:
+                answer(generate_after(model, k, temperature, request["after"]))
+            else:
+                answer(generate(model, k, temperature, request["generate"]))
 
 
 if __name__ == "__main__":
