@@ -14,13 +14,14 @@
 #include "kernels/vector_math.h"
 
 // A product keeps ROWS x LANES results in registers: enough chains of multiply-adds to hide their latency,
-// and rows few enough that little is wasted along the diagonal.
-#if defined(__AVX512F__) || defined(__aarch64__)
+// and rows few enough that little is wasted along the diagonal, and none of them beyond a panel.
+#if (defined(__AVX512F__) || defined(__aarch64__)) && KERNEL_LANES >= 4
 enum { ROWS = 8 };
 #else
 enum { ROWS = 4 };
 #endif
 enum { LANES = 2 * VEC, SPAN = 64 };
+_Static_assert((int)LANES % (int)ROWS == 0, "a panel is whole groups of rows");
 
 // Lanes as unsigned numbers.
 #ifdef RUNEXP_FP64
