@@ -194,7 +194,7 @@ fuzz: $(OUT)/fuzz/config ## half a minute of mutated experiment files, always th
 	@tail -n 1 $(OUT)/fuzz/log.txt
 
 .PHONY: bench run-bench
-bench: ## speed against PyTorch, into BENCHMARKS.md: 20 minutes; WORKLOADS="gpt_nano decoding" measures parts
+bench: ## speed against PyTorch, into BENCHMARKS.md: half an hour; WORKLOADS="gpt_nano decoding" measures parts
 	@tools/packages build run bench
 	@$(MAKE) --no-print-directory run-bench
 run-bench: all $(BENCHES) $(TORCH)/ready
