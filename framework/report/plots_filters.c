@@ -141,7 +141,7 @@ static bool draw_filters(const report_run *run, arena *a, text *s) {
     const double floor = fmax(usual.low / 3, 1e-5 * highest.high); // what is less hardly acts
     for (int i = 0; i < panels; i++) add_data(s, i, &all[i], floor);
     text_add(s,
-             "set logscale xy\nset format x '%%g'\nset format y '%%g'\nset xrange [1:%.9g]\n"
+             "set logscale xy\nset format x '%%g'\nset format y '1e%%T'\nset xrange [1:%.9g]\n"
              "set yrange [%.4g:%.4g]\n",
              lags > 1 ? lags : 2, floor, 1.5 * highest.high);
     text_add(s, "set multiplot\n");
