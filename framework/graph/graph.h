@@ -130,6 +130,9 @@ void states_reset(state_set *s); // all zero: the beginning of a text
 // Gives every stream of `to` the state of the one stream of `from`; both belong to graphs of one model.
 void states_spread(const state_set *from, state_set *to);
 size_t states_bytes(const state_set *s);
+// Appends the rows of x, (batch, time, width), to those that a state, (batch, rows, width), holds of each
+// stream, and drops as many of its oldest.
+void state_append_rows(tensor *to, const tensor *x);
 
 // Seconds spent in the two steps of an operator, and how often they ran.
 typedef struct op_time {

@@ -2,8 +2,6 @@
 // last rows of the input.
 #include "graph/ops.h"
 
-#include <string.h>
-
 enum { X, WEIGHT, BIAS, HISTORY, INPUTS };
 
 static int channels_of(const op *o) {
@@ -51,19 +49,10 @@ static const op_kind block_kind = {.name = "short_convolution",
                                    .flops = flops,
                                    .workspace = workspace};
 
-// The history of a stream becomes the last rows of what it was followed by x.
 static void decode_forward(const graph *g, const run_context *c, const op *o) {
     (void)c;
-    const size_t channels = (size_t)channels_of(o), kept = (size_t)taps_of(o) - 1, time = (size_t)g->time;
     run(g, o, o->in[HISTORY]->data);
-    const size_t fresh = time < kept ? time : kept;
-    for (size_t b = 0; b < (size_t)g->batch; b++) {
-        real *history = o->in[HISTORY]->data + b * kept * channels;
-        const real *x = o->in[X]->data + b * time * channels;
-        memmove(history, history + fresh * channels, (kept - fresh) * channels * sizeof *history);
-        memcpy(history + (kept - fresh) * channels, x + (time - fresh) * channels,
-               fresh * channels * sizeof *history);
-    }
+    state_append_rows(o->in[HISTORY], o->in[X]);
 }
 
 static const op_kind decode_kind = {.name = "short_convolution",

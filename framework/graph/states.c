@@ -65,3 +65,13 @@ tensor *graph_state(graph *g, const char *name, int rank, const int *shape) {
     t->data = found->data;
     return t;
 }
+
+void state_append_rows(tensor *to, const tensor *x) {
+    const size_t width = (size_t)x->shape[2], kept = (size_t)to->shape[1] * width;
+    const size_t given = (size_t)x->shape[1] * width, fresh = given < kept ? given : kept;
+    for (size_t b = 0; b < (size_t)x->shape[0]; b++) {
+        real *rows = to->data + b * kept;
+        memmove(rows, rows + fresh, (kept - fresh) * sizeof *rows);
+        memcpy(rows + kept - fresh, x->data + (b + 1) * given - fresh, fresh * sizeof *rows);
+    }
+}

@@ -28,10 +28,6 @@ typedef struct layout {
     size_t records;    // reals of the records of a block
 } layout;
 
-static int blocks_of(int channels) {
-    return (channels + VEC - 1) / VEC;
-}
-
 static int group_of(size_t points) {
     const size_t fits = NEAR_BYTES / (points * sizeof(real));
     return fits < LEAST_GROUP ? LEAST_GROUP : fits > MOST_GROUP ? MOST_GROUP : (int)fits;

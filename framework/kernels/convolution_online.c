@@ -34,10 +34,6 @@ typedef struct layout {
     size_t recent, points, kept; // parts of the state: tokens of the block; outputs so far, then sums; ring
 } layout;
 
-static int blocks_of(int channels) {
-    return (channels + VEC - 1) / VEC;
-}
-
 // The direct part grows with the block, the other part shrinks with it.
 static int block_of(int taps) {
     int block = LEAST_BLOCK;

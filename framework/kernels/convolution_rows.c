@@ -55,7 +55,7 @@ static ALWAYS_INLINE void pack(const row_source *from, real *packed, size_t apar
 
 void KERNEL(pack_rows)(const row_source *from, int end, real *packed, size_t apart) {
     pack(from, packed, apart);
-    for (int k = 0; k < (from->channels + VEC - 1) / VEC; k++)
+    for (int k = 0; k < blocks_of(from->channels); k++)
         memset(packed + apart * k + (ptrdiff_t)VEC * from->count, 0,
                (size_t)(end - from->count) * VEC * sizeof(real));
 }

@@ -5,6 +5,11 @@
 
 #include "kernels/members.h"
 
+// Blocks of VEC channels.
+static inline int blocks_of(int channels) {
+    return (channels + VEC - 1) / VEC;
+}
+
 // A result made of each row on its way: row t of out (+)= value * row t of factor.
 typedef struct row_product {
     real *out; // NULL: none
