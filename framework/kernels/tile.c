@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-// Steps of the depth: a left operand by columns is asked for so long before its use, since no processor
-// foresees strides as long as these.
-enum { COLUMNS_AHEAD = 8 };
+// Steps of the depth: a left operand by columns is asked for so long before its use, in products and when
+// it is packed, since no processor foresees strides as long as these.
+enum { COLUMNS_AHEAD = 8, PACKING_AHEAD = 8 };
 
 typedef void tile_function(int depth, const real *a, ptrdiff_t step, const real *b, const real *initial,
                            const real *added, const real *factor, real *c, ptrdiff_t ldc);
@@ -135,6 +135,7 @@ void KERNEL(tile_pack_rows)(int rows, int depth, const real *A, ptrdiff_t lda, r
     for (int k = 0; k < depth; k++, A += lda, packed += TILE_ROWS) {
         real *to = packed;
         int r = 0;
+        for (int i = 0; i < rows; i += 64 / (int)sizeof *A) __builtin_prefetch(A + PACKING_AHEAD * lda + i);
         for (; r + TILE_ROWS <= rows; r += TILE_ROWS, to += block)
             memcpy(to, A + r, TILE_ROWS * sizeof *to);
         for (int i = 0; r + i < rows; i++) to[i] = A[r + i];
