@@ -171,8 +171,10 @@ void KERNEL(tile_pack_panel)(bool transposed, int columns, int depth, const real
         pack_transposed(columns, depth, B, ldb, panel);
     } else if (columns == TILE_COLUMNS) {
         for (int k = 0; k < depth; k++)
-            for (int v = 0; v < TILE_VECTORS; v++)
+            for (int v = 0; v < TILE_VECTORS; v++) {
+                __builtin_prefetch(B + k * ldb + TILE_COLUMNS + v * VEC, 0, 2);
                 vec_store(panel + k * TILE_COLUMNS + v * VEC, vec_load(B + k * ldb + v * VEC));
+            }
     } else {
         for (int k = 0; k < depth; k++)
             for (int i = 0; i < width; i += VEC)
