@@ -84,18 +84,24 @@ size_t KERNEL(convolution_prepared)(int time, int channels) {
 // Whether the gradient of the filter is made in the workspace first: by parts of the batch, or because that
 // of beta, which is its first row, is wanted without what it is added to.
 static bool is_made_apart(const convolution *c, const layout *l) {
-    return l->parts > 1 || c->filter.adds;
+    return l->parts > 1 || (c->filter.adds && c->dbeta) || !c->filter.gradient;
 }
 
-// Reals of workspace of a thread: points of x and y of a group, and the sums of its filter's gradient.
+// Whether the gradient of the filter, of one sequence, takes the place of the points of w.
+static bool is_made_in_place(const layout *l) {
+    return l->rows == 1 && !l->rows_direct;
+}
+
+// Reals of workspace of a thread: points of w and y of a group, and of its filter's gradient.
 static size_t thread_reals(const layout *l) {
-    return (size_t)l->group * (2 * l->points + l->records);
+    return (size_t)l->group * (is_made_in_place(l) ? 2 : 3) * l->points;
 }
 
 // Of each thread its own; gradients of the filter made apart.
 size_t KERNEL(convolution_workspace)(const convolution *c, int threads) {
     const layout l = layout_of(c);
-    const size_t apart = is_made_apart(c, &l) ? (size_t)l.parts * (size_t)c->time * (size_t)c->channels : 0;
+    const bool apart_perhaps = l.parts > 1 || c->filter.adds;
+    const size_t apart = apart_perhaps ? (size_t)l.parts * (size_t)c->time * (size_t)c->channels : 0;
     return ((size_t)threads * thread_reals(&l) + apart) * sizeof(real);
 }
 
@@ -111,8 +117,8 @@ static real *second_points(const layout *l, real *points) {
     return points + (size_t)l->group * l->points;
 }
 
-static real *thread_sums(const layout *l, real *points) {
-    return points + (size_t)l->group * 2 * l->points;
+static real *points_of_taps(const layout *l, real *points) {
+    return points + (size_t)l->group * (is_made_in_place(l) ? 1 : 2) * l->points;
 }
 
 // --- where a group begins in the operands, and how wide it is
@@ -198,7 +204,7 @@ static void direct_group(const layout *l, int channels, const spectrum_walk *lik
         if (like->task == SPECTRUM_APPLY) {
             KERNEL(direct_convolve)(l->rows_direct, points, like->records + skip, second);
         } else if (like->task == SPECTRUM_ADJOINT) {
-            KERNEL(direct_correlate)(l->rows_direct, points, second, like->sums + skip, true);
+            KERNEL(direct_correlate)(l->rows_direct, points, second, like->taps + skip, like->adds);
             KERNEL(direct_correlate)(l->rows_direct, points, like->records + skip, second, false);
         }
     }
@@ -218,7 +224,7 @@ static void walk_group(const layout *l, int channels, const spectrum_walk *like)
         w.points += k * l->points;
         if (w.others) w.others += k * l->points;
         if (w.records) w.records += k * l->records;
-        if (w.sums) w.sums += k * l->records;
+        if (w.taps) w.taps += k * l->points;
         if (w.beta) w.beta += k * VEC;
         w.channels -= k * VEC;
         KERNEL(spectrum_walk)(&w);
@@ -282,7 +288,9 @@ void KERNEL(convolution_forward)(const convolution *c, void *workspace) {
     WITH_THREADS(threads_for_convolution(c, c->batch), forward_sequences(c, &l, workspace));
 }
 
-static void backward_sequence(const convolution *c, const layout *l, int b, int group, real *points) {
+// first, last: of the sequences of a part.
+static void backward_sequence(const convolution *c, const layout *l, int b, int group, bool first,
+                              bool last, real *points) {
     real *others = second_points(l, points);
     const row_source w = gated_input(c, l, b, group);
     row_source dz = {.count = c->time,
@@ -311,17 +319,10 @@ static void backward_sequence(const convolution *c, const layout *l, int b, int 
                                 .points = points,
                                 .others = others,
                                 .records = prepared(c, l, group),
-                                .sums = thread_sums(l, points)});
+                                .taps = points_of_taps(l, points),
+                                .adds = !first,
+                                .last = last});
     to_rows(l, l->rows_direct ? others : points, &to);
-}
-
-// The gradient of the filter from the sums over some sequences.
-static void filter_gradient(const convolution *c, const layout *l, int group, real *points,
-                            const row_product *to) {
-    const row_sink sink = {.count = c->time, .channels = channels_of(c, l, group), .product = {*to}};
-    walk_group(l, sink.channels,
-               &(spectrum_walk){.task = SPECTRUM_GATHER, .points = points, .sums = thread_sums(l, points)});
-    to_rows(l, l->rows_direct ? thread_sums(l, points) : points, &sink);
 }
 
 static int part_end(const convolution *c, const layout *l, int part) {
@@ -335,13 +336,14 @@ static void backward_parts(const convolution *c, const layout *l, void *workspac
     for (int task = 0; task < l->groups * l->parts; task++) {
         const int group = task / l->parts, part = task % l->parts;
         real *points = thread_points(l, workspace);
-        memset(thread_sums(l, points), 0,
-               (size_t)blocks_of(channels_of(c, l, group)) * l->records * sizeof(real));
-        for (int b = part * l->rows; b < part_end(c, l, part); b++)
-            backward_sequence(c, l, b, group, points);
-        const row_product to =
-            parts ? output(c, l, parts, part, group) : gradient(c, l, &c->filter, 0, group);
-        filter_gradient(c, l, group, points, &to);
+        const int begin = part * l->rows, end = part_end(c, l, part);
+        for (int b = begin; b < end; b++)
+            backward_sequence(c, l, b, group, b == begin, b == end - 1, points);
+        const row_sink to = {
+            .count = c->time,
+            .channels = channels_of(c, l, group),
+            .product = {parts ? output(c, l, parts, part, group) : gradient(c, l, &c->filter, 0, group)}};
+        to_rows(l, points_of_taps(l, points), &to);
     }
 }
 

@@ -2,7 +2,9 @@
 
 #include <string.h>
 
-enum { AHEAD = 16 }; // rows: they are too far apart for the processor to see them coming
+// Rows are too far apart for the processor to see them coming. So many rows ahead they are asked for, into
+// the second cache: the nearest has no room for all that is on its way.
+enum { AHEAD = 32 };
 
 // The rows of a matrix, NULL for none.
 typedef struct rows {
@@ -13,7 +15,7 @@ typedef struct rows {
 // Vector k of row t; it has `lanes` values unless it is full.
 static ALWAYS_INLINE vec get(rows r, int t, int k, const bool full, int lanes) {
     const real *from = r.at + r.ld * t + (ptrdiff_t)VEC * k;
-    __builtin_prefetch(from + r.ld * AHEAD);
+    __builtin_prefetch(from + r.ld * AHEAD, 0, 2);
     return full ? vec_load(from) : vec_load_some(from, lanes);
 }
 
@@ -24,7 +26,7 @@ static ALWAYS_INLINE void put(rows out, rows factor, bool adds, int t, int k, ve
     if (adds)
         value += get(out, t, k, full, lanes);
     else
-        __builtin_prefetch(to + out.ld * AHEAD, 1);
+        __builtin_prefetch(to + out.ld * AHEAD, 1, 2);
     if (full)
         vec_store(to, value);
     else

@@ -61,33 +61,38 @@ static ALWAYS_INLINE void follow(real *a, real *b, const real *record, const rea
     fft_store(b, y_minus);
 }
 
-static ALWAYS_INLINE void adjoint(const real *za, const real *zb, real *a, real *b, const real *record,
-                                  real *sum) {
-    const fft_point z = fft_load(za), z_minus = fft_load(zb), g = fft_load(a), g_minus = fft_load(b);
-    const fft_point crossed = product(z, g_minus), both = product(z_minus, g);
-    fft_store(sum, fft_add(fft_load(sum), product_conjugate(z, g)));
-    fft_store(sum + 2 * VEC, fft_add(fft_load(sum + 2 * VEC), product_conjugate(z_minus, g_minus)));
-    fft_store(sum + 4 * VEC, fft_add(fft_load(sum + 4 * VEC), fft_subtract(both, conjugate(crossed))));
-    const fft_point p = fft_load(record), p_minus = fft_load(record + 2 * VEC);
-    const fft_point q = fft_load(record + 4 * VEC);
-    // Q_-k conj(G_-k) = -conj(Q_k G_-k)
-    fft_store(a, fft_subtract(product_conjugate(p, g), conjugate(product(q, g_minus))));
-    fft_store(b, fft_add(product_conjugate(p_minus, g_minus), product_conjugate(g, q)));
-}
-
-static ALWAYS_INLINE void gather(const spectrum_walk *w, const real *root, real *a, real *b,
-                                 const real *sum) {
+// The gradient of the taps from a pair of Z and G.
+static ALWAYS_INLINE void adjoint_taps(const spectrum_walk *w, const real *root, fft_point z,
+                                       fft_point z_minus, fft_point g, fft_point g_minus, real *a,
+                                       real *b) {
     const real scale = 1 / (real)w->plan->points;
-    const fft_point p = fft_load(sum), p_minus = conjugate(fft_load(sum + 2 * VEC));
-    const fft_point q = fft_load(sum + 4 * VEC), difference = fft_subtract(p, p_minus);
-    const fft_point even = scaled(scale / 2, fft_add(p, p_minus));
+    const fft_point p = product_conjugate(z, g),
+                    p_minus = product_conjugate(g_minus, z_minus); // conj(p_-k)
+    const fft_point q = fft_subtract(product(z_minus, g), conjugate(product(z, g_minus)));
+    const fft_point difference = fft_subtract(p, p_minus), even = scaled(scale / 2, fft_add(p, p_minus));
     // i o, without conj(S) and with
     const fft_point still = fft_add(difference, q);
     const real back[] = {root[0], -root[1]};
     const fft_point shifted = fft_turn(fft_subtract(q, difference), back);
     const fft_point odd = scaled(scale / 4, fft_add(still, shifted));
-    fft_store(a, fft_add(even, odd));
-    fft_store(b, conjugate(fft_subtract(even, odd)));
+    fft_point up = fft_add(even, odd), down = conjugate(fft_subtract(even, odd));
+    if (w->adds) {
+        up = fft_add(up, fft_load(a));
+        down = fft_add(down, fft_load(b));
+    }
+    fft_store(a, up);
+    fft_store(b, down);
+}
+
+static ALWAYS_INLINE void adjoint(const spectrum_walk *w, const real *root, const real *za, const real *zb,
+                                  real *a, real *b, const real *record, real *taps_a, real *taps_b) {
+    const fft_point z = fft_load(za), z_minus = fft_load(zb), g = fft_load(a), g_minus = fft_load(b);
+    adjoint_taps(w, root, z, z_minus, g, g_minus, taps_a, taps_b);
+    const fft_point p = fft_load(record), p_minus = fft_load(record + 2 * VEC);
+    const fft_point q = fft_load(record + 4 * VEC);
+    // Q_-k conj(G_-k) = -conj(Q_k G_-k)
+    fft_store(a, fft_subtract(product_conjugate(p, g), conjugate(product(q, g_minus))));
+    fft_store(b, fft_add(product_conjugate(p_minus, g_minus), product_conjugate(g, q)));
 }
 
 static void write_roots(const fft_plan *plan, int spot, int count, real *root) {
@@ -114,11 +119,12 @@ static NEVER_INLINE void pairs(spectrum_walk *w, int a, int b, int count) {
     } else if (w->task == SPECTRUM_ADJOINT) {
         const real *z_up = w->others + (ptrdiff_t)2 * VEC * a;
         const real *z_down = w->others + (ptrdiff_t)2 * VEC * b;
+        real *taps_up = w->taps + (ptrdiff_t)2 * VEC * a, *taps_down = w->taps + (ptrdiff_t)2 * VEC * b;
         const real *record = w->records + pair * apart;
-        real *sum = w->sums + pair * SPECTRUM_RECORD;
-        for (; count > 0; count--, record += apart, sum += SPECTRUM_RECORD) {
-            adjoint(z_up, z_down, up, down, record, sum);
+        for (; count > 0; count--, record += apart, root += 2) {
+            adjoint(w, root, z_up, z_down, up, down, record, taps_up, taps_down);
             up += 2 * VEC, down -= 2 * VEC, z_up += 2 * VEC, z_down -= 2 * VEC;
+            taps_up += 2 * VEC, taps_down -= 2 * VEC;
         }
     } else if (w->task == SPECTRUM_FOLLOW) {
         const real *record = w->records + pair * apart, *sum = w->sums + pair * SPECTRUM_POINTS;
@@ -128,15 +134,11 @@ static NEVER_INLINE void pairs(spectrum_walk *w, int a, int b, int count) {
             record += apart, sum += SPECTRUM_POINTS;
             if (kept) kept += w->kept_apart;
         }
-    } else if (w->task == SPECTRUM_MAKE) {
+    } else {
         real *record = w->records + pair * apart;
         const vec beta = w->beta ? vec_get(w->beta, w->channels) : (vec){0};
         for (; count > 0; count--, up += 2 * VEC, down -= 2 * VEC, record += apart, root += 2)
             make(w, beta, root, up, down, record);
-    } else {
-        const real *sum = w->sums + pair * SPECTRUM_RECORD;
-        for (; count > 0; count--, up += 2 * VEC, down -= 2 * VEC, sum += SPECTRUM_RECORD, root += 2)
-            gather(w, root, up, down, sum);
     }
 }
 
@@ -179,7 +181,7 @@ static void pass(level_pass *direction, const spectrum_walk *w, real *points, in
 }
 
 static void down(const spectrum_walk *w, int level, const block *of) {
-    if (w->task == SPECTRUM_GATHER || w->task == SPECTRUM_ROOTS) return;
+    if (w->task == SPECTRUM_ROOTS) return;
     pass(KERNEL(fft_down), w, w->points, level, of);
     if (w->others) pass(KERNEL(fft_down), w, w->others, level, of);
 }
@@ -187,6 +189,7 @@ static void down(const spectrum_walk *w, int level, const block *of) {
 static void up(const spectrum_walk *w, int level, const block *of) {
     if (w->task != SPECTRUM_MAKE && w->task != SPECTRUM_ROOTS)
         pass(KERNEL(fft_up), w, w->points, level, of);
+    if (w->taps && w->last) pass(KERNEL(fft_up), w, w->taps, level, of);
 }
 
 static void walk(spectrum_walk *w, const block *of);

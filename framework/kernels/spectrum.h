@@ -7,11 +7,11 @@
 // and those of the correlation with the filter (the gradient of w for the gradient G of y)
 //     W_k = conj(P_k) G_k + Q_-k conj(G_-k),   where Q_-k = -conj(Q_k).
 // Bins k and -k always come together, as a pair. A filter is kept as a record for each pair, P_k, P_-k,
-// Q_k, six vectors, in the order in which a walk over the blocks of the transform comes by. The gradient
-// with respect to the filter sums records of the same form:
-//     p_k = conj(Z_k) G_k,   p_-k,   q_k = Z_-k G_k - conj(Z_k G_-k)
-// from which the spectra of the gradients of even and odd taps are
-//     e_k = (p_k + conj(p_-k)) / 2,   o_k = -i/4 ((1 - conj S) (p_k - conj(p_-k)) + (1 + conj S) q_k).
+// Q_k, six vectors, in the order in which a walk over the blocks of the transform comes by. The gradients
+// of even and odd taps have the spectra
+//     e_k = (p_k + conj(p_-k)) / 2,   o_k = -i/4 ((1 - conj S) (p_k - conj(p_-k)) + (1 + conj S) q_k),
+//     p_k = conj(Z_k) G_k,   q_k = Z_-k G_k - conj(Z_k G_-k),
+// summed over the sequences as points e + i o of one transform.
 // All of it is divided by N once, where P and Q are made and where e and o are.
 #ifndef RUNEXP_KERNELS_SPECTRUM_H
 #define RUNEXP_KERNELS_SPECTRUM_H
@@ -23,8 +23,7 @@ enum { SPECTRUM_RECORD = 6 * VEC, SPECTRUM_POINTS = 4 * VEC }; // of a pair, in 
 typedef enum spectrum_task {
     SPECTRUM_MAKE,    // records of a filter from its points
     SPECTRUM_APPLY,   // points of a sequence become those of its convolution
-    SPECTRUM_ADJOINT, // points of G become those of W, and sums += p, q of the points of Z and G
-    SPECTRUM_GATHER,  // points of the filter's gradient from sums
+    SPECTRUM_ADJOINT, // points of G become those of W; of Z and G the filter's gradient is made
     SPECTRUM_FOLLOW,  // points of a sequence are kept, and become those of its convolution plus the sums
     SPECTRUM_ROOTS    // the table of roots
 } spectrum_task;
@@ -35,11 +34,14 @@ typedef struct spectrum_walk {
     const fft_plan *plan;
     real *roots; // S_k of each pair, cosine and sine
     spectrum_task task;
-    real *points;  // of the filter (MAKE), of the sequence (APPLY, FOLLOW), of G, of the gradient (GATHER)
+    real *points;  // of the filter (MAKE), of the sequence (APPLY, FOLLOW), of G (ADJOINT)
     real *others;  // of Z (ADJOINT): only transformed
-    real *records; // of the filter; not of GATHER
+    real *taps;    // ADJOINT: of the filter's gradient; may be `others`, which they then take the place of
+    bool adds;     // ADJOINT: to taps, which hold the spectrum of what other sequences gave,
+    bool last;     // and after this one are wanted as points
+    real *records; // of the filter
     size_t apart;  // reals from record to record
-    real *sums;    // records (ADJOINT, GATHER), points of pairs (FOLLOW)
+    real *sums;    // FOLLOW: points of pairs
     real *kept;    // FOLLOW: where the points of the first pair are kept, if they are
     size_t kept_apart;
     const real *beta; // MAKE: added to the filter's first tap, of so many channels; or NULL

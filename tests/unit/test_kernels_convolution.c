@@ -149,6 +149,7 @@ static void results_are_as_defined(void) {
                                 127, 128, 129, 160, 161, 200, 257, 300, 1001};
     for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
         check_length(3, times[i], true, true);
+        check_length(1, times[i], true, false);
         check_length(1, times[i], false, times[i] % 2);
     }
     check_length(9, 150, true, false);
@@ -160,25 +161,32 @@ static void lengths_of_all_kinds(void **state) {
 }
 
 // Added to what was there, twice what is made once.
+static void check_added(int batch, int time, bool beta) {
+    problem p = problem_new(batch, time, true, beta);
+    const size_t n = (size_t)batch * (size_t)time * CHANNELS, taps = (size_t)time * CHANNELS;
+    run(&p);
+    double *ds = new_doubles(3 * n), *dfilter = new_doubles(taps), *dbeta = new_doubles(CHANNELS);
+    for (size_t i = 0; i < 3 * n; i++) ds[i] = 2 * (double)p.ds[i];
+    for (size_t i = 0; i < taps; i++) dfilter[i] = 2 * (double)p.dfilter[i];
+    for (size_t i = 0; i < CHANNELS; i++) dbeta[i] = 2 * (double)p.dbeta[i];
+    p.c.x.adds = p.c.gate_in.adds = p.c.gate_out.adds = p.c.filter.adds = p.c.adds_beta = true;
+    run(&p);
+    check_close("added gradients", p.ds, ds, 3 * n, 1e-6);
+    check_close("added gradient of the filter", p.dfilter, dfilter, taps, 1e-6);
+    if (beta) check_close("added gradient of beta", p.dbeta, dbeta, CHANNELS, 1e-6);
+    free(ds);
+    free(dfilter);
+    free(dbeta);
+    problem_free(&p);
+}
+
 static void gradients_are_added(void) {
-    for (int time = 20; time <= 320; time += 300) {
-        problem p = problem_new(5, time, true, true);
-        const size_t n = (size_t)5 * (size_t)time * CHANNELS, taps = (size_t)time * CHANNELS;
-        run(&p);
-        double *ds = new_doubles(3 * n), *dfilter = new_doubles(taps), *dbeta = new_doubles(CHANNELS);
-        for (size_t i = 0; i < 3 * n; i++) ds[i] = 2 * (double)p.ds[i];
-        for (size_t i = 0; i < taps; i++) dfilter[i] = 2 * (double)p.dfilter[i];
-        for (size_t i = 0; i < CHANNELS; i++) dbeta[i] = 2 * (double)p.dbeta[i];
-        p.c.x.adds = p.c.gate_in.adds = p.c.gate_out.adds = p.c.filter.adds = p.c.adds_beta = true;
-        run(&p);
-        check_close("added gradients", p.ds, ds, 3 * n, 1e-6);
-        check_close("added gradient of the filter", p.dfilter, dfilter, taps, 1e-6);
-        check_close("added gradient of beta", p.dbeta, dbeta, CHANNELS, 1e-6);
-        free(ds);
-        free(dfilter);
-        free(dbeta);
-        problem_free(&p);
-    }
+    for (int time = 20; time <= 320; time += 300)
+        for (int beta = 0; beta < 2; beta++) {
+            check_added(1, time, beta);
+            check_added(3, time, beta);
+            check_added(17, time, beta);
+        }
 }
 
 static void gradients_add_up(void **state) {
