@@ -10,8 +10,9 @@
 
 // Neighbouring blocks of channels go together in groups (convolution_rows.h), as many as a cache of this
 // size has room for. So many parts of the batch, at most, of so many sequences, at least, are summed apart
-// when there are fewer groups than that.
-enum { NEAR_BYTES = 1 << 19, LEAST_GROUP = 2, MOST_GROUP = 8, PARTS = 16, PART_ROWS = 4 };
+// when there are fewer groups than that; of fewer sequences where threads would find less than so many
+// pieces of work.
+enum { NEAR_BYTES = 1 << 19, LEAST_GROUP = 2, MOST_GROUP = 8, PARTS = 16, PART_ROWS = 4, PIECES = 4 };
 
 // Sequences up to this length are convolved lag by lag.
 enum { DIRECT_TIME = 128 };
@@ -56,7 +57,8 @@ static layout layout_of(const convolution *c) {
     l.groups = (blocks_of(c->channels) + l.group - 1) / l.group;
     int parts = PARTS / l.groups;
     if (parts > c->batch / PART_ROWS) parts = c->batch / PART_ROWS;
-    if (parts < 1) parts = 1;
+    if (parts * l.groups < PIECES) parts = (PIECES + l.groups - 1) / l.groups;
+    if (parts > c->batch) parts = c->batch;
     l.rows = (c->batch + parts - 1) / parts;
     l.parts = (c->batch + l.rows - 1) / l.rows;
     return l;
