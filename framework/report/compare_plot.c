@@ -109,10 +109,11 @@ static void add_panel(text *s, double top, double bottom) {
 
 static const char *what_differs(const report_run *runs, int count, arena *a) {
     differing_setting *settings;
-    int found = report_differences(runs, count, a, &settings);
+    int telling;
+    report_differences(runs, count, a, &settings, &telling);
     text t = {0};
     text_add(&t, "validation loss; thin lines: training loss, smoothed");
-    for (int i = 0; i < found; i++)
+    for (int i = 0; i < telling; i++)
         text_add(&t, "%s%s", i == 0 ? ". Settings that differ: " : ", ", settings[i].path);
     char *copy = arena_copy_text(a, t.bytes);
     text_free(&t);

@@ -56,8 +56,8 @@ static void add_run(table *t, const report_run *run, bool csv) {
 void report_compare_table(const report_run *runs, int count, bool csv, text *out) {
     arena *a = arena_new();
     differing_setting *settings;
-    int found = report_differences(runs, count, a, &settings);
-    int shown = csv || found <= MAX_SETTINGS ? found : MAX_SETTINGS;
+    int telling, found = report_differences(runs, count, a, &settings, &telling);
+    int shown = csv ? found : telling <= MAX_SETTINGS ? telling : MAX_SETTINGS;
     const report_run **order = arena_alloc(a, ((size_t)count + 1) * sizeof *order);
     for (int i = 0; i < count; i++) order[i] = &runs[i];
     qsort(order, (size_t)count, sizeof *order, better_first);
@@ -87,7 +87,9 @@ void report_compare_table(const report_run *runs, int count, bool csv, text *out
         table_csv(t, out);
     else
         table_text(t, out);
-    if (shown < found) text_add(out, "%d more settings differ; --csv shows all of them\n", found - shown);
+    if (shown < found)
+        text_add(out, "%d more setting%s; --csv shows all of them\n", found - shown,
+                 found - shown == 1 ? " differs" : "s differ");
     arena_free(a);
 }
 

@@ -60,14 +60,99 @@ static bool differs(const differing_setting *s, const report_run *runs, int coun
     return false;
 }
 
+static bool is_number(const char *s) {
+    return *s >= '0' && *s <= '9';
+}
+
+static bool of_layer(const differing_setting *s) {
+    return strncmp(s->path, "model.layers.", strlen("model.layers.")) == 0;
+}
+
+// A setting of a layer that not all runs have, the same in those that do.
+static bool goes_with_layer(const differing_setting *s, const report_run *runs, int count) {
+    const char *value = NULL;
+    bool lacks = false;
+    for (int i = 0; i < count; i++) {
+        if (!runs[i].settings) continue;
+        if (!s->values[i])
+            lacks = true;
+        else if (value && !same_value(value, s->values[i]))
+            return false;
+        else
+            value = s->values[i];
+    }
+    return lacks && of_layer(s);
+}
+
+// Wherever a run has the setting, it is as the other.
+static bool goes_with(const differing_setting *s, const differing_setting *other, int count) {
+    for (int i = 0; i < count; i++)
+        if (s->values[i] && !same_value(s->values[i], other->values[i])) return false;
+    return true;
+}
+
+// An item of a list of layers that is nothing but a name.
+static bool is_layer(const differing_setting *s) {
+    return of_layer(s) && is_number(strrchr(s->path, '.') + 1);
+}
+
+enum { MOST_LAYERS = 32 };
+
+typedef struct layer_names {
+    const char *name[MOST_LAYERS];
+    int count;
+} layer_names;
+
+static bool has_layer(const layer_names *names, const char *name) {
+    for (int i = 0; i < names->count; i++)
+        if (strcmp(names->name[i], name) == 0) return true;
+    return false;
+}
+
+// The names of layers in a list of them, each once.
+static void collect_layers(const node *layers, layer_names *names) {
+    for (int i = 0; i < layers->count; i++) {
+        const node *layer = layers->items[i], *inside = NULL;
+        const char *name = layer->kind == NODE_SCALAR ? layer->scalar : NULL;
+        if (layer->kind == NODE_MAP && layer->count == 1) {
+            name = layer->entries[0].key;
+            inside = layer->entries[0].value;
+            if (inside->kind == NODE_MAP) inside = node_get(inside, "layers");
+        }
+        if (name && !has_layer(names, name) && names->count < MOST_LAYERS)
+            names->name[names->count++] = name;
+        if (inside && inside->kind == NODE_LIST) collect_layers(inside, names);
+    }
+}
+
+// What each run's model has of layers that not every model has; false when all have the same.
+static bool layers_that_differ(const report_run *runs, int count, arena *a, differing_setting *out) {
+    layer_names *of = arena_alloc(a, (size_t)count * sizeof *of);
+    bool any = false;
+    for (int i = 0; i < count; i++) {
+        const node *layers = runs[i].settings ? node_find((node *)runs[i].settings, "model.layers") : NULL;
+        if (layers && layers->kind == NODE_LIST) collect_layers(layers, &of[i]);
+    }
+    *out = (differing_setting){"model.layers", "layers", arena_alloc(a, (size_t)count * sizeof(char *))};
+    for (int i = 0; i < count; i++) {
+        text own = {0};
+        for (int k = 0; k < of[i].count; k++) {
+            bool all = true;
+            for (int j = 0; j < count; j++)
+                all = all && (!runs[j].settings || has_layer(&of[j], of[i].name[k]));
+            if (!all) text_add(&own, "%s%s", own.length ? " " : "", of[i].name[k]);
+        }
+        if (own.length) out->values[i] = arena_copy_text(a, own.bytes);
+        any = any || own.length > 0;
+        text_free(&own);
+    }
+    return any;
+}
+
 static bool ends_in(const char *path, const char *end) {
     size_t path_length = strlen(path), length = strlen(end);
     return path_length >= length && strcmp(path + path_length - length, end) == 0 &&
            (path_length == length || path[path_length - length - 1] == '.');
-}
-
-static bool is_number(const char *s) {
-    return *s >= '0' && *s <= '9';
 }
 
 // The shortest end of a path that is no end of another and says something: neither "type" alone nor one
@@ -83,7 +168,7 @@ static const char *heading_of(const differing_setting *settings, int count, int 
     return path;
 }
 
-int report_differences(const report_run *runs, int count, arena *a, differing_setting **out) {
+int report_differences(const report_run *runs, int count, arena *a, differing_setting **out, int *telling) {
     static const char *const passed_over[] = {"name", "description", "vars", "sampling", NULL};
     collection all = {.memory = a, .runs = count};
     for (int run = 0; run < count; run++) {
@@ -95,11 +180,23 @@ int report_differences(const report_run *runs, int count, arena *a, differing_se
             if (!passed_over[k]) collect(&all, run, key, root->entries[i].value);
         }
     }
-    int kept = 0;
-    *out = arena_alloc(a, ((size_t)all.count + 1) * sizeof **out);
-    for (int i = 0; i < all.count; i++)
-        if (differs(&all.items[i], runs, count)) (*out)[kept++] = all.items[i];
-    for (int i = 0; i < kept; i++) (*out)[i].heading = heading_of(*out, kept, i);
+    differing_setting *kept = *out = arena_alloc(a, ((size_t)all.count + 1) * sizeof **out), layers;
+    differing_setting *silent = arena_alloc(a, ((size_t)all.count + 1) * sizeof *silent);
+    int silent_count = 0, n = 0;
+    for (int i = 0; i < all.count; i++) {
+        const differing_setting *s = &all.items[i];
+        if (!differs(s, runs, count)) continue;
+        bool tells = !is_layer(s) && !goes_with_layer(s, runs, count);
+        for (int k = 0; k < n && tells; k++) tells = !of_layer(s) || !goes_with(s, &kept[k], count);
+        if (tells)
+            kept[n++] = *s;
+        else
+            silent[silent_count++] = *s;
+    }
+    if (layers_that_differ(runs, count, a, &layers)) kept[n++] = layers;
+    *telling = n;
+    memcpy(kept + n, silent, (size_t)silent_count * sizeof *silent);
+    for (int i = 0; i < n; i++) kept[i].heading = heading_of(kept, n, i);
     free(all.items);
-    return kept;
+    return n + silent_count;
 }

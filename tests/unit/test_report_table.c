@@ -123,6 +123,43 @@ static void equal_settings_are_no_columns(void **state) {
     text_free(&out);
 }
 
+// What layers take from model.dropout has no column, nor what only one of two layers has at all: the table
+// names the layers.
+static void layers_are_named_once(void **state) {
+    (void)state;
+    const report_run runs[] = {
+        run_of(
+            "near", "finished",
+            "{optimizer: {lr: 1}, model: {dropout: 0.1, layers: [embedding, {repeat: {times: 2, layers: ["
+            "{residual: [{hyena: {order: 2, dropout: 0.1}}]}]}}, unembedding]}}",
+            NULL, 0),
+        run_of(
+            "far", "finished",
+            "{optimizer: {lr: 2}, model: {dropout: 0.2, layers: [embedding, {repeat: {times: 2, layers: ["
+            "{residual: [{hyena: {order: 3, dropout: 0.2}}]}]}}, unembedding]}}",
+            NULL, 0),
+        run_of(
+            "other", "finished",
+            "{optimizer: {lr: 2}, model: {dropout: 0.1, layers: [embedding, {repeat: {times: 2, layers: ["
+            "{residual: [{attention: {heads: 4}}]}, {residual: [{hyena: {order: 2, dropout: 0.1}}]}]}}, "
+            "positions]}}",
+            NULL, 0)};
+    text out = {0};
+    report_compare_table(runs, 3, false, &out);
+    assert_string_equal(
+        out.bytes,
+        "run    lr  dropout  order  layers               parameters  step  best val  at step  perplexity"
+        "  final val  tokens/s   time  status\n"
+        "near   1   0.1      2      unembedding               804 K   100                               "
+        "                30000  2.6 s  finished\n"
+        "far    2   0.2      3      unembedding               804 K   100                               "
+        "                30000  2.6 s  finished\n"
+        "other  2   0.1      -      attention positions       804 K   100                               "
+        "                30000  2.6 s  finished\n"
+        "5 more settings differ; --csv shows all of them\n");
+    text_free(&out);
+}
+
 static void listed_runs(void **state) {
     (void)state;
     char folder[] = "/tmp/runexp-list-XXXXXX", command[128];
@@ -177,9 +214,9 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_is_aligned), cmocka_unit_test(csv_is_quoted),
-        cmocka_unit_test(compared_runs),   cmocka_unit_test(equal_settings_are_no_columns),
-        cmocka_unit_test(listed_runs),
+        cmocka_unit_test(text_is_aligned),       cmocka_unit_test(csv_is_quoted),
+        cmocka_unit_test(compared_runs),         cmocka_unit_test(equal_settings_are_no_columns),
+        cmocka_unit_test(layers_are_named_once), cmocka_unit_test(listed_runs),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
