@@ -16,7 +16,7 @@
 enum {
     STRIP_PANELS = 24,        // of columns that stay near while the rows go by
     BLOCKS = 4,               // of rows whose left operands are packed at a time
-    PANELS_WORTH_PACKING = 5, // at least so many that they are multiplied by
+    PANELS_WORTH_PACKING = 4, // at least so many that they are multiplied by
 };
 
 // What it costs to pack a panel and to bring a block of rows near: how many blocks can be multiplied by a
