@@ -266,7 +266,7 @@ static tensor *recur(graph *g, const hyena_settings *s, tensor *rows, tensor *fi
         convolution_options o = {.channels = width, .column = column};
         if (s->variant == VARIANT_PAPER) {
             if (s->dropout > 0 && g->mode == GRAPH_TRAIN) {
-                z = op_dropout(g, column ? op_columns(g, z, column, width) : z, s->dropout);
+                z = op_dropout_columns(g, z, column, width, s->dropout);
                 o.column = 0;
             }
             o.filter_column = (order - 1 - gate) * width;
@@ -278,7 +278,7 @@ static tensor *recur(graph *g, const hyena_settings *s, tensor *rows, tensor *fi
             o.gate_in = rows;
             o.gate_in_column = gate * width;
             if (s->dropout > 0 && g->mode == GRAPH_TRAIN) {
-                o.gate_in = op_dropout(g, op_columns(g, rows, gate * width, width), s->dropout);
+                o.gate_in = op_dropout_columns(g, rows, gate * width, width, s->dropout);
                 o.gate_in_column = 0;
             }
             if (gate == 1) o.gate_out = rows;

@@ -36,8 +36,6 @@ tensor *op_residual(graph *g, tensor *x, tensor *branch);
 tensor *op_add(graph *g, tensor *a, tensor *b);               // same shapes
 tensor *op_multiply(graph *g, tensor *a, tensor *b);          // same shapes
 tensor *op_concat(graph *g, tensor *const *parts, int count); // along the last axis
-// Elements column .. column + width - 1 of the last axis.
-tensor *op_columns(graph *g, tensor *x, int column, int width);
 
 tensor *op_activation(graph *g, tensor *x, activation act);
 // act(a) * u where x = (a | u) along the last axis: (.., 2F) -> (.., F)
@@ -48,6 +46,8 @@ tensor *op_rmsnorm(graph *g, tensor *x, tensor *gamma, double epsilon);
 
 // Dropout in GRAPH_TRAIN; returns x itself when p is 0 or in other modes.
 tensor *op_dropout(graph *g, tensor *x, double p);
+// Of elements column .. column + width - 1 of the last axis, which are copied when nothing is dropped.
+tensor *op_dropout_columns(graph *g, tensor *x, int column, int width, double p);
 
 typedef struct attention_options {
     int heads, kv_heads, head_size;

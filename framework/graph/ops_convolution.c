@@ -21,15 +21,6 @@ static int width(const tensor *t) {
     return t->shape[t->rank - 1];
 }
 
-// How many values of in[i]'s rows the operator reads, as whichever inputs.
-static int columns_read(const op *o, int i) {
-    const convolution_settings *s = o->settings;
-    int columns = 0;
-    for (int k = 0; k < INPUTS; k++)
-        if (o->in[k] == o->in[i]) columns += s->channels;
-    return columns;
-}
-
 static convolution_operand operand(const op *o, int i) {
     const tensor *t = o->in[i];
     const int column = ((const convolution_settings *)o->settings)->column[i];
@@ -66,15 +57,35 @@ static void forward(const graph *g, const run_context *c, const op *o) {
     kernels->convolution_forward(&v, g->workspace);
 }
 
+// Clears what the operator does not write of the gradient of in[i].
+static void clear_rest(const op *o, int i) {
+    const convolution_settings *s = o->settings;
+    const tensor *t = o->in[i];
+    const size_t all = (size_t)width(t), rows = i == FILTER ? (size_t)s->time : t->count / all;
+    real *gradient = t->gradient->data;
+    memset(gradient + rows * all, 0, (t->count - rows * all) * sizeof(real));
+    for (int begin = 0, end; begin < width(t); begin = end) { // to where the next operand begins or ends
+        bool is_written = false;
+        end = width(t);
+        for (int k = 0; k < INPUTS; k++) {
+            if (o->in[k] != t) continue;
+            const int first = s->column[k], last = first + s->channels;
+            if (first <= begin && begin < last) is_written = true;
+            if (first > begin && first < end) end = first;
+            if (last > begin && last < end) end = last;
+        }
+        for (size_t r = 0; r < rows && !is_written; r++)
+            memset(gradient + r * all + begin, 0, (size_t)(end - begin) * sizeof(real));
+    }
+}
+
 // Whether the gradient of in[i] is to be added to. Where the operator is the first to reach it but does not
 // write all of it, the rest becomes zero.
 static bool begin_gradient(const run_context *c, const op *o, int i) {
-    const convolution_settings *s = o->settings;
     const tensor *t = o->in[i];
     if (!t || !t->gradient) return false;
     if (op_adds(c, o, i)) return true;
-    const size_t rows = i == FILTER ? (size_t)s->time : t->count / (size_t)width(t);
-    if (rows * (size_t)columns_read(o, i) < t->count) memset(t->gradient->data, 0, t->count * sizeof(real));
+    clear_rest(o, i);
     return false;
 }
 

@@ -185,6 +185,59 @@ bool dropout_fuse_residual(op *o, tensor *residual) {
     return true;
 }
 
+// --- dropout of some columns
+
+typedef struct columns_settings {
+    double p;
+    int column;
+} columns_settings;
+
+static dropout_mask mask_of_columns(const run_context *c, const op *o) {
+    const columns_settings *s = o->settings;
+    return (dropout_mask){(real)s->p, s->p > 0 ? op_dropout_stream(c, o) : (rng_stream){0}};
+}
+
+static int last_axis(const tensor *t) {
+    return t->shape[t->rank - 1];
+}
+
+static void columns_forward(const graph *g, const run_context *c, const op *o) {
+    (void)g;
+    const columns_settings *s = o->settings;
+    const tensor *x = o->in[0], *y = o->out[0];
+    const dropout_mask mask = mask_of_columns(c, o);
+    const int width = last_axis(y);
+    kernels->dropout_columns((int)(y->count / (size_t)width), width, &mask, x->data + s->column,
+                             last_axis(x), y->data, width, false);
+}
+
+static void columns_backward(const graph *g, const run_context *c, const op *o) {
+    (void)g;
+    const columns_settings *s = o->settings;
+    const tensor *dx = o->in[0]->gradient, *y = o->out[0];
+    const dropout_mask mask = mask_of_columns(c, o);
+    const bool adds = op_adds(c, o, 0);
+    const int width = last_axis(y);
+    if (!adds) memset(dx->data, 0, dx->count * sizeof(real));
+    kernels->dropout_columns((int)(y->count / (size_t)width), width, &mask, y->gradient->data, width,
+                             dx->data + s->column, last_axis(dx), adds);
+}
+
+static const op_kind columns_kind = {
+    .name = "dropout", .forward = columns_forward, .backward = columns_backward, .passthrough = -1};
+
+tensor *op_dropout_columns(graph *g, tensor *x, int column, int width, double p) {
+    columns_settings *s = arena_alloc(g->memory, sizeof *s);
+    int shape[TENSOR_MAX_RANK];
+    memcpy(shape, x->shape, sizeof shape);
+    shape[x->rank - 1] = width;
+    *s = (columns_settings){g->mode == GRAPH_TRAIN ? p : 0, column};
+    tensor *y = graph_tensor(g, TENSOR_ACTIVATION, x->rank, shape);
+    op *o = graph_append(g, &columns_kind, &x, 1, y, s);
+    if (s->p > 0) o->site = g->sites++;
+    return y;
+}
+
 // --- concatenation
 
 static void concat_forward(const graph *g, const run_context *c, const op *o) {
@@ -222,45 +275,5 @@ tensor *op_concat(graph *g, tensor *const *parts, int count) {
     for (int i = 1; i < count; i++) shape[parts[0]->rank - 1] += parts[i]->shape[parts[i]->rank - 1];
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, parts[0]->rank, shape);
     graph_append(g, &concat_kind, parts, count, y, NULL);
-    return y;
-}
-
-// --- columns
-
-typedef struct columns_settings {
-    size_t column;
-} columns_settings;
-
-static void columns_forward(const graph *g, const run_context *c, const op *o) {
-    (void)g, (void)c;
-    const columns_settings *s = o->settings;
-    const tensor *x = o->in[0], *y = o->out[0];
-    const size_t all = (size_t)x->shape[x->rank - 1], part = (size_t)y->shape[y->rank - 1];
-    for (size_t r = 0; r < y->count / part; r++)
-        memcpy(y->data + r * part, x->data + r * all + s->column, part * sizeof(real));
-}
-
-static void columns_backward(const graph *g, const run_context *c, const op *o) {
-    (void)g;
-    const columns_settings *s = o->settings;
-    const tensor *dx = o->in[0]->gradient, *y = o->out[0];
-    const size_t all = (size_t)dx->shape[dx->rank - 1], part = (size_t)y->shape[y->rank - 1];
-    const bool adds = op_adds(c, o, 0);
-    if (!adds) memset(dx->data, 0, dx->count * sizeof(real));
-    for (size_t r = 0; r < y->count / part; r++)
-        kernels->scale(part, 1, y->gradient->data + r * part, dx->data + r * all + s->column, adds);
-}
-
-static const op_kind columns_kind = {
-    .name = "columns", .forward = columns_forward, .backward = columns_backward, .passthrough = -1};
-
-tensor *op_columns(graph *g, tensor *x, int column, int width) {
-    columns_settings *s = arena_alloc(g->memory, sizeof *s);
-    int shape[TENSOR_MAX_RANK];
-    memcpy(shape, x->shape, sizeof shape);
-    shape[x->rank - 1] = width;
-    s->column = (size_t)column;
-    tensor *y = graph_tensor(g, TENSOR_ACTIVATION, x->rank, shape);
-    graph_append(g, &columns_kind, &x, 1, y, s);
     return y;
 }

@@ -130,25 +130,41 @@ void KERNEL(scale)(size_t n, real factor, const real *x, real *y, bool accumulat
     WITH_THREADS(threads_for_array(n, COST_COPY), scale_pieces(n, factor, x, y, accumulate));
 }
 
+// y (+)= dropped x (+ residual), of elements that are the stream's from number `element` on.
+static ALWAYS_INLINE void drop(const dropout_mask *mask, uint64_t element, size_t n, const real *x,
+                               const real *residual, real *y, bool accumulate) {
+    enum { GROUP = 512 };
+    real buffer[GROUP + DROPOUT_SLACK] __attribute__((aligned(KERNEL_VECTOR_BYTES)));
+    const real *factors = buffer;
+    if (!(mask->p > 0))
+        for (int i = 0; i < GROUP; i++) buffer[i] = 1;
+    for (size_t first = 0; first < n; first += GROUP) {
+        const int count = n - first < GROUP ? (int)(n - first) : GROUP;
+        if (mask->p > 0) factors = dropout_factors(mask, element + first, count, buffer);
+        for (int i = 0; i < count; i += VEC) {
+            vec v = vec_get(x + first + i, count - i) * vec_load(factors + i);
+            if (residual) v += vec_get(residual + first + i, count - i);
+            if (accumulate) v += vec_get(y + first + i, count - i);
+            vec_put(y + first + i, v, count - i);
+        }
+    }
+}
+
 void KERNEL(dropout)(size_t n, const dropout_mask *mask, const real *x, const real *residual, real *y,
                      bool accumulate) {
     const int cost = mask->p > 0 ? COST_RANDOM : COST_COPY;
 #pragma omp parallel for schedule(static) num_threads(threads_for_array(n, cost))
-    for (size_t start = 0; start < n; start += PIECE) {
-        enum { GROUP = 512 };
-        real buffer[GROUP + DROPOUT_SLACK] __attribute__((aligned(KERNEL_VECTOR_BYTES)));
-        const real *factors = buffer;
-        if (!(mask->p > 0))
-            for (int i = 0; i < GROUP; i++) buffer[i] = 1;
-        for (size_t first = start; first < start + PIECE && first < n; first += GROUP) {
-            int count = n - first < GROUP ? (int)(n - first) : GROUP;
-            if (mask->p > 0) factors = dropout_factors(mask, first, count, buffer);
-            for (int i = 0; i < count; i += VEC) {
-                vec v = vec_get(x + first + i, count - i) * vec_load(factors + i);
-                if (residual) v += vec_get(residual + first + i, count - i);
-                if (accumulate) v += vec_get(y + first + i, count - i);
-                vec_put(y + first + i, v, count - i);
-            }
-        }
-    }
+    for (size_t start = 0; start < n; start += PIECE)
+        drop(mask, start, (size_t)piece_length(start, n), x + start, residual ? residual + start : NULL,
+             y + start, accumulate);
+}
+
+void KERNEL(dropout_columns)(int rows, int width, const dropout_mask *mask, const real *x, int ldx, real *y,
+                             int ldy, bool accumulate) {
+    const size_t n = (size_t)rows * (size_t)width;
+    const int cost = mask->p > 0 ? COST_RANDOM : COST_COPY;
+#pragma omp parallel for schedule(static) num_threads(threads_for_array(n, cost))
+    for (int r = 0; r < rows; r++)
+        drop(mask, (uint64_t)r * (uint64_t)width, (size_t)width, x + (ptrdiff_t)r * ldx, NULL,
+             y + (ptrdiff_t)r * ldy, accumulate);
 }

@@ -189,6 +189,9 @@ typedef struct kernel_table {
     // y = (residual) + mask(x); residual may be NULL. Also its own backward: dx (+)= mask(dy).
     void (*dropout)(size_t n, const dropout_mask *mask, const real *x, const real *residual, real *y,
                     bool accumulate);
+    // The same of rows x width values within longer rows, elements being counted without what is between.
+    void (*dropout_columns)(int rows, int width, const dropout_mask *mask, const real *x, int ldx, real *y,
+                            int ldy, bool accumulate);
     // out[c] (+)= sum over rows of x[r][c], rows x columns; fixed chunks of rows.
     void (*column_sum)(int rows, int columns, const real *x, int ldx, real *out, bool accumulate);
     // Sum of squares in double precision, fixed chunks.

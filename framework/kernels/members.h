@@ -33,6 +33,8 @@ void KERNEL(multiply)(size_t n, const real *a, const real *b, real *y, bool accu
 void KERNEL(scale)(size_t n, real factor, const real *x, real *y, bool accumulate);
 void KERNEL(dropout)(size_t n, const dropout_mask *mask, const real *x, const real *residual, real *y,
                      bool accumulate);
+void KERNEL(dropout_columns)(int rows, int width, const dropout_mask *mask, const real *x, int ldx, real *y,
+                             int ldy, bool accumulate);
 
 // reduce.c
 void KERNEL(column_sum)(int rows, int columns, const real *x, int ldx, real *out, bool accumulate);

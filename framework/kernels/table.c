@@ -23,6 +23,7 @@ const kernel_table KERNEL(kernel_table) = {
     MEMBER(multiply),
     MEMBER(scale),
     MEMBER(dropout),
+    MEMBER(dropout_columns),
     MEMBER(column_sum),
     MEMBER(sum_of_squares),
     MEMBER(first_not_finite),

@@ -103,6 +103,8 @@ static const operator_case operator_cases[] = {
     {"multiply a tensor by itself twice", SMALL, {ROWS(11)}, MAKES(cube), POINT_LIMITS},
     {"concat", SMALL, {ROWS(5), ROWS(8)}, MAKES(concat), EXACT_LIMITS},
     {"columns", SMALL, {ROWS(7)}, MAKES(columns), EXACT_LIMITS},
+    {"dropout of columns", SMALL, {ROWS(7)}, MAKES(columns), .p = 0.3, POINT_LIMITS},
+    {"dropout of columns, large", LARGE, {LARGE_ROWS(67)}, MAKES(columns), .p = 0.1, POINT_LIMITS},
     {"residuals that share a tensor", SMALL, {ROWS(19), MATRIX(19, 19), VECTOR(19), ROWS(19)},
      MAKES(shared), LINEAR_LIMITS},
 

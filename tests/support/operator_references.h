@@ -265,19 +265,20 @@ static tensor *build_concat(graph *g, const operator_case *c, tensor *const *lea
     return op_concat(g, (tensor *[]){leaf[0], leaf[1], leaf[0]}, 3);
 }
 
-// columns 2 .. 4 of x times columns 1 .. 3
+// columns 2 .. 4 of x, some dropped, times columns 1 .. 3
 static void reference_columns(const operator_case *c, const run_context *run, double *const *leaf,
                               double *y) {
-    (void)run;
     const int width = leaf_width(c, 0);
     for (int r = 0; r < leaf_rows(c, 0); r++)
-        for (int i = 0; i < 3; i++) y[r * 3 + i] = leaf[0][r * width + 2 + i] * leaf[0][r * width + 1 + i];
+        for (int i = 0; i < 3; i++) {
+            const double *x = leaf[0] + r * width + i;
+            y[r * 3 + i] = x[1] * x[2] * (c->p > 0 ? reference_mask(c, run, (size_t)(r * 3 + i)) : 1);
+        }
 }
 
 static tensor *build_columns(graph *g, const operator_case *c, tensor *const *leaf) {
-    (void)c;
-    tensor *first = op_columns(g, leaf[0], 2, 3);
-    return op_multiply(g, first, op_columns(g, leaf[0], 1, 3));
+    tensor *first = op_dropout_columns(g, leaf[0], 2, 3, c->p);
+    return op_multiply(g, first, op_dropout_columns(g, leaf[0], 1, 3, 0));
 }
 
 // h = x + x W^T; y = x + (h + tanh(h)) b: h is passed on once, x twice.
