@@ -144,7 +144,7 @@ struct graph {
     arena *memory;
     graph_mode mode;
     int batch, time;
-    int passes; // runs of a training step, which see the same weights
+    int passes; // runs of a training step, which see the same weights (graph_keeps_between_passes)
     parameter_set *parameters;
     state_set *states; // GRAPH_DECODE
     op **ops;
@@ -208,6 +208,12 @@ double graph_flops(const graph *g); // of one forward run, without gradients
 // The stream of dropout masks of an operator in this run.
 static inline rng_stream op_dropout_stream(const run_context *c, const op *o) {
     return (rng_stream){c->seed, RNG_DROPOUT, o->site, c->step, c->micro};
+}
+
+// Whether what follows from weights alone is made in the first pass, micro 0, for the others as well:
+// passes of a step, or of an evaluation.
+static inline bool graph_keeps_between_passes(const graph *g) {
+    return g->passes > 1 || g->mode == GRAPH_EVAL;
 }
 
 // Whether the gradient of input i is to be added to what is there: a parameter's, or that of a tensor that

@@ -52,7 +52,7 @@ static convolution convolution_of(const op *o) {
 
 static void forward(const graph *g, const run_context *c, const op *o) {
     const convolution v = convolution_of(o);
-    // All passes of a step see the same filter.
+    // All passes of a step or an evaluation see the same filter.
     if (c->micro == 0 || !o->out[PREPARED]->outlives_pass) kernels->convolution_prepare(&v, g->workspace);
     kernels->convolution_forward(&v, g->workspace);
 }
@@ -247,7 +247,7 @@ tensor *op_long_convolution(graph *g, tensor *x, tensor *filter, tensor *beta,
     op *o = graph_append(g, &convolution_kind, in, INPUTS, y, s);
     const size_t prepared = kernels->convolution_prepared(g->time, s->channels);
     o->out[PREPARED] = graph_tensor(g, TENSOR_ACTIVATION, 2, (int[]){(int)(prepared / 2), 2});
-    o->out[PREPARED]->outlives_pass = g->passes > 1;
+    o->out[PREPARED]->outlives_pass = graph_keeps_between_passes(g);
     o->out_count = 2;
     if (g->mode == GRAPH_TRAIN && options->gate_out) {
         o->out[Z] = graph_tensor(g, TENSOR_ACTIVATION, 3, shape);

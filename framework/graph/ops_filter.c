@@ -92,7 +92,7 @@ static real *normaliser(const op *o) {
 
 static void forward(const graph *g, const run_context *c, const op *o) {
     const filter_settings *s = o->settings;
-    if (s->passes > 1 && c->micro > 0) return;
+    if (c->micro > 0 && graph_keeps_between_passes(g)) return;
     const filter_parameters p = parameters_of(o);
     kernels->filter_forward(&s->shape, &p, o->out[FILTERS]->data, normaliser(o), g->workspace);
 }
@@ -167,6 +167,6 @@ tensor *op_implicit_filter(graph *g, const implicit_filter_options *options) {
                          WEIGHTS + 2 * options->layers, y, s);
     if (s->shape.normalised)
         o->out[o->out_count++] = graph_tensor(g, TENSOR_ACTIVATION, 2, (int[]){2, channels});
-    for (int i = 0; i < o->out_count; i++) o->out[i]->outlives_pass = g->passes > 1;
+    for (int i = 0; i < o->out_count; i++) o->out[i]->outlives_pass = graph_keeps_between_passes(g);
     return y;
 }

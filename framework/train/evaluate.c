@@ -8,6 +8,7 @@ struct evaluator {
     int batch, block_size, stride;
     int32_t *ids, *targets; // batch x block_size
     int filled;             // rows
+    uint32_t passes;        // since the weights may have changed
 };
 
 // What has been added up so far.
@@ -55,7 +56,7 @@ static void flush(evaluator *e, const tokenizer *t, total *sum) {
     for (size_t i = count; i < all; i++) e->ids[i] = 0, e->targets[i] = -1;
     tokens_bind(e->built.ids, e->ids);
     tokens_bind(e->built.targets, e->targets);
-    graph_forward(e->built.graph, &(run_context){.gradient_scale = 1});
+    graph_forward(e->built.graph, &(run_context){.micro = e->passes++, .gradient_scale = 1});
     int32_t unknown = tokenizer_unknown(t);
     for (size_t i = 0; i < count; i++) {
         if (e->targets[i] < 0) continue;
@@ -92,6 +93,7 @@ static void conclude(const total *sum, evaluation *out) {
 void evaluate_split(evaluator *e, const split_tokens *part, const tokenizer *t, evaluation *out) {
     size_t targets = part->count > 0 ? part->count - 1 : 0, block = (size_t)e->block_size;
     total sum = {0};
+    e->passes = 0;
     for (size_t scored = 0; scored < targets;) {
         // `scored` targets are done: the next window ends with the next `stride` of them (the first:
         // block_size).
@@ -113,6 +115,7 @@ void evaluate_sample(evaluator *e, const split_tokens *part, const tokenizer *t,
         return;
     }
     total sum = {0};
+    e->passes = 0;
     for (size_t i = 0; i < windows; i++) {
         size_t first = windows > 1 ? i * (targets - block) / (windows - 1) : 0;
         add_window(e, part, first, first, t, &sum);

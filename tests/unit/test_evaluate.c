@@ -34,6 +34,7 @@ static int open_fixture(void **state) {
                           "    - embedding\n"
                           "    - positions\n"
                           "    - residual: [layernorm, {attention: {heads: 2}}]\n"
+                          "    - residual: [layernorm, {hyena: {emb_dim: 5, filter_width: 8}}]\n"
                           "    - residual: [layernorm, mlp]\n"
                           "    - unembedding\n",
                           VOCABULARY, BLOCK, 0.1);
@@ -174,6 +175,23 @@ static void memory_can_be_borrowed(void **state) {
     graph_free(training.graph);
 }
 
+// What is made of weights once lasts for one evaluation.
+static void weights_may_change(void **state) {
+    fixture *f = *state;
+    error err = {0};
+    const split_tokens part = {.tokens = f->tokens, .count = 100};
+    const parameter_set *set = f->t.model->parameters;
+    evaluator *e;
+    evaluation before, after;
+    test_ok(evaluator_new(f->t.model, 2, BLOCK, NULL, &e, &err), &err);
+    evaluate_split(e, &part, f->letters, &before);
+    for (size_t i = 0; i < set->total; i++) set->values[i] *= (real)1.25;
+    evaluate_split(e, &part, f->letters, &after);
+    assert_true(after.loss != before.loss);
+    assert_true(after.loss == evaluate(f, 100, 2, BLOCK).loss);
+    evaluator_free(e);
+}
+
 // --- samples
 
 static evaluation evaluate_part(fixture *f, size_t count, size_t max_tokens) {
@@ -224,10 +242,15 @@ static void samples_are_whole_windows_spread_evenly(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(every_target_is_scored_once),          TEST(batches_make_no_difference),
-        TEST(strides_change_the_context),           TEST(bits_are_counted_by_character),
-        TEST(splits_without_targets_have_no_loss),  TEST(memory_can_be_borrowed),
-        TEST(a_sample_of_everything_is_everything), TEST(samples_are_whole_windows_spread_evenly),
+        TEST(every_target_is_scored_once),
+        TEST(batches_make_no_difference),
+        TEST(strides_change_the_context),
+        TEST(bits_are_counted_by_character),
+        TEST(splits_without_targets_have_no_loss),
+        TEST(memory_can_be_borrowed),
+        TEST(weights_may_change),
+        TEST(a_sample_of_everything_is_everything),
+        TEST(samples_are_whole_windows_spread_evenly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
