@@ -38,7 +38,7 @@ RESULTS = os.path.join(FOLDER, "results.json")
 TRAINING = {"gpt_nano": "gpt_nano", "smallm": "smallm_no_decay", "gpt_baby": "gpt_baby", "slm": "slm", "gpt_long": "gpt_long",
             "hyena": "hyena"}
 DECODING = ["gpt_nano", "gpt_baby", "hyena_4096"]
-LENGTHS = [512 << i for i in range(7)]
+LENGTHS = [64 << i for i in range(10)]
 LENGTHS_TOKENS = 8192  # of a step of training
 # The two mixers of tokens that `lengths` compares, in a model of one block of width 256.
 MIXERS = {"hyena": {"hyena": {}}, "attention": {"attention": {"heads": 4, "rope": True}}}
