@@ -132,7 +132,7 @@ def lengths_plot(e, picture):
     text += "".join(f"${mixer} << EOD\n" + "".join(
         f"{length} {1e6 * training:.6g} {1e6 * decoding:.6g}\n" for length, training, decoding in
         zip(e["lengths"], of["training"], of["decoding"])) + "EOD\n" for mixer, of in e["seconds"].items())
-    ticks = ", ".join(f"'{length}' {length}" for length in e["lengths"])
+    ticks = ", ".join(f"'{length if length < 1024 else f'{length // 1024}K'}' {length}" for length in e["lengths"])
     text += f"set logscale xy\nset xtics ({ticks})\nset xrange [{e['lengths'][0] * 0.85}:{e['lengths'][-1] * 1.18}]\n"
     text += "set xlabel 'tokens of context'\nset border 3\nset tics out nomirror\nset grid linecolor rgb '#E3E3E3'\nset key left top\n"
     text += "set format y '%g'\nset multiplot layout 1,2\n"
