@@ -44,7 +44,7 @@ typedef struct layout {
     size_t in[FILTER_LAYERS]; // padded widths: of each layer's input,
     size_t hidden, width;     // of the layers, of one filter,
     size_t channels;          // and of all filters side by side
-    int rows, chunks, blocks; // blocks: threads, each with room for one
+    int rows, chunks, blocks; // blocks: threads that have a chunk, each with room for one
     // Doubles from the beginning of the workspace.
     size_t forward[FILTER_LAYERS]; // weights, in x hidden
     size_t back[FILTER_LAYERS];    // and hidden x in
@@ -394,12 +394,12 @@ static NEVER_INLINE void forward(const filter *f, real *h, real *normaliser) {
     if (f->s->normalised) normalise(f, h, normaliser);
 }
 
+// Also when there are fewer chunks than threads: threads without one touch no block.
 static int threads_for_filter(const layout *l, const filter_shape *s) {
     const double products = (double)s->features * s->hidden +
                             (double)(s->layers - 1) * s->hidden * s->hidden +
                             (double)s->hidden * s->width * s->filters;
-    const int threads = threads_for(l->rows * products / WIDE);
-    return threads < l->blocks ? threads : l->blocks;
+    return threads_for(l->rows * products / WIDE);
 }
 
 static filter filter_of(const filter_shape *shape, const filter_parameters *p, bool backward,

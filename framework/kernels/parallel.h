@@ -13,7 +13,8 @@ extern bool kernels_loops_alone;
 // measured, a second thread does not pay below this many.
 enum { PARALLEL_OPERATIONS = 1 << 14 };
 
-// Threads for a loop of so many vector operations.
+// Threads for a loop of so many vector operations: one or all. OpenMP ends the threads that a region does
+// not ask for, and the next region that does would have to start them again.
 static inline int threads_for(double operations) {
     return kernels_loops_alone || operations < PARALLEL_OPERATIONS ? 1 : kernels_thread_count;
 }

@@ -1,7 +1,9 @@
-// Runs of a graph allocate nothing. The program's own malloc, calloc, realloc, aligned_alloc and mmap stand
-// before the C library's and count.
+// Runs of a graph allocate nothing and start no thread. The program's own malloc, calloc, realloc,
+// aligned_alloc, mmap and pthread_create stand before the C library's and count.
 //
 // The address sanitizer brings its own malloc: under it this program only runs the graphs.
+#include <dlfcn.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,8 +57,23 @@ void *mmap(void *address, size_t bytes, int protection, int flags, int file, off
     return (void *)syscall(SYS_mmap, address, bytes, protection, flags, file, offset);
 }
 
+typedef int create_function(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *),
+                   void *argument) {
+    create_function *next;
+    *(void **)&next = dlsym(RTLD_NEXT, "pthread_create");
+    count();
+    return next(thread, attributes, start, argument);
+}
+
+static void *nothing(void *argument) {
+    return argument;
+}
+
 static void allocations_are_counted(void **state) {
     (void)state;
+    pthread_t thread;
     error err = {0};
     void *block;
     counting = 1;
@@ -65,6 +82,12 @@ static void allocations_are_counted(void **state) {
     memory_planned_free(block, 100);
     counting = 0;
     assert_int_equal(allocations, 2);
+    counting = 1;
+    const int started = pthread_create(&thread, NULL, nothing, NULL);
+    counting = 0;
+    assert_int_equal(started, 0);
+    pthread_join(thread, NULL);
+    assert_true(allocations > 2);
     allocations = 0;
 }
 #else
@@ -123,11 +146,21 @@ static void runs_on_several_threads_allocate_nothing(void **state) {
     check_runs(3);
 }
 
+// With short vectors more loops are worth threads.
+static void plain_runs_allocate_nothing(void **state) {
+    (void)state;
+    error err;
+    assert_int_equal(kernels_select("plain", &err), OK);
+    check_runs(3);
+    assert_int_equal(kernels_select("auto", &err), OK);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(allocations_are_counted),
         cmocka_unit_test(runs_on_one_thread_allocate_nothing),
         cmocka_unit_test(runs_on_several_threads_allocate_nothing),
+        cmocka_unit_test(plain_runs_allocate_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
