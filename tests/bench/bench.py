@@ -4,9 +4,10 @@
 usage: bench.py PYTHON [PART...]
 
 PYTHON is an interpreter that has torch. A part is a workload of the table TRAINING below, `decoding`, `lengths` (what a token costs in
-contexts of growing length, of ours alone), or a C program of this folder; without any, all of them are measured. The two sides take turns, a short piece of steady work each, ROUNDS times (an environment
-variable, 5 by default); what counts is the median. Results are kept in build/bench/results.json, so that parts can be measured one
-by one; BENCHMARKS.md shows the latest of each, README.md the training table in short.
+contexts of growing length, of ours alone), or a C program of this folder; without any, all of them are measured. The two sides take
+turns, a short piece of steady work each, ROUNDS times (an environment variable, 5 by default); what counts is the median. Results are
+kept in build/bench/results.json, so that parts can be measured one by one; BENCHMARKS.md shows the latest of each, README.md the
+training table in short.
 
 A round during which other processes had the processor is worth nothing and is taken again.
 """
@@ -39,7 +40,7 @@ TRAINING = {"gpt_nano": "gpt_nano", "smallm": "smallm_no_decay", "gpt_baby": "gp
             "hyena": "hyena"}
 DECODING = ["gpt_nano", "gpt_baby", "hyena_4096"]
 LENGTHS = [64 << i for i in range(10)]
-LENGTHS_TOKENS = 8192  # of a step of training
+LENGTHS_TOKENS = 8192  # of a step of training, and of texts decoded in turn
 # The two mixers of tokens that `lengths` compares, in a model of one block of width 256.
 MIXERS = {"hyena": {"hyena": {}}, "attention": {"attention": {"heads": 4, "rope": True}}}
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
@@ -338,7 +339,7 @@ def measure_lengths():
             steps = steps_for(1, rows[1][2] - rows[0][2], 1)
             rows, _ = ours.train(1 + steps)
             training = (rows[-1][2] - rows[0][2]) / (rows[-1][1] - rows[0][1])
-            decoding = 1 / ours.generate(length)
+            decoding = 1 / middle(ours.generate(length) for _ in range(max(1, LENGTHS_TOKENS // length)))
             ours.remove()
             seconds[mixer]["training"].append(training)
             seconds[mixer]["decoding"].append(decoding)
