@@ -14,7 +14,7 @@ static void mark_makers(const graph *g, const tensor *t, bool *needed) {
 }
 
 static void copy(const graph_filter *f, int lags, arena *a, model_filter *out) {
-    const size_t width = (size_t)f->taps->shape[f->taps->rank - 1], channels = (size_t)f->channels;
+    const size_t width = (size_t)tensor_width(f->taps), channels = (size_t)f->channels;
     real *taps = arena_alloc(a, (size_t)lags * channels * sizeof *taps);
     for (int k = 0; k < lags; k++)
         memcpy(taps + (size_t)k * channels, f->taps->data + (size_t)k * width + f->column,
@@ -34,7 +34,7 @@ static void compute(const graph *g, int block_size, arena *a, model_filter *out)
         for (int i = 0; i < g->filter_count; i++) {
             const tensor *t = g->filters[i].taps;
             if (t->producer != (k < 0 ? NULL : g->ops[k])) continue;
-            const int rows = (int)(t->count / (size_t)t->shape[t->rank - 1]);
+            const int rows = (int)(t->count / (size_t)tensor_width(t));
             copy(&g->filters[i], rows < block_size ? rows : block_size, a, &out[i]);
         }
     }

@@ -210,6 +210,11 @@ static inline rng_stream op_dropout_stream(const run_context *c, const op *o) {
     return (rng_stream){c->seed, RNG_DROPOUT, o->site, c->step, c->micro};
 }
 
+// Length of the last axis.
+static inline int tensor_width(const tensor *t) {
+    return t->shape[t->rank - 1];
+}
+
 // Whether what follows from weights alone is made in the first pass, micro 0, for the others as well:
 // passes of a step, or of an evaluation.
 static inline bool graph_keeps_between_passes(const graph *g) {

@@ -17,10 +17,6 @@ typedef struct convolution_settings {
 } convolution_settings;
 
 // What an input's row holds.
-static int width(const tensor *t) {
-    return t->shape[t->rank - 1];
-}
-
 static convolution_operand operand(const op *o, int i) {
     const tensor *t = o->in[i];
     const int column = ((const convolution_settings *)o->settings)->column[i];
@@ -28,7 +24,7 @@ static convolution_operand operand(const op *o, int i) {
     return (convolution_operand){
         .value = t->data + column,
         .gradient = t->gradient ? t->gradient->data + column : NULL,
-        .ld = width(t),
+        .ld = tensor_width(t),
     };
 }
 
@@ -61,12 +57,13 @@ static void forward(const graph *g, const run_context *c, const op *o) {
 static void clear_rest(const op *o, int i) {
     const convolution_settings *s = o->settings;
     const tensor *t = o->in[i];
-    const size_t all = (size_t)width(t), rows = i == FILTER ? (size_t)s->time : t->count / all;
+    const int all = tensor_width(t);
+    const size_t rows = i == FILTER ? (size_t)s->time : t->count / (size_t)all;
     real *gradient = t->gradient->data;
-    memset(gradient + rows * all, 0, (t->count - rows * all) * sizeof(real));
-    for (int begin = 0, end; begin < width(t); begin = end) { // to where the next operand begins or ends
+    memset(gradient + rows * (size_t)all, 0, (t->count - rows * (size_t)all) * sizeof(real));
+    for (int begin = 0, end; begin < all; begin = end) { // to where the next operand begins or ends
         bool is_written = false;
-        end = width(t);
+        end = all;
         for (int k = 0; k < INPUTS; k++) {
             if (o->in[k] != t) continue;
             const int first = s->column[k], last = first + s->channels;
@@ -75,7 +72,7 @@ static void clear_rest(const op *o, int i) {
             if (last > begin && last < end) end = last;
         }
         for (size_t r = 0; r < rows && !is_written; r++)
-            memset(gradient + r * all + begin, 0, (size_t)(end - begin) * sizeof(real));
+            memset(gradient + r * (size_t)all + begin, 0, (size_t)(end - begin) * sizeof(real));
     }
 }
 

@@ -146,6 +146,7 @@ tensor *op_gated(graph *g, tensor *x, activation act) {
 
 typedef struct dropout_settings {
     double p;
+    int column; // the first, of op_dropout_columns
 } dropout_settings;
 
 static dropout_mask mask_of(const run_context *c, const op *o) {
@@ -187,51 +188,37 @@ bool dropout_fuse_residual(op *o, tensor *residual) {
 
 // --- dropout of some columns
 
-typedef struct columns_settings {
-    double p;
-    int column;
-} columns_settings;
-
-static dropout_mask mask_of_columns(const run_context *c, const op *o) {
-    const columns_settings *s = o->settings;
-    return (dropout_mask){(real)s->p, s->p > 0 ? op_dropout_stream(c, o) : (rng_stream){0}};
-}
-
-static int last_axis(const tensor *t) {
-    return t->shape[t->rank - 1];
-}
-
 static void columns_forward(const graph *g, const run_context *c, const op *o) {
     (void)g;
-    const columns_settings *s = o->settings;
+    const dropout_settings *s = o->settings;
     const tensor *x = o->in[0], *y = o->out[0];
-    const dropout_mask mask = mask_of_columns(c, o);
-    const int width = last_axis(y);
+    const dropout_mask mask = mask_of(c, o);
+    const int width = tensor_width(y);
     kernels->dropout_columns((int)(y->count / (size_t)width), width, &mask, x->data + s->column,
-                             last_axis(x), y->data, width, false);
+                             tensor_width(x), y->data, width, false);
 }
 
 static void columns_backward(const graph *g, const run_context *c, const op *o) {
     (void)g;
-    const columns_settings *s = o->settings;
+    const dropout_settings *s = o->settings;
     const tensor *dx = o->in[0]->gradient, *y = o->out[0];
-    const dropout_mask mask = mask_of_columns(c, o);
+    const dropout_mask mask = mask_of(c, o);
     const bool adds = op_adds(c, o, 0);
-    const int width = last_axis(y);
+    const int width = tensor_width(y);
     if (!adds) memset(dx->data, 0, dx->count * sizeof(real));
     kernels->dropout_columns((int)(y->count / (size_t)width), width, &mask, y->gradient->data, width,
-                             dx->data + s->column, last_axis(dx), adds);
+                             dx->data + s->column, tensor_width(dx), adds);
 }
 
 static const op_kind columns_kind = {
     .name = "dropout", .forward = columns_forward, .backward = columns_backward, .passthrough = -1};
 
 tensor *op_dropout_columns(graph *g, tensor *x, int column, int width, double p) {
-    columns_settings *s = arena_alloc(g->memory, sizeof *s);
+    dropout_settings *s = arena_alloc(g->memory, sizeof *s);
     int shape[TENSOR_MAX_RANK];
     memcpy(shape, x->shape, sizeof shape);
     shape[x->rank - 1] = width;
-    *s = (columns_settings){g->mode == GRAPH_TRAIN ? p : 0, column};
+    *s = (dropout_settings){g->mode == GRAPH_TRAIN ? p : 0, column};
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, x->rank, shape);
     op *o = graph_append(g, &columns_kind, &x, 1, y, s);
     if (s->p > 0) o->site = g->sites++;
@@ -243,7 +230,7 @@ tensor *op_dropout_columns(graph *g, tensor *x, int column, int width, double p)
 static void concat_forward(const graph *g, const run_context *c, const op *o) {
     (void)g, (void)c;
     const tensor *y = o->out[0];
-    size_t width = (size_t)y->shape[y->rank - 1], rows = y->count / width, at = 0;
+    size_t width = (size_t)tensor_width(y), rows = y->count / width, at = 0;
     for (int i = 0; i < o->in_count; i++) {
         size_t part = o->in[i]->count / rows;
         for (size_t r = 0; r < rows; r++)
@@ -255,7 +242,7 @@ static void concat_forward(const graph *g, const run_context *c, const op *o) {
 static void concat_backward(const graph *g, const run_context *c, const op *o) {
     (void)g;
     const tensor *y = o->out[0];
-    size_t width = (size_t)y->shape[y->rank - 1], rows = y->count / width, at = 0;
+    size_t width = (size_t)tensor_width(y), rows = y->count / width, at = 0;
     for (int i = 0; i < o->in_count; i++) {
         size_t part = o->in[i]->count / rows;
         if (o->in[i]->gradient)
@@ -272,7 +259,7 @@ static const op_kind concat_kind = {
 tensor *op_concat(graph *g, tensor *const *parts, int count) {
     int shape[TENSOR_MAX_RANK];
     memcpy(shape, parts[0]->shape, sizeof shape);
-    for (int i = 1; i < count; i++) shape[parts[0]->rank - 1] += parts[i]->shape[parts[i]->rank - 1];
+    for (int i = 1; i < count; i++) shape[parts[0]->rank - 1] += tensor_width(parts[i]);
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, parts[0]->rank, shape);
     graph_append(g, &concat_kind, parts, count, y, NULL);
     return y;

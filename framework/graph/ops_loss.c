@@ -30,7 +30,7 @@ static const op_kind loss_kind = {.name = "cross_entropy",
 
 static tensor *append_loss(graph *g, tensor *logits, tensor *targets, double smoothing) {
     loss_settings *s = arena_alloc(g->memory, sizeof *s);
-    s->vocabulary = logits->shape[logits->rank - 1];
+    s->vocabulary = tensor_width(logits);
     s->rows = (int)(logits->count / (size_t)s->vocabulary);
     s->smoothing = smoothing;
     tensor *losses = graph_tensor(g, TENSOR_ACTIVATION, logits->rank - 1, logits->shape);
@@ -140,8 +140,8 @@ static int chunk_of(int rows, int vocabulary) {
 }
 
 tensor *op_cross_entropy(graph *g, tensor *logits, tensor *targets, double smoothing) {
-    const int vocabulary = logits->shape[logits->rank - 1],
-              rows = (int)(logits->count / (size_t)vocabulary), chunk = chunk_of(rows, vocabulary);
+    const int vocabulary = tensor_width(logits), rows = (int)(logits->count / (size_t)vocabulary),
+              chunk = chunk_of(rows, vocabulary);
     tensor *x, *weight, *bias;
     if (chunk >= rows || !linear_take_apart(g, logits, &x, &weight, &bias))
         return append_loss(g, logits, targets, smoothing);

@@ -66,7 +66,7 @@ static const op_kind rmsnorm_kind = {
 static tensor *norm(graph *g, const op_kind *kind, tensor *x, tensor *gamma, tensor *beta, double epsilon,
                     int statistics) {
     norm_settings *s = arena_alloc(g->memory, sizeof *s);
-    s->columns = x->shape[x->rank - 1];
+    s->columns = tensor_width(x);
     s->rows = (int)(x->count / (size_t)s->columns);
     s->epsilon = epsilon;
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, x->rank, x->shape);

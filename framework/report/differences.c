@@ -68,7 +68,7 @@ static bool of_layer(const differing_setting *s) {
     return strncmp(s->path, "model.layers.", strlen("model.layers.")) == 0;
 }
 
-// A setting of a layer that not all runs have, the same in those that do.
+// Not all runs have it, and it is the same in those that do.
 static bool goes_with_layer(const differing_setting *s, const report_run *runs, int count) {
     const char *value = NULL;
     bool lacks = false;
@@ -81,7 +81,7 @@ static bool goes_with_layer(const differing_setting *s, const report_run *runs, 
         else
             value = s->values[i];
     }
-    return lacks && of_layer(s);
+    return lacks;
 }
 
 // Wherever a run has the setting, it is as the other.
@@ -91,9 +91,18 @@ static bool goes_with(const differing_setting *s, const differing_setting *other
     return true;
 }
 
-// An item of a list of layers that is nothing but a name.
+// Of a layer: the layer itself, where it is nothing but a name.
 static bool is_layer(const differing_setting *s) {
-    return of_layer(s) && is_number(strrchr(s->path, '.') + 1);
+    return is_number(strrchr(s->path, '.') + 1);
+}
+
+// Whether a setting says more than those before it, which do, and the names of the layers.
+static bool tells(const differing_setting *s, const differing_setting *before, int before_count,
+                  const report_run *runs, int count) {
+    if (!of_layer(s)) return true;
+    for (int i = 0; i < before_count; i++)
+        if (goes_with(s, &before[i], count)) return false;
+    return !is_layer(s) && !goes_with_layer(s, runs, count);
 }
 
 enum { MOST_LAYERS = 32 };
@@ -186,9 +195,7 @@ int report_differences(const report_run *runs, int count, arena *a, differing_se
     for (int i = 0; i < all.count; i++) {
         const differing_setting *s = &all.items[i];
         if (!differs(s, runs, count)) continue;
-        bool tells = !is_layer(s) && !goes_with_layer(s, runs, count);
-        for (int k = 0; k < n && tells; k++) tells = !of_layer(s) || !goes_with(s, &kept[k], count);
-        if (tells)
+        if (tells(s, kept, n, runs, count))
             kept[n++] = *s;
         else
             silent[silent_count++] = *s;
