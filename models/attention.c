@@ -1,5 +1,5 @@
 // Multi-head causal self-attention.
-#include "models/layers.h"
+#include "models/registry.h"
 
 typedef struct attention_settings {
     int64_t heads, kv_heads, head_size, window, rope_dim;

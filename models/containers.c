@@ -1,5 +1,5 @@
 // Containers: layers that hold lists of layers.
-#include "models/layers.h"
+#include "models/registry.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 // A short convolution that gates itself, and a feed-forward network.
-#include "models/layers.h"
+#include "models/registry.h"
 
 #include <math.h>
 

@@ -1,5 +1,5 @@
 // Layers that treat each position by itself: linear, mlp, activation.
-#include "models/layers.h"
+#include "models/registry.h"
 
 // Names of enum activation from ACTIVATION_GELU on.
 static const char *const activation_choices[] = {"gelu", "gelu_tanh", "relu",    "relu2",

@@ -1,5 +1,5 @@
 // From tokens to vectors and back: embedding, positions, unembedding.
-#include "models/layers.h"
+#include "models/registry.h"
 
 #include <math.h>
 

@@ -1,5 +1,5 @@
 // Hyena: long convolutions with filters made by a network, between gates.
-#include "models/layers.h"
+#include "models/registry.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 // A long convolution whose filter is a parameter, tap by tap.
-#include "models/layers.h"
+#include "models/registry.h"
 
 typedef struct long_conv_settings {
     double threshold, filter_std, filter_lr_multiplier, output_dropout;

@@ -1,5 +1,5 @@
 // Normalisation and dropout.
-#include "models/layers.h"
+#include "models/registry.h"
 
 typedef struct norm_settings {
     double epsilon;

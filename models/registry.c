@@ -1,6 +1,6 @@
 // Every layer that an experiment can name. To add one: write it in a file of this folder, declare it in
-// models/layers.h, list it here, test it.
-#include "models/layers.h"
+// models/registry.h, list it here, test it.
+#include "models/registry.h"
 
 const component *const layer_registry[] = {
     // containers

@@ -5,7 +5,7 @@
 #include "parity/fixture.h"
 #include "settings.h"
 
-#include "graph/model.h"
+#include "models/model.h"
 
 typedef struct model_section_only {
     model_settings model;

@@ -1,7 +1,8 @@
-#include "graph/model.h"
+#include "models/model.h"
 
 #include <stdlib.h>
-#include <string.h>
+
+#include "models/registry.h"
 
 static const char *const init_choices[] = {"gpt2", "torch", NULL};
 

@@ -1,7 +1,7 @@
 // Layers: what an experiment's `layers` list names. A layer composes operators; it never writes a backward
 // pass.
-#ifndef RUNEXP_GRAPH_LAYER_H
-#define RUNEXP_GRAPH_LAYER_H
+#ifndef RUNEXP_MODELS_BUILDER_H
+#define RUNEXP_MODELS_BUILDER_H
 
 #include "config/component.h"
 #include "graph/graph.h"
@@ -15,9 +15,6 @@ typedef struct layer_type {
     // is the input, (batch, time, width).
     tensor *(*build)(builder *b, const component_choice *choice, tensor *x);
 } layer_type;
-
-// Every layer, containers included: models/registry.c. NULL-terminated.
-extern const component *const layer_registry[];
 
 // What a layer may know of the model it stands in.
 struct builder {

@@ -1,4 +1,4 @@
-#include "graph/layer.h"
+#include "models/builder.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "graph/filters.h"
+#include "models/filters.h"
 
 #include <string.h>
 

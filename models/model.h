@@ -1,9 +1,9 @@
 // A model: the `model` section of an experiment made into parameters and graphs.
-#ifndef RUNEXP_GRAPH_MODEL_H
-#define RUNEXP_GRAPH_MODEL_H
+#ifndef RUNEXP_MODELS_MODEL_H
+#define RUNEXP_MODELS_MODEL_H
 
+#include "config/component.h"
 #include "graph/graph.h"
-#include "graph/layer.h"
 
 typedef struct model_settings {
     int64_t width, depth;
