@@ -8,6 +8,8 @@
 
 tensor *builder_fail(builder *b, const component_choice *choice, const char *key, const char *hint,
                      const char *format, ...) {
+    if (b->failed) return NULL;
+    b->failed = true;
     char message[512];
     va_list arguments;
     va_start(arguments, format);
@@ -20,73 +22,96 @@ tensor *builder_fail(builder *b, const component_choice *choice, const char *key
     return NULL;
 }
 
-tensor *builder_needs_input(builder *b, const component_choice *choice) {
-    return builder_fail(b, choice, NULL, "begin the list with `embedding`",
-                        "there are no vectors to work on yet");
-}
-
-tensor *builder_parameter(builder *b, const char *name, const parameter_declaration *about) {
+tensor *builder_parameter(builder *b, const char *name, parameter_declaration about) {
     char full[sizeof b->path + 64];
     snprintf(full, sizeof full, "%s/%s", b->path, name);
     parameter *p;
-    if (parameters_declare(b->graph->parameters, full, about, &p, b->err) != OK) return NULL;
+    if (b->failed || parameters_declare(b->graph->parameters, full, &about, &p, b->err) != OK) {
+        b->failed = true;
+        p = arena_alloc(b->graph->memory, sizeof *p); // a stand-in that operators can take the shape of
+        p->about = about;
+    }
     return graph_parameter(b->graph, p);
 }
 
-bool builder_linear(builder *b, const char *name, int out, int in, bool with_bias, bool to_residual,
-                    int parts, tensor **weight, tensor **bias) {
-    char full[64];
-    double bound = 1 / sqrt(in), std = b->init_std;
-    if (to_residual && b->residual_depth > 0 && b->residual_count > 0) std /= sqrt(b->residual_count);
-    parameter_declaration about = {
+parameter_declaration builder_weight(const builder *b, int out, int in) {
+    return (parameter_declaration){
         .rank = 2,
         .shape = {out, in},
         .init = b->init_torch ? INIT_UNIFORM : INIT_NORMAL,
-        .init_value = b->init_torch ? bound : std,
+        .init_value = b->init_torch ? 1 / sqrt(in) : b->init_std,
         .decay = true,
         .matrix = true,
-        .parts = parts,
     };
-    snprintf(full, sizeof full, "%sweight", name);
-    *weight = builder_parameter(b, full, &about);
-    *bias = NULL;
-    if (!*weight || !with_bias) return *weight != NULL;
-    about = (parameter_declaration){
+}
+
+parameter_declaration builder_bias(const builder *b, int out, int in) {
+    return (parameter_declaration){
         .rank = 1,
         .shape = {out},
         .init = b->init_torch ? INIT_UNIFORM : INIT_CONSTANT,
-        .init_value = b->init_torch ? bound : 0,
+        .init_value = b->init_torch ? 1 / sqrt(in) : 0,
     };
-    snprintf(full, sizeof full, "%sbias", name);
-    *bias = builder_parameter(b, full, &about);
-    return *bias != NULL;
+}
+
+linear_parameters builder_linear_parameters(builder *b, int in, linear_map map) {
+    char weight[64], bias[64];
+    snprintf(weight, sizeof weight, "%sweight", map.name);
+    snprintf(bias, sizeof bias, "%sbias", map.name);
+    parameter_declaration about = builder_weight(b, map.out, in);
+    about.parts = map.parts;
+    if (!b->init_torch && map.to_residual && b->residual_depth > 0 && b->residual_count > 0)
+        about.init_value /= sqrt(b->residual_count);
+    linear_parameters p = {.weight = builder_parameter(b, weight, about)};
+    if (map.bias) p.bias = builder_parameter(b, bias, builder_bias(b, map.out, in));
+    return p;
+}
+
+tensor *builder_linear(builder *b, tensor *x, linear_map map) {
+    const linear_parameters p = builder_linear_parameters(b, tensor_width(x), map);
+    return op_linear(b->graph, x, p.weight, p.bias, map.act);
+}
+
+// Appends a layer's name to the path, numbered where its list has several of the kind; false: no room.
+static bool enter(builder *b, const component_list *layers, int index) {
+    const component *about = layers->items[index].about;
+    const size_t length = strlen(b->path), room = sizeof b->path - length;
+    int same = 0, number = 0;
+    for (int i = 0; i < layers->count; i++)
+        if (layers->items[i].about == about) {
+            same++;
+            if (i <= index) number++;
+        }
+    char suffix[16] = "";
+    if (same > 1) snprintf(suffix, sizeof suffix, "%d", number);
+    return (size_t)snprintf(b->path + length, room, "%s%s%s", length ? "/" : "", about->name, suffix) <
+           room;
 }
 
 tensor *builder_sequence(builder *b, const component_list *layers, tensor *x) {
-    size_t length = strlen(b->path);
-    for (int i = 0; i < layers->count; i++) {
+    const size_t length = strlen(b->path);
+    for (int i = 0; i < layers->count && !b->failed; i++) {
         const component_choice *choice = &layers->items[i];
         const layer_type *type = (const layer_type *)choice->about;
-        // A layer is called by its name, with a number when its list has several of them.
-        int same = 0, number = 0;
-        for (int k = 0; k < layers->count; k++)
-            if (layers->items[k].about == choice->about) {
-                same++;
-                if (k <= i) number++;
-            }
-        const char *separator = length ? "/" : "";
-        int needed = same > 1 ? snprintf(b->path + length, sizeof b->path - length, "%s%s%d", separator,
-                                         type->about.name, number)
-                              : snprintf(b->path + length, sizeof b->path - length, "%s%s", separator,
-                                         type->about.name);
-        if ((size_t)needed >= sizeof b->path - length)
-            return builder_fail(b, choice, NULL, "nest fewer containers", "layers are nested too deeply");
-        const char *outer = b->graph->path;
-        b->graph->path = b->path;
-        x = type->build(b, choice, x);
-        b->graph->path = outer;
+        tensor *y = NULL;
+        if (!enter(b, layers, i))
+            builder_fail(b, choice, NULL, "nest fewer containers", "layers are nested too deeply");
+        else if (!x && !type->may_begin)
+            builder_fail(b, choice, NULL, "begin the list with `embedding`",
+                         "there are no vectors to work on yet");
+        else
+            y = type->build(b, choice, x);
         b->path[length] = '\0';
-        if (!x) return NULL;
+        if (!b->failed) x = y;
     }
+    return x;
+}
+
+tensor *builder_branch(builder *b, int number, const component_list *layers, tensor *x) {
+    const size_t length = strlen(b->path);
+    // Where it is cut short, the name of the first layer does not fit either.
+    snprintf(b->path + length, sizeof b->path - length, "/%d", number);
+    x = builder_sequence(b, layers, x);
+    b->path[length] = '\0';
     return x;
 }

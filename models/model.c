@@ -86,18 +86,20 @@ static status append_model(model *m, graph *g, model_graph *out, error *err) {
         .residual_count = m->residuals,
         .err = err,
     };
+    g->path = b.path;
     out->logits = builder_sequence(&b, &s->layers, NULL);
-    if (!out->logits) return err->code;
+    g->path = "loss";
+    if (b.failed) return err->code;
     m->absolute_positions = b.absolute_positions;
     m->residuals = b.residuals_met;
-    if (out->logits->shape[2] != m->vocabulary) {
+    const int values = out->logits ? tensor_width(out->logits) : 0;
+    if (values != m->vocabulary) {
         fail_at(err, ERR_CONFIG, s->layers.items[s->layers.count - 1].where,
                 "the last layer gives %d values for each token, not one for each entry of the vocabulary",
-                out->logits->shape[2]);
+                values);
         return error_hint(err, "end the list of layers with `unembedding`");
     }
     if (g->mode == GRAPH_DECODE) return OK;
-    g->path = "loss";
     out->targets = graph_tensor(g, TENSOR_TOKENS, 2, tokens);
     out->losses = op_cross_entropy(g, out->logits, out->targets, 0);
     if (!out->logits->producer) out->logits = NULL;
