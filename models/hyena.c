@@ -173,7 +173,7 @@ static int filter_length(const builder *b, const hyena_settings *s) {
     return s->l_max ? (int)s->l_max : b->block_size;
 }
 
-// Whether the settings go together; false after builder_fail.
+// Whether the settings fit each other and the model; false after builder_fail.
 static bool is_possible(builder *b, const component_choice *choice) {
     const hyena_settings *s = choice->settings;
     const int grid = filter_length(b, s);
@@ -247,7 +247,7 @@ static tensor *build_filters(builder *b, const hyena_settings *s, int count, int
 static tensor *recur(graph *g, const hyena_settings *s, tensor *rows, tensor *filters, int width) {
     const int order = (int)s->order;
     tensor *z = rows;
-    int column = order * width; // of z: first v
+    int column = order * width; // of z, at first that of v
     for (int gate = order - 1; gate >= 0; gate--) {
         convolution_options o = {.channels = width, .column = column};
         if (s->variant == VARIANT_PAPER) {
@@ -259,7 +259,7 @@ static tensor *recur(graph *g, const hyena_settings *s, tensor *rows, tensor *fi
             o.gate_out = rows;
             o.gate_out_column = gate * width;
         } else {
-            if (gate == 0) break; // it went into the convolution before
+            if (gate == 0) break; // the convolution before has applied it
             o.filter_column = (order - 1 - gate) * width;
             o.gate_in = rows;
             o.gate_in_column = gate * width;

@@ -70,7 +70,7 @@ void tokens_bind(tensor *t, const int32_t *ids) {
     t->ids = ids;
 }
 
-// Appends the whole model to a graph; fills *out.
+// Appends the whole model and, but for decoding, its loss to a graph; fills *out.
 static status append_model(model *m, graph *g, model_graph *out, error *err) {
     const model_settings *s = m->settings;
     const int tokens[] = {g->batch, g->time};
@@ -106,8 +106,8 @@ static status append_model(model *m, graph *g, model_graph *out, error *err) {
     return OK;
 }
 
-// Builds the smallest graph of the model over a set of parameters, for what building finds out; keeps
-// nothing else.
+// Builds the smallest graph of the model and throws it away: declares the parameters, counts the residuals,
+// and checks that the layers fit.
 static status rehearse(model *m, parameter_set *parameters, error *err) {
     graph *g = graph_new(GRAPH_EVAL, 1, 1, parameters, NULL);
     model_graph unused = {0};

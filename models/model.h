@@ -24,8 +24,8 @@ typedef struct model {
     int residuals;           // residual additions from beginning to end
 } model;
 
-// Declares the parameters. vocabulary: number of token ids. An impossible combination of layers is
-// ERR_CONFIG at its place in the experiment. Free with model_free.
+// Declares the parameters. vocabulary: number of token ids. Layers that do not fit together are ERR_CONFIG
+// at their place in the experiment. Free with model_free.
 status model_new(const model_settings *settings, int vocabulary, int block_size, model **out, error *err);
 void model_free(model *m);
 

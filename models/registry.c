@@ -1,5 +1,4 @@
-// Every layer that an experiment can name. To add one: write it in a file of this folder, declare it in
-// models/registry.h, list it here, test it.
+// In the order in which `describe` lists them. CONTRIBUTING.md says how to add one.
 #include "models/registry.h"
 
 const component *const layer_registry[] = {
