@@ -92,11 +92,10 @@ static status append_model(model *m, graph *g, model_graph *out, error *err) {
     if (b.failed) return err->code;
     m->absolute_positions = b.absolute_positions;
     m->residuals = b.residuals_met;
-    const int values = out->logits ? tensor_width(out->logits) : 0;
-    if (values != m->vocabulary) {
+    if (!out->logits || tensor_width(out->logits) != m->vocabulary) {
         fail_at(err, ERR_CONFIG, s->layers.items[s->layers.count - 1].where,
                 "the last layer gives %d values for each token, not one for each entry of the vocabulary",
-                values);
+                out->logits ? tensor_width(out->logits) : 0);
         return error_hint(err, "end the list of layers with `unembedding`");
     }
     if (g->mode == GRAPH_DECODE) return OK;
