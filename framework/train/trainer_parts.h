@@ -1,4 +1,4 @@
-// The inside of a trainer, shared by trainer.c (the loop), trainer_describe.c (the plan) and timing.c.
+// The inside of a trainer, shared by trainer.c (its making), the other files trainer_*.c and timing.c.
 #ifndef RUNEXP_TRAIN_TRAINER_PARTS_H
 #define RUNEXP_TRAIN_TRAINER_PARTS_H
 
@@ -34,11 +34,18 @@ struct trainer {
     double part_began;
 };
 
-// The weights and the state that a new run begins with.
+// trainer.c: the weights and the state that a new run begins with.
 void trainer_initialise(trainer *t);
 
-// One step of training, with the next batch: weights and state are those after it. ERR_DIVERGED when loss
-// or gradient are not finite.
+// trainer_step.c: one step of training, with the next batch: weights and state are those after it.
+// ERR_DIVERGED when loss or gradient are not finite.
 status trainer_step(trainer *t, train_row *row, error *err);
+void trainer_fill_batch(trainer *t, int64_t step); // ids and targets of a step
+
+// trainer_checkpoint.c: writes a checkpoint of everything; reads last.h5 back, to go on from there
+// (ERR_DATA when the data is no longer that of the run); reads the weights of best.h5.
+status trainer_save(trainer *t, const char *path, error *err);
+status trainer_load(trainer *t, error *err);
+status trainer_load_best(trainer *t, error *err);
 
 #endif
