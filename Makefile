@@ -66,7 +66,7 @@ FLAGS_sse4 := -march=x86-64-v2
 FLAGS_plain :=
 
 MAIN_SOURCE := framework/cli/main.c
-SOURCES := $(filter-out $(MAIN_SOURCE) $(KERNEL_SOURCES),$(wildcard framework/*/*.c models/*.c))
+SOURCES := $(filter-out $(MAIN_SOURCE) $(KERNEL_SOURCES),$(shell find framework models -name '*.c' | sort))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(foreach isa,$(ISAS),$(KERNEL_SOURCES:%.c=$(OUT)/%.$(isa).o))
 LIBRARY := $(OUT)/librunexp.a
 # What tests start as the program.

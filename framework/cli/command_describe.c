@@ -7,8 +7,8 @@
 #include "graph/layer.h"
 #include "report/plot.h"
 #include "train/experiment.h"
-#include "train/optimizer.h"
-#include "train/schedule.h"
+#include "train/optimizers/optimizer.h"
+#include "train/schedules/schedule.h"
 
 #include <stdio.h>
 #include <string.h>

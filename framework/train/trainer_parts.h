@@ -5,7 +5,7 @@
 #include "graph/model.h"
 #include "train/evaluate.h"
 #include "train/generate.h"
-#include "train/optimizer.h"
+#include "train/optimizers/optimizer.h"
 #include "train/trainer.h"
 
 // A step from beginning to end; the optimizer's part includes the average of the weights.

@@ -1,7 +1,7 @@
 // A run from its beginning to its end: steps, evaluations, samples, checkpoints, early stopping.
 #include "base/clock.h"
 #include "base/log.h"
-#include "train/schedule.h"
+#include "train/schedules/schedule.h"
 #include "train/trainer_parts.h"
 
 #include <math.h>

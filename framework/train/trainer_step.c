@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "data/batches.h"
 #include "kernels/kernels.h"
-#include "train/schedule.h"
+#include "train/schedules/schedule.h"
 #include "train/trainer_parts.h"
 
 #include <math.h>

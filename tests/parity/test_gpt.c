@@ -3,7 +3,7 @@
 // of every instruction set that runs here.
 #include "parity/model_fixture.h"
 
-#include "train/optimizer.h"
+#include "train/optimizers/optimizer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

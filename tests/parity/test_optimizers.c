@@ -4,7 +4,7 @@
 #include "settings.h"
 
 #include "graph/parameters.h"
-#include "train/optimizer.h"
+#include "train/optimizers/optimizer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
 #include "parity/fixture.h"
 #include "settings.h"
 
-#include "train/schedule.h"
+#include "train/schedules/schedule.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

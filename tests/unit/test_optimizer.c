@@ -4,7 +4,7 @@
 
 #include "base/rng.h"
 #include "graph/parameters.h"
-#include "train/optimizer.h"
+#include "train/optimizers/optimizer.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -2,7 +2,7 @@
 // in tests/parity/test_schedules.c.
 #include "settings.h"
 
-#include "train/schedule.h"
+#include "train/schedules/schedule.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 // A straight line from the base rate down to a floor at the end of training.
-#include "train/schedule.h"
+#include "train/schedules/schedule.h"
 
 typedef struct linear_settings {
     schedule_common common;

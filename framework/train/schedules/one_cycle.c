@@ -1,5 +1,5 @@
 // One cycle: up from a small rate to the base rate, then down to almost nothing.
-#include "train/schedule.h"
+#include "train/schedules/schedule.h"
 
 #include <math.h>
 

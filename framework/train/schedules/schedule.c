@@ -1,5 +1,5 @@
 // The registry of schedules, and the warm-up that all of them take.
-#include "train/schedule.h"
+#include "train/schedules/schedule.h"
 
 const component *const schedule_registry[] = {
     &schedule_constant.about,    &schedule_step.about,

@@ -1,6 +1,6 @@
 // Stochastic gradient descent, with momentum (PyTorch's form).
-#include "train/optimizer.h"
-#include "train/optimizer_options.h"
+#include "train/optimizers/optimizer.h"
+#include "train/optimizers/options.h"
 
 typedef struct sgd_settings {
     optimizer_common common;

@@ -1,6 +1,6 @@
 // Adam and AdamW: they differ in where the weight decay enters, and in their defaults.
-#include "train/optimizer.h"
-#include "train/optimizer_options.h"
+#include "train/optimizers/optimizer.h"
+#include "train/optimizers/options.h"
 
 #include <math.h>
 

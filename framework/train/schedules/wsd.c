@@ -1,5 +1,5 @@
 // Warm-up, a stable stretch, a decay: long runs may branch off before the decay.
-#include "train/schedule.h"
+#include "train/schedules/schedule.h"
 
 #include <math.h>
 

@@ -1,9 +1,9 @@
 // Schedules: the learning rate of each update.
 //
-// A schedule is one file (train/schedule_<name>.c) and one line in schedule_registry. It is a function of
+// A schedule is one file (train/schedules/<name>.c) and one line in schedule_registry. It is a function of
 // the update's number alone, except `plateau`, whose memory is in run_state and so in every checkpoint.
-#ifndef RUNEXP_TRAIN_SCHEDULE_H
-#define RUNEXP_TRAIN_SCHEDULE_H
+#ifndef RUNEXP_TRAIN_SCHEDULES_SCHEDULE_H
+#define RUNEXP_TRAIN_SCHEDULES_SCHEDULE_H
 
 #include "config/component.h"
 #include "store/checkpoint.h"

@@ -1,5 +1,5 @@
 // The registry of optimizers, and what they share.
-#include "train/optimizer.h"
+#include "train/optimizers/optimizer.h"
 
 #include "base/memory.h"
 

@@ -1,10 +1,10 @@
 // Optimizers: what turns gradients into the next weights.
 //
-// An optimizer is one file (train/optimizer_<name>.c) with its settings, its update and its declaration,
+// An optimizer is one file (train/optimizers/<name>.c) with its settings, its update and its declaration,
 // and one line in optimizer_registry. Updates run over all parameters in one pass of a kernel; weight
 // decay touches only parameters declared with `decay`, and each parameter's lr_multiplier scales its rate.
-#ifndef RUNEXP_TRAIN_OPTIMIZER_H
-#define RUNEXP_TRAIN_OPTIMIZER_H
+#ifndef RUNEXP_TRAIN_OPTIMIZERS_OPTIMIZER_H
+#define RUNEXP_TRAIN_OPTIMIZERS_OPTIMIZER_H
 
 #include "base/error.h"
 #include "config/component.h"

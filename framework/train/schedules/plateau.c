@@ -1,5 +1,5 @@
 // The rate multiplied by a factor whenever the validation loss has stopped falling.
-#include "train/schedule.h"
+#include "train/schedules/schedule.h"
 
 #include <math.h>
 

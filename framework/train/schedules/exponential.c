@@ -1,5 +1,5 @@
 // The rate multiplied by a factor after every epoch, or after every step.
-#include "train/schedule.h"
+#include "train/schedules/schedule.h"
 
 #include <math.h>
 

@@ -1,5 +1,5 @@
 // The rate falls as one over the root of the step: no end needs to be known.
-#include "train/schedule.h"
+#include "train/schedules/schedule.h"
 
 #include <math.h>
 

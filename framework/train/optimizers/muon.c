@@ -3,8 +3,8 @@
 // Keller Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024
 // (kellerjordan.github.io/posts/muon); the scaling that matches AdamW's step is of arXiv 2502.16982,
 // section 2.
-#include "train/optimizer.h"
-#include "train/optimizer_options.h"
+#include "train/optimizers/optimizer.h"
+#include "train/optimizers/options.h"
 
 #include <math.h>
 

@@ -1,5 +1,5 @@
 // The same rate from the first update to the last.
-#include "train/schedule.h"
+#include "train/schedules/schedule.h"
 
 typedef struct constant_settings {
     schedule_common common;

@@ -1,6 +1,6 @@
 // RMSprop: the gradient divided by a running root mean square of itself.
-#include "train/optimizer.h"
-#include "train/optimizer_options.h"
+#include "train/optimizers/optimizer.h"
+#include "train/optimizers/options.h"
 
 typedef struct rmsprop_settings {
     optimizer_common common;

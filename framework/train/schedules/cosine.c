@@ -1,5 +1,5 @@
 // Half a cosine wave from the base rate down to a floor.
-#include "train/schedule.h"
+#include "train/schedules/schedule.h"
 
 #include <math.h>
 

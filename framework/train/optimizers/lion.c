@@ -1,6 +1,6 @@
 // Lion: steps of equal size in every coordinate, along the sign of the momentum.
-#include "train/optimizer.h"
-#include "train/optimizer_options.h"
+#include "train/optimizers/optimizer.h"
+#include "train/optimizers/options.h"
 
 typedef struct lion_settings {
     optimizer_common common;

@@ -1,5 +1,5 @@
 // The rate multiplied by a factor every so many updates, or at given updates.
-#include "train/schedule.h"
+#include "train/schedules/schedule.h"
 
 #include <math.h>
 

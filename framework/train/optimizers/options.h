@@ -1,6 +1,6 @@
 // Rows that the option tables of several optimizers share, with the range of each.
-#ifndef RUNEXP_TRAIN_OPTIMIZER_OPTIONS_H
-#define RUNEXP_TRAIN_OPTIMIZER_OPTIONS_H
+#ifndef RUNEXP_TRAIN_OPTIMIZERS_OPTIONS_H
+#define RUNEXP_TRAIN_OPTIMIZERS_OPTIONS_H
 
 #include "config/component.h"
 
