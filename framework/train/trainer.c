@@ -46,6 +46,7 @@ static status place_memory(trainer *t, error *err) {
                   err));
     TRY(parameters_allocate(t->model->parameters, true, err));
     TRY(optimizer_new(&e->optimizer, t->model->parameters, &t->optimizer, err));
+    t->schedule = schedule_begin(&e->schedule, optimizer_lr(&e->optimizer));
     t->rows = (int)(e->training.batch_size * e->training.accumulation);
     TRY(build_for_shapes(t, err));
     TRY(graph_place(t->built.graph, NULL, err));
@@ -93,10 +94,8 @@ void trainer_free(trainer *t) {
 }
 
 void trainer_initialise(trainer *t) {
-    const uint64_t seed = (uint64_t)t->request.experiment->seed;
     const parameter_set *parameters = t->model->parameters;
-    t->state =
-        (run_state){.best_loss = INFINITY, .plateau_factor = 1, .plateau_best = INFINITY, .seed = seed};
-    parameters_initialise(t->model->parameters, seed);
+    t->state = (run_state){.best_loss = INFINITY};
+    parameters_initialise(t->model->parameters, (uint64_t)t->request.experiment->seed);
     if (t->average) memcpy(t->average, parameters->values, parameters->block_bytes);
 }

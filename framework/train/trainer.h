@@ -5,7 +5,6 @@
 
 #include "config/config.h"
 #include "data/dataset.h"
-#include "store/checkpoint.h"
 #include "store/metrics.h"
 #include "train/experiment.h"
 #include "train/run_folder.h"

@@ -6,6 +6,8 @@
 #include "train/evaluate.h"
 #include "train/generate.h"
 #include "train/optimizers/optimizer.h"
+#include "train/run_state.h"
+#include "train/schedules/schedule.h"
 #include "train/trainer.h"
 
 // A step from beginning to end; the optimizer's part includes the average of the weights.
@@ -22,6 +24,7 @@ struct trainer {
     metrics *metrics;
     bool metrics_warned; // of rows that could not be written yet
     run_state state;
+    schedule schedule;
     int rows;               // sequences of a step, all passes
     int passes;             // of a step through the model, each with rows / passes sequences
     int32_t *ids, *targets; // rows x block_size

@@ -1,7 +1,6 @@
 // A run from its beginning to its end: steps, evaluations, samples, checkpoints, early stopping.
 #include "base/clock.h"
 #include "base/log.h"
-#include "train/schedules/schedule.h"
 #include "train/trainer_parts.h"
 
 #include <math.h>
@@ -93,7 +92,7 @@ static status evaluate(trainer *t, error *err) {
     bool better = val.loss < t->state.best_loss - e->evaluation.min_delta;
     t->state.evaluations_without_improvement = better ? 0 : t->state.evaluations_without_improvement + 1;
     if (better) t->state.best_loss = val.loss, t->state.best_step = t->state.step;
-    schedule_observe(&e->schedule, optimizer_lr(&e->optimizer), val.loss, &t->state);
+    schedule_observe(&t->schedule, val.loss);
     text line = {0};
     text_add(&line, "step %lld: ", (long long)t->state.step);
     if (e->evaluation.train_tokens) text_add(&line, "train loss %.4f, ", train.loss);

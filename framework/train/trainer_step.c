@@ -2,7 +2,6 @@
 #include "base/clock.h"
 #include "data/batches.h"
 #include "kernels/kernels.h"
-#include "train/schedules/schedule.h"
 #include "train/trainer_parts.h"
 
 #include <math.h>
@@ -103,9 +102,8 @@ static void update_average(trainer *t) {
 // Applies the gradients to the weights; returns the learning rate.
 static double update_weights(trainer *t, double norm) {
     const experiment *e = t->request.experiment;
-    const schedule_progress progress = {t->state.step, e->training.max_steps, t->steps_per_epoch,
-                                        &t->state};
-    const double lr = schedule_rate(&e->schedule, optimizer_lr(&e->optimizer), &progress);
+    const schedule_progress progress = {t->state.step, e->training.max_steps, t->steps_per_epoch};
+    const double lr = schedule_rate(&t->schedule, &progress);
     optimizer_step(t->optimizer, lr, gradient_clip_factor(norm, e->training.grad_clip), t->state.step + 1);
     update_average(t);
     return lr;

@@ -22,7 +22,7 @@ struct optimizer {
     parameter_set *parameters;
     update_piece *pieces;
     int piece_count;
-    real *moments[2];
+    real *moments[OPTIMIZER_MAX_MOMENTS];
     void *workspace;
     size_t workspace_bytes;
 };
@@ -89,7 +89,8 @@ status optimizer_new(const component_choice *choice, parameter_set *parameters, 
 
 void optimizer_free(optimizer *o) {
     if (o == NULL) return;
-    for (int i = 0; i < 2; i++) memory_planned_free(o->moments[i], o->parameters->block_bytes);
+    for (int i = 0; i < OPTIMIZER_MAX_MOMENTS; i++)
+        memory_planned_free(o->moments[i], o->parameters->block_bytes);
     memory_planned_free(o->workspace, o->workspace_bytes);
     free(o->pieces);
     free(o);

@@ -18,12 +18,14 @@ typedef struct optimizer_common {
 
 typedef struct optimizer optimizer;
 
+enum { OPTIMIZER_MAX_MOMENTS = 2 };
+
 // One update of the whole parameter set.
 typedef struct optimizer_call {
     parameter_set *parameters;
     const update_piece *pieces; // every parameter but those with matrices_apart
     int piece_count;
-    real *moments[2];
+    real *moments[OPTIMIZER_MAX_MOMENTS];
     double lr;             // after the schedule
     double gradient_scale; // clip factor: multiplies every gradient
     int64_t step;          // 1 for the first update; updates that were skipped do not count
@@ -34,7 +36,7 @@ typedef struct optimizer_type {
     component about;
     bool matrices_apart; // update() sees to hidden matrices itself: they are not among the pieces
     int moments;         // arrays of state, each as large as the parameters
-    const char *moment_names[2];
+    const char *moment_names[OPTIMIZER_MAX_MOMENTS];
     void (*update)(const void *settings, const optimizer_call *call);
     size_t (*workspace)(const void *settings, const parameter_set *parameters); // bytes; NULL: none
 } optimizer_type;

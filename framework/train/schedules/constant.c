@@ -10,10 +10,9 @@ static const option constant_options[] = {
     {0},
 };
 
-static double constant_rate(const void *settings, double lr, const schedule_progress *p) {
-    (void)settings;
+static double constant_rate(const schedule *of, const schedule_progress *p) {
     (void)p;
-    return lr;
+    return of->lr;
 }
 
 const schedule_type schedule_constant = {

@@ -23,8 +23,9 @@ static const option cosine_options[] = {
     {0},
 };
 
-static double cosine_rate(const void *settings, double lr, const schedule_progress *p) {
-    const cosine_settings *s = settings;
+static double cosine_rate(const schedule *of, const schedule_progress *p) {
+    const cosine_settings *s = of->settings;
+    const double lr = of->lr;
     const double x = schedule_fraction(&s->common, p, s->decay_steps > 0 ? s->decay_steps : p->max_steps);
     return s->min_lr + 0.5 * (lr - s->min_lr) * (1 + cos(M_PI * x));
 }

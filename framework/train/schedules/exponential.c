@@ -41,8 +41,9 @@ static const option exponential_options[] = {
     {0},
 };
 
-static double exponential_rate(const void *settings, double lr, const schedule_progress *p) {
-    const exponential_settings *s = settings;
+static double exponential_rate(const schedule *of, const schedule_progress *p) {
+    const exponential_settings *s = of->settings;
+    const double lr = of->lr;
     int64_t done = 0;
     if (s->per == PER_STEP)
         done = p->step - s->common.warmup_steps;

@@ -12,8 +12,9 @@ static const option linear_options[] = {
     {0},
 };
 
-static double linear_rate(const void *settings, double lr, const schedule_progress *p) {
-    const linear_settings *s = settings;
+static double linear_rate(const schedule *of, const schedule_progress *p) {
+    const linear_settings *s = of->settings;
+    const double lr = of->lr;
     return s->min_lr + (lr - s->min_lr) * (1 - schedule_fraction(&s->common, p, p->max_steps));
 }
 

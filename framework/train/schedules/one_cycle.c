@@ -39,8 +39,9 @@ static double ease(double from, double to, double x) {
     return to + 0.5 * (from - to) * (1 + cos(M_PI * x));
 }
 
-static double one_cycle_rate(const void *settings, double lr, const schedule_progress *p) {
-    const one_cycle_settings *s = settings;
+static double one_cycle_rate(const schedule *of, const schedule_progress *p) {
+    const one_cycle_settings *s = of->settings;
+    const double lr = of->lr;
     const double steps = (double)(p->max_steps - s->common.warmup_steps);
     const double t = (double)(p->step - s->common.warmup_steps);
     const double peak = fmax(0, s->up_fraction * steps - 1), last = steps - 1;

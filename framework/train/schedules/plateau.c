@@ -47,39 +47,36 @@ static const option plateau_options[] = {
     {0},
 };
 
-// How small a change of the rate is not made at all (as in PyTorch).
+// A smaller reduction of the rate is not made at all (as in PyTorch).
 static const double smallest_change = 1e-8;
 
-static bool is_fresh(const run_state *state) {
-    return state->plateau_factor == 0; // a factor in use is above 0
+// The state: the factor of the rate, the best loss so far, evaluations without improvement since the last
+// reduction, evaluations left of the cooldown.
+enum { FACTOR, BEST, BAD, COOLDOWN, STATE_COUNT };
+
+static double plateau_rate(const schedule *of, const schedule_progress *p) {
+    (void)p;
+    return of->lr * of->state[FACTOR];
 }
 
-static double plateau_rate(const void *settings, double lr, const schedule_progress *p) {
-    (void)settings;
-    return p->state == NULL || is_fresh(p->state) ? lr : lr * p->state->plateau_factor;
-}
-
-static void plateau_observe(const void *settings, double lr, double val_loss, run_state *state) {
-    const plateau_settings *s = settings;
-    if (is_fresh(state)) {
-        state->plateau_factor = 1;
-        state->plateau_best = INFINITY;
-    }
-    if (val_loss < state->plateau_best * (1 - s->threshold)) {
-        state->plateau_best = val_loss;
-        state->plateau_bad = 0;
+static void plateau_observe(schedule *of, double val_loss) {
+    const plateau_settings *s = of->settings;
+    double *state = of->state;
+    if (val_loss < state[BEST] * (1 - s->threshold)) {
+        state[BEST] = val_loss;
+        state[BAD] = 0;
     } else {
-        state->plateau_bad++;
+        state[BAD]++;
     }
-    if (state->plateau_cooldown > 0) {
-        state->plateau_cooldown--;
-        state->plateau_bad = 0;
+    if (state[COOLDOWN] > 0) {
+        state[COOLDOWN]--;
+        state[BAD] = 0;
     }
-    if (state->plateau_bad <= s->patience) return;
-    const double factor = fmax(state->plateau_factor * s->factor, s->min_lr / lr);
-    if (lr * (state->plateau_factor - factor) > smallest_change) state->plateau_factor = factor;
-    state->plateau_cooldown = s->cooldown;
-    state->plateau_bad = 0;
+    if (state[BAD] <= (double)s->patience) return;
+    const double factor = fmax(state[FACTOR] * s->factor, s->min_lr / of->lr);
+    if (of->lr * (state[FACTOR] - factor) > smallest_change) state[FACTOR] = factor;
+    state[COOLDOWN] = (double)s->cooldown;
+    state[BAD] = 0;
 }
 
 const schedule_type schedule_plateau = {
@@ -91,6 +88,11 @@ const schedule_type schedule_plateau = {
               .example = "schedule: {type: plateau, factor: 0.5, patience: 3}\n",
               .options = plateau_options,
               .settings_size = sizeof(plateau_settings)},
+    .state_count = STATE_COUNT,
+    .state = {[FACTOR] = {"plateau_factor", 1},
+              [BEST] = {"plateau_best", INFINITY},
+              [BAD] = {"plateau_bad", 0},
+              [COOLDOWN] = {"plateau_cooldown", 0}},
     .rate = plateau_rate,
     .observe = plateau_observe,
 };

@@ -9,16 +9,20 @@ const component *const schedule_registry[] = {
     &schedule_plateau.about,     NULL,
 };
 
-double schedule_rate(const component_choice *choice, double lr, const schedule_progress *p) {
-    const schedule_type *type = (const schedule_type *)choice->about;
-    const int64_t warmup = ((const schedule_common *)choice->settings)->warmup_steps;
-    if (p->step < warmup) return lr * (double)(p->step + 1) / (double)(warmup + 1);
-    return type->rate(choice->settings, lr, p);
+schedule schedule_begin(const component_choice *choice, double lr) {
+    schedule s = {.type = (const schedule_type *)choice->about, .settings = choice->settings, .lr = lr};
+    for (int i = 0; i < s.type->state_count; i++) s.state[i] = s.type->state[i].initial;
+    return s;
 }
 
-void schedule_observe(const component_choice *choice, double lr, double val_loss, run_state *state) {
-    const schedule_type *type = (const schedule_type *)choice->about;
-    if (type->observe != NULL) type->observe(choice->settings, lr, val_loss, state);
+double schedule_rate(const schedule *s, const schedule_progress *p) {
+    const int64_t warmup = ((const schedule_common *)s->settings)->warmup_steps;
+    if (p->step < warmup) return s->lr * (double)(p->step + 1) / (double)(warmup + 1);
+    return s->type->rate(s, p);
+}
+
+void schedule_observe(schedule *s, double val_loss) {
+    if (s->type->observe) s->type->observe(s, val_loss);
 }
 
 double schedule_fraction(const schedule_common *common, const schedule_progress *p, int64_t end) {

@@ -1,44 +1,65 @@
 // Schedules: the learning rate of each update.
 //
-// A schedule is one file (train/schedules/<name>.c) and one line in schedule_registry. It is a function of
-// the update's number alone, except `plateau`, whose memory is in run_state and so in every checkpoint.
+// A schedule is one file (train/schedules/<name>.c) and one line in schedule_registry. Most are functions of
+// the update's number alone; one that also depends on what has happened declares its state as named numbers,
+// which every checkpoint stores.
 #ifndef RUNEXP_TRAIN_SCHEDULES_SCHEDULE_H
 #define RUNEXP_TRAIN_SCHEDULES_SCHEDULE_H
 
 #include "config/component.h"
-#include "store/checkpoint.h"
 
 // Every schedule's settings struct begins with these.
 typedef struct schedule_common {
     int64_t warmup_steps;
 } schedule_common;
 
+enum { SCHEDULE_MAX_STATE = 4 };
+
+// One number of a schedule's state.
+typedef struct schedule_number {
+    const char *name; // in checkpoints, where it stands beside those of the run: "plateau_best"
+    double initial;
+} schedule_number;
+
+typedef struct schedule_type schedule_type;
+
+// The schedule of a run.
+typedef struct schedule {
+    const schedule_type *type;
+    const void *settings;
+    double lr; // the optimizer's base rate
+    double state[SCHEDULE_MAX_STATE];
+} schedule;
+
 typedef struct schedule_progress {
     int64_t step, max_steps; // step: 0 for the first update
     int64_t steps_per_epoch; // 0: the data has no epochs
-    const run_state *state;  // plateau numbers
 } schedule_progress;
 
-typedef struct schedule_type {
+struct schedule_type {
     component about;
-    // lr: the optimizer's base rate. Warm-up, which every schedule takes, is applied by schedule_rate: this
-    // is called only from step warmup_steps on.
-    double (*rate)(const void *settings, double lr, const schedule_progress *p);
+    int state_count;
+    schedule_number state[SCHEDULE_MAX_STATE];
+    // Warm-up, which every schedule takes, is applied by schedule_rate: this is called only from step
+    // warmup_steps on.
+    double (*rate)(const schedule *of, const schedule_progress *p);
     // After an evaluation; NULL: not needed.
-    void (*observe)(const void *settings, double lr, double val_loss, run_state *state);
-} schedule_type;
+    void (*observe)(schedule *of, double val_loss);
+};
 
 extern const schedule_type schedule_constant, schedule_step, schedule_exponential, schedule_cosine,
     schedule_linear, schedule_inverse_sqrt, schedule_wsd, schedule_one_cycle, schedule_plateau;
 
 extern const component *const schedule_registry[]; // all of them, NULL-terminated
 
-// The rate of update p->step. The first W = warmup_steps updates take lr (t + 1) / (W + 1), t = 0, 1, ...
-double schedule_rate(const component_choice *choice, double lr, const schedule_progress *p);
+// A schedule in its initial state. The settings of choice must outlive it.
+schedule schedule_begin(const component_choice *choice, double lr);
 
-// Tells the schedule the validation loss of an evaluation, so that it may change the plateau numbers of
-// state. A state whose plateau numbers are all zero is a fresh one.
-void schedule_observe(const component_choice *choice, double lr, double val_loss, run_state *state);
+// The rate of update p->step. The first W = warmup_steps updates take lr (t + 1) / (W + 1), t = 0, 1, ...
+double schedule_rate(const schedule *s, const schedule_progress *p);
+
+// Gives the schedule the validation loss of an evaluation; its state may change.
+void schedule_observe(schedule *s, double val_loss);
 
 // For the schedules: the warm-up's row in an option table, and how far update t is from the end of the
 // warm-up (0) to the end of training (1, never passed).

@@ -39,8 +39,9 @@ static const option step_options[] = {
     {0},
 };
 
-static double step_rate(const void *settings, double lr, const schedule_progress *p) {
-    const step_settings *s = settings;
+static double step_rate(const schedule *of, const schedule_progress *p) {
+    const step_settings *s = of->settings;
+    const double lr = of->lr;
     int64_t reductions = 0;
     if (s->milestones.count > 0)
         for (int i = 0; i < s->milestones.count; i++)

@@ -32,8 +32,9 @@ static const option wsd_options[] = {
     {0},
 };
 
-static double wsd_rate(const void *settings, double lr, const schedule_progress *p) {
-    const wsd_settings *s = settings;
+static double wsd_rate(const schedule *of, const schedule_progress *p) {
+    const wsd_settings *s = of->settings;
+    const double lr = of->lr;
     const double end = (double)p->max_steps, start = (1 - s->decay_fraction) * end, t = (double)p->step;
     if (t <= start) return lr;
     const double x = fmin(1, (t - start) / (end - start));
