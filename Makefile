@@ -54,7 +54,7 @@ LDFLAGS += -fsanitize=address,undefined
 endif
 
 # Kernels are compiled once for each instruction set, with their names suffixed (framework/kernels/isa.h).
-KERNEL_ONCE := framework/kernels/select.c framework/kernels/ceilings.c
+KERNEL_ONCE := framework/kernels/select.c
 KERNEL_SOURCES := $(filter-out $(KERNEL_ONCE),$(wildcard framework/kernels/*.c))
 ifneq ($(filter x86_64-%,$(MACHINE)),)
 ISAS := avx512 avx2 sse4 plain

@@ -4,7 +4,7 @@
 #include "cli/commands.h"
 #include "cli/compute.h"
 #include "cli/load.h"
-#include "report/timing_table.h"
+#include "timing/timing_table.h"
 
 #include <stdio.h>
 

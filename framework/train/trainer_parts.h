@@ -1,4 +1,4 @@
-// The inside of a trainer, shared by trainer.c (its making), the other files trainer_*.c and timing.c.
+// The inside of a trainer, shared by trainer.c (its making), the other files trainer_*.c and timing/.
 #ifndef RUNEXP_TRAIN_TRAINER_PARTS_H
 #define RUNEXP_TRAIN_TRAINER_PARTS_H
 

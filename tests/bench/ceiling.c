@@ -3,7 +3,7 @@
 // Prints the speed of fp32 multiply-adds on registers in GFLOP/s and of reading BYTES of memory over and
 // over in GB/s: each the best of many short intervals, by all threads together.
 #include "base/clock.h"
-#include "kernels/ceilings.h"
+#include "timing/ceilings.h"
 #include "kernels/kernels.h"
 
 #include <omp.h>

@@ -2,7 +2,7 @@
 // measured in turn with them, because shared machines change speed from moment to moment. Takes the name of
 // an instruction set.
 #include "base/clock.h"
-#include "kernels/ceilings.h"
+#include "timing/ceilings.h"
 #include "kernels/kernels.h"
 
 #include <omp.h>

@@ -1,4 +1,4 @@
-#include "report/timing_table.h"
+#include "timing/timing_table.h"
 
 #include "report/table.h"
 

@@ -1,10 +1,10 @@
 // The times of a training step as a table.
-#ifndef RUNEXP_REPORT_TIMING_TABLE_H
-#define RUNEXP_REPORT_TIMING_TABLE_H
+#ifndef RUNEXP_TIMING_TIMING_TABLE_H
+#define RUNEXP_TIMING_TIMING_TABLE_H
 
 #include "base/text.h"
-#include "kernels/ceilings.h"
-#include "train/timing.h"
+#include "timing/ceilings.h"
+#include "timing/timing.h"
 
 // For people: rates and shares of the ceilings of each row, the two steps of its operators together.
 void timing_table(const timing *t, const ceilings *c, text *out);

@@ -1,4 +1,4 @@
-#include "kernels/ceilings.h"
+#include "timing/ceilings.h"
 
 #include "base/clock.h"
 #include "base/memory.h"

@@ -1,6 +1,6 @@
 // Where the time of a training step goes.
-#ifndef RUNEXP_TRAIN_TIMING_H
-#define RUNEXP_TRAIN_TIMING_H
+#ifndef RUNEXP_TIMING_TIMING_H
+#define RUNEXP_TIMING_TIMING_H
 
 #include "graph/graph.h"
 #include "train/trainer.h"

@@ -1,6 +1,6 @@
 // The machine's ceilings: what the kernels in force could do at most, with the threads in force, measured.
-#ifndef RUNEXP_KERNELS_CEILINGS_H
-#define RUNEXP_KERNELS_CEILINGS_H
+#ifndef RUNEXP_TIMING_CEILINGS_H
+#define RUNEXP_TIMING_CEILINGS_H
 
 #include "base/error.h"
 

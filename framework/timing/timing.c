@@ -1,4 +1,4 @@
-#include "train/timing.h"
+#include "timing/timing.h"
 
 #include "base/clock.h"
 #include "train/trainer_parts.h"
