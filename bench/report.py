@@ -176,5 +176,5 @@ def write(results, trainings, decodings, programs):
         text += lengths(results["lengths"])
     for name in programs:
         if name in results:
-            text += f"## tests/bench/{name}.c\n\n```\n{results[name]['output'].rstrip()}\n```\n\n"
+            text += f"## bench/{name}.c\n\n```\n{results[name]['output'].rstrip()}\n```\n\n"
     return text.rstrip() + "\n"

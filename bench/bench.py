@@ -29,9 +29,10 @@ import yaml
 
 import report
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
 RUNEXP = os.path.join(ROOT, "runexp")
-PROGRAMS = os.path.join(ROOT, "build", "release", "tests", "bench")
+PROGRAMS = os.path.join(ROOT, "build", "release", "bench")
 FOLDER = os.path.join(ROOT, "build", "bench")
 RESULTS = os.path.join(FOLDER, "results.json")
 
@@ -76,7 +77,7 @@ class Ours:
     """An experiment as this benchmark runs it: all of the text to train on, and nothing in between the steps."""
 
     def __init__(self, name):
-        folders = [os.path.join(ROOT, "experiments"), os.path.join(ROOT, "tests", "bench"), FOLDER]
+        folders = [os.path.join(ROOT, "experiments"), HERE, FOLDER]
         self.original = next(path for path in (os.path.join(folder, f"{name}.yaml") for folder in folders) if os.path.exists(path))
         self.name = name
         self.runs = os.path.join(FOLDER, "runs")
@@ -148,7 +149,7 @@ class Theirs:
         environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": os.path.join(FOLDER, "inductor")}
         self.log = open(os.path.join(FOLDER, f"torch_{mode}.log"), "w+")
         self.process = subprocess.Popen(
-            [python, os.path.join(ROOT, "tests", "bench", "torch_side.py")], env=environment, text=True,
+            [python, os.path.join(HERE, "torch_side.py")], env=environment, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
         self.about = self.ask({"experiment": ours.experiment, "threads": ours.threads, "text": text,
                                "compiled": mode == "compiled", "train": train})
@@ -369,7 +370,7 @@ def machine():
 def present():
     """What an entry of the results says about where it comes from."""
     commit = run("git", "-C", ROOT, "rev-parse", "--short=9", "HEAD").strip()
-    if run("git", "-C", ROOT, "status", "--porcelain", "--", "Makefile", "experiments", "framework", "models", "tests"):
+    if run("git", "-C", ROOT, "status", "--porcelain", "--", "Makefile", "experiments", "framework", "models", "bench"):
         commit += " with changes"
     return {"commit": commit, "date": datetime.date.today().isoformat(), "machine": machine(),
             "compiler": run("cc", "--version").splitlines()[0]}
@@ -410,7 +411,7 @@ def main():
         sys.exit(__doc__)
     python, parts = sys.argv[1], sys.argv[2:]
     programs = {os.path.basename(path)[:-2]: os.path.join(PROGRAMS, os.path.basename(path)[:-2])
-                for path in sorted(glob.glob(os.path.join(ROOT, "tests", "bench", "*.c"))) if not path.endswith("/ceiling.c")}
+                for path in sorted(glob.glob(os.path.join(HERE, "*.c"))) if not path.endswith("/ceiling.c")}
     known = [*TRAINING, "decoding", "lengths", *programs]
     for part in parts:
         if part not in known:
@@ -431,15 +432,16 @@ def main():
             results[name] = {**present(), **entry}
         save_results(results)
     text = report.write(results, [*TRAINING], [f"decoding {name}" for name in DECODING], [*programs])
-    with open(os.path.join(ROOT, "BENCHMARKS.md"), "w") as file:
+    with open(os.path.join(HERE, "BENCHMARKS.md"), "w") as file:
         file.write(text)
     if "lengths" in results:
         script = os.path.join(FOLDER, "lengths.gp")
         with open(script, "w") as file:
-            file.write(report.lengths_plot(results["lengths"], os.path.join(ROOT, report.LENGTHS_PICTURE)))
+            file.write(report.lengths_plot(results["lengths"], os.path.join(HERE, report.LENGTHS_PICTURE)))
         run("gnuplot", script)
-    quote_in_readme(report.quote(results, [name for name in TRAINING if name in results]))
-    print(f"\n{text}\nThis is in BENCHMARKS.md.")
+    if trained := [name for name in TRAINING if name in results]:
+        quote_in_readme(report.quote(results, trained))
+    print(f"\n{text}\nThis is in bench/BENCHMARKS.md.")
 
 
 if __name__ == "__main__":
