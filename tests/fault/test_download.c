@@ -2,7 +2,7 @@
 #include "base/log.h"
 #include "data/catalogue.h"
 #include "data/download.h"
-#include "data_fixture.h"
+#include "support/data_fixture.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

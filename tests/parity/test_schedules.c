@@ -1,6 +1,6 @@
 // Every schedule that PyTorch has, against torch.optim.lr_scheduler.
-#include "parity/fixture.h"
-#include "settings.h"
+#include "support/fixture.h"
+#include "support/settings.h"
 
 #include "train/schedules/schedule.h"
 

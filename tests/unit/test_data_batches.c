@@ -1,5 +1,5 @@
 #include "data/batches.h"
-#include "data_fixture.h"
+#include "support/data_fixture.h"
 
 enum { BLOCK = 8, ROWS = 4, MOST = 4096 };
 

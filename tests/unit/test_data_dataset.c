@@ -2,7 +2,7 @@
 #include "data/batches.h"
 #include "data/dataset.h"
 #include "data/sha256.h"
-#include "data_fixture.h"
+#include "support/data_fixture.h"
 
 // --- helpers
 

@@ -1,5 +1,5 @@
 #include "data/tokenizer.h"
-#include "data_fixture.h"
+#include "support/data_fixture.h"
 
 static tokenizer *build(fixture *f, const char *type, const char *unknown, const char *errors,
                         const char *training, const char *rest) {

@@ -1,4 +1,4 @@
-#include "kernels_testing.h"
+#include "support/kernels.h"
 
 enum { CHANNELS = 37, MOST_THREADS = 3 };
 

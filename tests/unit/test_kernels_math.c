@@ -5,7 +5,7 @@
 // take them through every instruction set.
 #define KERNEL_ISA test
 #include "kernels/vector_math.h"
-#include "unit/kernels_testing.h"
+#include "support/kernels.h"
 
 #include <math.h>
 

@@ -1,5 +1,5 @@
 // Products with packed matrices, and the team of threads that computes them.
-#include "unit/kernels_testing.h"
+#include "support/kernels.h"
 
 #include "base/clock.h"
 #include "base/team.h"

@@ -1,6 +1,6 @@
 // Optimizers: what they touch and what they leave alone, Muon's orthogonalisation, exactness over threads.
 // Their numbers are compared with PyTorch's in tests/parity/test_optimizers.c.
-#include "settings.h"
+#include "support/settings.h"
 
 #include "base/rng.h"
 #include "graph/parameters.h"

@@ -1,6 +1,6 @@
 // Schedules: warm-up, ends, and the forms that PyTorch does not have. The others are compared with PyTorch
 // in tests/parity/test_schedules.c.
-#include "settings.h"
+#include "support/settings.h"
 
 #include "train/schedules/schedule.h"
 

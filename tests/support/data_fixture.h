@@ -1,6 +1,6 @@
 // What tests of data/ share: a folder of their own, files in it, chosen components.
-#ifndef RUNEXP_TESTS_DATA_FIXTURE_H
-#define RUNEXP_TESTS_DATA_FIXTURE_H
+#ifndef RUNEXP_TESTS_SUPPORT_DATA_FIXTURE_H
+#define RUNEXP_TESTS_SUPPORT_DATA_FIXTURE_H
 
 #include "base/file.h"
 #include "config/component.h"

@@ -1,6 +1,6 @@
 // For tests: settings read from YAML as an experiment's would be.
-#ifndef RUNEXP_TESTS_SETTINGS_H
-#define RUNEXP_TESTS_SETTINGS_H
+#ifndef RUNEXP_TESTS_SUPPORT_SETTINGS_H
+#define RUNEXP_TESTS_SUPPORT_SETTINGS_H
 
 #include <stdio.h>
 #include <stdlib.h>

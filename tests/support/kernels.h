@@ -1,6 +1,6 @@
 // What the tests of kernels share: every instruction set, inputs, and comparison with double precision.
-#ifndef RUNEXP_TESTS_KERNELS_TESTING_H
-#define RUNEXP_TESTS_KERNELS_TESTING_H
+#ifndef RUNEXP_TESTS_SUPPORT_KERNELS_H
+#define RUNEXP_TESTS_SUPPORT_KERNELS_H
 
 // Before cmocka.h, which makes a macro of the name `fail`.
 #include "base/rng.h"

@@ -1,6 +1,6 @@
 // A small program's worth of tables for the tests of config/: layers with containers, optimizers, sections.
-#ifndef TEST_CONFIG_TABLES_H
-#define TEST_CONFIG_TABLES_H
+#ifndef RUNEXP_TESTS_SUPPORT_CONFIG_TABLES_H
+#define RUNEXP_TESTS_SUPPORT_CONFIG_TABLES_H
 
 #include "config/config.h"
 

@@ -1,7 +1,7 @@
-// Reads the files that make_fixtures.py wrote. Anything missing ends the program: fixtures are part of the
-// tree.
-#ifndef RUNEXP_TESTS_FIXTURE_H
-#define RUNEXP_TESTS_FIXTURE_H
+// Reads the files that tests/parity/make_fixtures.py wrote. Anything missing ends the program: fixtures are
+// part of the tree.
+#ifndef RUNEXP_TESTS_SUPPORT_FIXTURE_H
+#define RUNEXP_TESTS_SUPPORT_FIXTURE_H
 
 #include <math.h>
 #include <stdio.h>

@@ -12,7 +12,7 @@ import unittest
 import h5py
 import numpy as np
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAM = os.path.abspath(os.environ.get("RUNEXP", os.path.join(ROOT, "runexp")))
 
 EXPERIMENT = """

@@ -1,9 +1,9 @@
 // A model out of a fixture, with its weights, and comparisons of what it computes.
-#ifndef RUNEXP_TESTS_MODEL_FIXTURE_H
-#define RUNEXP_TESTS_MODEL_FIXTURE_H
+#ifndef RUNEXP_TESTS_SUPPORT_MODEL_FIXTURE_H
+#define RUNEXP_TESTS_SUPPORT_MODEL_FIXTURE_H
 
-#include "parity/fixture.h"
-#include "settings.h"
+#include "support/fixture.h"
+#include "support/settings.h"
 
 #include "graph/model.h"
 

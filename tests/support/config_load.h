@@ -1,10 +1,10 @@
 // Loading experiments from text in tests, and looking at what came out.
-#ifndef TEST_CONFIG_LOAD_H
-#define TEST_CONFIG_LOAD_H
+#ifndef RUNEXP_TESTS_SUPPORT_CONFIG_LOAD_H
+#define RUNEXP_TESTS_SUPPORT_CONFIG_LOAD_H
 
 // The names of error.h before the macros of cmocka.
 #include "config/config.h"
-#include "unit/test_config_tables.h"
+#include "support/config_tables.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
