@@ -6,6 +6,7 @@
 #include "cli/compute.h"
 #include "cli/load.h"
 #include "cli/pictures.h"
+#include "cli/runs.h"
 #include "kernels/kernels.h"
 #include "train/trainer.h"
 #include "version.h"
@@ -29,11 +30,7 @@ static const option options[] = {
      .doc = "replace an earlier run of this name"},
     {.key = "quiet", .type = OPTION_BOOL, .offset = OFFSET(quiet), .doc = "only warnings and errors"},
     {.key = "no-plots", .type = OPTION_BOOL, .offset = OFFSET(no_plots), .doc = "draw nothing at the end"},
-    {.key = "runs",
-     .type = OPTION_STRING,
-     .offset = OFFSET(runs),
-     .fallback = "runs",
-     .doc = "folder of the runs"},
+    RUNS_OPTION(train_options),
     {.key = "plots",
      .type = OPTION_STRING,
      .offset = OFFSET(plots),
@@ -94,6 +91,14 @@ static status train(const command_call *call, const config *c, const run_folder 
     return result;
 }
 
+// Missing pictures never fail a run.
+static void draw(const char *folder, const char *plots, arena *a) {
+    report_run run;
+    error err;
+    if (report_run_load(folder, a, &run, &err) != OK || draw_run(&run, plots, a, &err) != OK)
+        log_warning("the plots of %s are missing: %s", folder, err.message);
+}
+
 static status run(const command_call *call, error *err) {
     const train_options *o = call->options;
     config c;
@@ -110,8 +115,7 @@ static status run(const command_call *call, error *err) {
         return OK;
     }
     status result = train(call, &c, &folder, progress, err);
-    if (!o->dry_run && !o->no_plots && file_exists(folder.path))
-        draw_run(folder.path, o->plots, call->memory);
+    if (!o->dry_run && !o->no_plots && file_exists(folder.path)) draw(folder.path, o->plots, call->memory);
     return result;
 }
 

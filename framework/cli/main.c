@@ -81,11 +81,9 @@ static const command *find_command(const char *name) {
     return NULL;
 }
 
-// The command of a command line, and how many words name it. An experiment file, or an option, means
-// `train`.
-static status choose_command(int count, const char *const *words, const command **out, int *used,
-                             error *err) {
-    const char *first = words[0];
+// The command that the first word of a command line means, and how many words name it (0 or 1). An experiment
+// file, or an option, means `train`.
+static status choose_command(const char *first, const command **out, int *used, error *err) {
     *used = 1;
     *out = find_command(first);
     if (*out) return OK;
@@ -101,7 +99,6 @@ static status choose_command(int count, const char *const *words, const command 
     names[n] = NULL;
     const char *near = nearest_name(first, names);
     fail(err, ERR_USAGE, "\"%s\" is neither a command nor an experiment file", first);
-    (void)count;
     if (near) return error_hint(err, "did you mean `runexp %s`? runexp --help lists the commands", near);
     return error_hint(err, "runexp --help lists the commands");
 }
@@ -126,7 +123,7 @@ static status run(int count, const char *const *words, char **argv, arena *a, er
     int used;
     bool help;
     command_call call = {.memory = a, .stop = &stop_requested};
-    TRY(choose_command(count, words, &chosen, &used, err));
+    TRY(choose_command(words[0], &chosen, &used, err));
     TRY(arguments_parse(chosen, words + used, count - used, &call, &help, err));
     if (help) {
         help_command(chosen);

@@ -200,19 +200,6 @@ static int char_characters(const tokenizer *base, int32_t id) {
     }
 }
 
-static int char_bytes(const tokenizer *base, int32_t id) {
-    uint32_t value = 0;
-    char bytes[4];
-    switch (look_up((const char_tokenizer *)base, id, &value)) {
-    case TOKEN_CHARACTER:
-        return utf8_encode(value, bytes);
-    case TOKEN_BYTE:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
 static bool char_knows(const tokenizer *base, uint32_t code_point) {
     return id_of((const char_tokenizer *)base, code_point) >= 0;
 }
@@ -325,7 +312,6 @@ const tokenizer_type tokenizer_char = {
     .encode = char_encode,
     .decode = char_decode,
     .characters = char_characters,
-    .bytes = char_bytes,
     .knows = char_knows,
     .save = char_save,
     .load = char_load,

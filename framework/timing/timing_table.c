@@ -2,20 +2,13 @@
 
 #include "report/table.h"
 
-#include <stdio.h>
-#include <string.h>
-
 static double rate(double work, double seconds) {
     return seconds > 0 ? work / seconds : 0;
 }
 
-static const char *shape_of(const tensor *t, char *buffer, size_t size) {
-    buffer[0] = '\0';
-    for (int i = 0; t && i < t->rank; i++) {
-        const size_t used = strlen(buffer);
-        snprintf(buffer + used, size - used, i ? " x %d" : "%d", t->shape[i]);
-    }
-    return buffer;
+// The shape of a row's output; "" where a row is more than one operator.
+static const char *output_shape(const timing_row *r, char *buffer, size_t size) {
+    return r->output ? text_shape(r->output->shape, r->output->rank, buffer, size) : "";
 }
 
 // --- for people
@@ -54,7 +47,7 @@ static void row(table *to, const timing_row *r, const timing *t, const ceilings 
     table_cell(to, "%s", r->name);
     if (t->by == TIMING_BY_OPERATOR) {
         table_cell(to, "%s", r->layer ? r->layer : "");
-        table_cell(to, "%s", shape_of(r->output, shape, sizeof shape));
+        table_cell(to, "%s", output_shape(r, shape, sizeof shape));
     } else if (r->operators) {
         table_cell(to, "%d", r->operators);
     } else {
@@ -95,7 +88,7 @@ void timing_tsv(const timing *t, text *out) {
     for (int i = 0; i < t->count; i++) {
         const timing_row *r = &t->rows[i];
         text_add(out, "%s\t%s\t%s\t%d\t%.2f\t%.2f\t%.3f\t%.3f\t%.3f\t%.3f\n", r->name,
-                 r->layer ? r->layer : "", shape_of(r->output, shape, sizeof shape), r->operators,
+                 r->layer ? r->layer : "", output_shape(r, shape, sizeof shape), r->operators,
                  1e6 * r->forward, 1e6 * r->backward, 1e-9 * rate(r->forward_flops, r->forward),
                  1e-9 * rate(r->backward_flops, r->backward), 1e-9 * rate(r->forward_bytes, r->forward),
                  1e-9 * rate(r->backward_bytes, r->backward));

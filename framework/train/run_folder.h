@@ -13,6 +13,9 @@ typedef struct run_folder {
 
 run_folder run_folder_at(arena *a, const char *path);
 
+// The path of the best checkpoint there is: best.h5, or last.h5 where there is no best.
+const char *run_folder_best(const run_folder *f);
+
 typedef enum run_progress {
     RUN_NEW,        // no folder, or one in which no checkpoint has been written yet
     RUN_UNFINISHED, // last.h5 is there, max_steps not reached
