@@ -46,7 +46,7 @@ static const option options[] = {
 };
 #undef OFFSET
 
-// Texts that are made at the same time: the first is printed as it comes, the others wait for it.
+// Texts that are generated together: the first is printed as it comes, the others wait for it.
 typedef struct texts {
     int64_t first; // number of the first, from 0
     text *waiting;
@@ -65,8 +65,8 @@ static void print_piece(const char *bytes, size_t count) {
     text_free(&visible);
 }
 
-// Often enough for the eye. A flush for each token would cost as much as making it, and wakes a terminal
-// that wants a core, too.
+// At most PER_SECOND times a second: a flush for each token would cost as much as generating it, and wakes
+// a terminal that needs a core, too.
 static void flush_now_and_then(double *flushed) {
     enum { PER_SECOND = 60 };
     const double now = clock_seconds();
@@ -103,7 +103,7 @@ static status sample(const trained *from, const sample_options *o, const command
     encoding prompt;
     TRY(generator_new(from->model, s, (int)o->count, &g, err));
     status result = generate_encode_prompt(from->tokenizer, s->prompt, call->memory, &prompt, err);
-    // As many at once as can be, in groups of the same size.
+    // In the fewest groups there can be, of equal size.
     const int64_t most = generator_streams(g), groups = (o->count + most - 1) / most;
     const int64_t together = (o->count + groups - 1) / groups;
     texts t = {.waiting = memory_alloc((size_t)together * sizeof *t.waiting)};

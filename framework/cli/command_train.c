@@ -55,7 +55,7 @@ static run_facts facts_of(const experiment *e, arena *a) {
     };
 }
 
-// Makes the run's folder ready: as it is for a run that goes on, new otherwise.
+// Prepares the run's folder: as it is for a run that is resumed, new otherwise.
 static status enter_folder(const run_folder *folder, const config *c, bool fresh, run_progress progress,
                            error *err) {
     if (fresh) TRY(run_folder_clear(folder, err));
@@ -81,7 +81,7 @@ static status train(const command_call *call, const config *c, const run_folder 
     };
     trainer *t;
     TRY(trainer_new(&request, &t, err));
-    // Only now, with everything read and placed, is an existing folder touched.
+    // An existing folder is touched only now, when everything has been read and placed.
     status result = o->dry_run ? OK : enter_folder(folder, c, o->fresh, progress, err);
     if (result == OK) {
         trainer_describe(t, o->dry_run);

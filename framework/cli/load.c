@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Stands for the vocabulary when layers are checked before any text is read: a prime, which no layer's
-// width is by accident.
+// The vocabulary with which layers are checked before any text is read: a prime, so that no width is a
+// multiple of it by accident.
 enum { VOCABULARY_OF_CHECKS = 251, LONGEST_NAME = 200 };
 
 int print_problems(problems *p) {
@@ -61,7 +61,7 @@ static void give_name(config *c, const char *path, arena *a) {
     node_put(a, c->root, "name", value->where, value);
 }
 
-// Builds the model without placing it: widths, heads and the order of layers are seen to fit.
+// Builds the model without placing it, which checks that widths, heads and the order of layers fit.
 static void check_layers(const experiment *e, problems *p) {
     model *m;
     error err;

@@ -6,7 +6,7 @@
 #include "config/config.h"
 #include "train/experiment.h"
 
-// Loads an experiment with overrides, gives it the name of its run (the file's name where it sets none, then
+// Loads an experiment with overrides, gives it the name of its run (the file's name where it sets none, and
 // ",key=value" for each override) and checks that its layers fit together. Problems are printed to standard
 // error: ERR_CONFIG with an empty message then.
 status load_experiment(const char *path, const char *const *overrides, int override_count, arena *a,

@@ -6,7 +6,7 @@
 #include "report/run.h"
 #include "train/trained.h"
 
-// The row of --runs in the option table of a command, whose settings struct has the member `const char *runs`.
+// The row of --runs in the option table of a command; its settings struct has a member `const char *runs`.
 #define RUNS_OPTION(settings)                                                                              \
     {                                                                                                      \
         .key = "runs", .type = OPTION_STRING, .offset = offsetof(settings, runs), .fallback = "runs",      \
@@ -19,9 +19,9 @@ status find_run(const char *argument, const char *runs, arena *a, const char **f
 // Loads the run that each argument of the call names, in order. Memory from the call.
 status load_runs(const command_call *call, const char *runs, report_run **out, error *err);
 
-// Opens a checkpoint of a run: `which` is best, last, auto (the best there is) or the path of a file; the run
-// may be given as a checkpoint file itself. Problems with the overrides are printed: ERR_CONFIG with an empty
-// message then. Free with trained_free.
+// Opens a checkpoint of a run: `which` is best, last, auto (the best there is) or the path of a file; the
+// argument may also be a checkpoint file itself. Problems with the overrides are printed: ERR_CONFIG with
+// an empty message then. Free with trained_free.
 status open_trained(const char *run, const char *runs, const char *which, const string_list *overrides,
                     arena *a, trained *out, error *err);
 

@@ -1,4 +1,4 @@
-// Bytes as tokens: 256 ids, nothing to learn, nothing unknown, every text comes back exactly.
+// Bytes as tokens: 256 ids, nothing to learn, nothing unknown, lossless.
 #include "data/tokenizer_type.h"
 
 #include <string.h>

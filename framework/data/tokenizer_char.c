@@ -1,5 +1,5 @@
 // Unicode characters as tokens. The vocabulary is the set of code points of the training text in increasing
-// order, so that a text without surprises gets the ids that nanoGPT's prepare.py gives it.
+// order, so that ordinary text gets the ids that nanoGPT's prepare.py gives it.
 //
 // Ids: the unknown id when there is one (0), then the characters, then with `unknown: bytes` 256 byte
 // tokens.
@@ -83,7 +83,7 @@ typedef struct code_point_set {
     uint64_t words[CODE_POINTS / 64];
 } code_point_set;
 
-// Adds the characters of a part to set; with only_compare, adds nothing and tells whether one is missing.
+// Adds the characters of a part to set; with only_compare, adds nothing and returns whether one is missing.
 static status collect(const text_part *part, bool replace, code_point_set *set, bool only_compare,
                       bool *missing, error *err) {
     for (size_t i = part->begin; i < part->end;) {
@@ -256,8 +256,8 @@ static status char_load(line_reader *saved, arena *a, tokenizer **out, error *er
     int64_t count;
     if (!word || !text_to_int(word, &count) || count < 1 || count > CODE_POINTS)
         return line_damaged(saved, "\"characters\" and their number", err);
-    // Each takes a line of two bytes at least: a damaged number cannot ask for more memory than the text
-    // has.
+    // Each takes a line of two bytes at least: a damaged number cannot lead to a larger allocation than
+    // the text justifies.
     if (count > saved->end - saved->at) return line_damaged(saved, "a number that fits the length", err);
 
     t->characters = arena_alloc(a, (size_t)count * sizeof *t->characters);

@@ -24,7 +24,7 @@ typedef struct checkpoint_group {
     int count;
 } checkpoint_group;
 
-typedef struct checkpoint_number { // one of the pointers is NULL
+typedef struct checkpoint_number { // exactly one of the pointers is set
     const char *name;
     int64_t *integer;
     double *number;
@@ -47,9 +47,9 @@ status checkpoint_write(const char *path, const checkpoint_contents *contents,
 // ERR_DATA for a file that is not a checkpoint, has another format or is damaged.
 status checkpoint_read_texts(const char *path, arena *a, checkpoint_texts *out, error *err);
 
-// Reads numbers and arrays into place. ERR_DATA as above, and when a number or an array is missing, an array
-// has another shape, or the file has an array in one of the groups that is not listed; what contents point to
-// is then partly overwritten.
+// Reads numbers and arrays into place. ERR_DATA as above, and when a number or an array is missing, an
+// array has another shape, or the file has an array in one of the groups that is not listed; what contents
+// point to is then partly overwritten.
 status checkpoint_read(const char *path, const checkpoint_contents *contents, error *err);
 
 // Whether the file is a checkpoint with a group of that path.

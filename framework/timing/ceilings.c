@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 enum {
-    ROUNDS = 100000, // a fraction of a millisecond: waking the threads costs less than a hundredth
+    ROUNDS = 100000, // a fraction of a millisecond: waking the threads takes less than 1% of it
     PIECE = 1024     // reals; a thread's share of an array is a multiple of it
 };
 
@@ -23,7 +23,7 @@ double ceilings_run_multiply_adds(void) {
     return 2 * of_a_thread;
 }
 
-// Three arrays, four times the last cache together, but never absurdly small or large.
+// Three arrays, together four times the last-level cache, within limits.
 static size_t length_of_arrays(void) {
     enum { ARRAYS = 3, LEAST = 192 << 20, MOST = 1 << 30 };
     const long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
@@ -59,7 +59,8 @@ status ceilings_measure(double seconds, ceilings *c, error *err) {
     const size_t n = length_of_arrays(), bytes = n * sizeof(real);
     real *arrays;
     TRY(memory_planned_alloc((void **)&arrays, 3 * bytes, "the measurement of memory bandwidth", err));
-    run_over_memory(n, arrays, false); // gives every page its place, near the thread that uses it
+    run_over_memory(n, arrays,
+                    false); // first touch: each page goes to the memory of the thread that uses it
     run_over_memory(n, arrays, true);
     const double begin = clock_seconds();
     do {

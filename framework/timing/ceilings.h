@@ -1,4 +1,4 @@
-// The machine's ceilings: what the kernels in force could do at most, with the threads in force, measured.
+// The machine's ceilings, measured: what the current kernels can reach at most on the current threads.
 #ifndef RUNEXP_TIMING_CEILINGS_H
 #define RUNEXP_TIMING_CEILINGS_H
 
@@ -10,13 +10,13 @@ typedef struct ceilings {
     double triad; // bytes a second: y = a + factor b, each array counted once
 } ceilings;
 
-// Runs the three for `seconds` in all, on arrays several times larger than the caches, and raises what *c
-// says to the fastest runs: start with {0}, and measure again at another time when the machine is shared.
+// Runs the three for `seconds` in all, on arrays several times larger than the caches, and raises *c to the
+// fastest of the runs: start with {0}, and measure again at another time when the machine is shared.
 // ERR_MEMORY when the arrays do not fit.
 status ceilings_measure(double seconds, ceilings *c, error *err);
 
-// One run of multiply-adds on every thread, a fraction of a millisecond: for measuring in turn with
-// something else. Returns how many floating-point operations it did.
+// One run of multiply-adds on every thread, a fraction of a millisecond: for measurements that
+// alternate with something else. Returns the number of floating-point operations.
 double ceilings_run_multiply_adds(void);
 
 #endif

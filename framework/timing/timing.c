@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum { LEAST_WARM_UP = 2, LEAST_STEPS = 5 };
-#define WARM_UP_SHARE 0.25 // of the seconds asked for
+#define WARM_UP_SHARE 0.25 // of the seconds to measure
 
 // The rows outside of the graph.
 enum { BATCH, NORM, UPDATE, REST, OUTSIDE };

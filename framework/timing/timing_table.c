@@ -17,7 +17,7 @@ static void empty_cells(table *to, int count) {
     for (int i = 0; i < count; i++) table_cell(to, "%s", "");
 }
 
-// A rate and its share of a ceiling; both empty when there is no work to speak of.
+// A rate and its share of a ceiling; both empty when no work is counted.
 static void rate_cells(table *to, double work, double seconds, double ceiling) {
     if (!(work > 0 && seconds > 0)) {
         empty_cells(to, 2);

@@ -1,4 +1,4 @@
-// The folder of a run: what it holds, and whether an experiment may go on in it.
+// The folder of a run: what it holds, and whether an experiment may continue in it.
 #ifndef RUNEXP_TRAIN_RUN_FOLDER_H
 #define RUNEXP_TRAIN_RUN_FOLDER_H
 
@@ -22,12 +22,12 @@ typedef enum run_progress {
     RUN_FINISHED
 } run_progress;
 
-// Looks whether `c` may run in the folder. ERR_CONFIG, with every difference in the message, when the
-// folder holds a run of other settings; settings of the sections in run_free_settings may differ.
+// Checks whether `c` may be trained in the folder. ERR_CONFIG, with every difference in the message, when
+// the folder holds a run of other settings; settings of the sections in run_free_settings may differ.
 status run_folder_inspect(const run_folder *f, const component *root, const config *c, run_progress *out,
                           error *err);
 
-// Settings that say nothing about training, and so may change between runs in one folder.
+// Settings that do not affect training, and so may change between runs in one folder.
 extern const char *const run_free_settings[];
 
 // Creates the folder (others may be creating it at the same moment) and writes config.yaml.

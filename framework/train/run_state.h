@@ -18,8 +18,8 @@ typedef struct run_state {
 enum { RUN_STATE_NUMBERS = 7 };
 void run_state_numbers(run_state *state, checkpoint_number out[RUN_STATE_NUMBERS]);
 
-// The arrays, one for each parameter, of a block that is laid out like set->values: the weights, their average,
-// a moment of an optimizer. The list comes from a; path and names are not copied.
+// The arrays, one for each parameter, of a block laid out like set->values: the weights, their average, a
+// moment of an optimizer. The list comes from a; path and names are not copied.
 checkpoint_group run_state_block(const char *path, const parameter_set *set, real *block, arena *a);
 
 // The groups of the weights and of the averaged ones.

@@ -7,11 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-// How much memory counts as near: so much, and so much for each byte of weights.
-#define NEAR_BYTES (64.0 * (1 << 20))
-#define NEAR_WEIGHTS 3.0
+// The activations of one pass are kept within this much memory, for the sake of the caches: a constant, and
+// a multiple of the weights.
+#define PASS_BYTES (64.0 * (1 << 20))
+#define PASS_BYTES_BY_WEIGHTS 3.0
 
-// Builds the training graph, without memory yet, for a step of so many passes.
+// Builds the training graph of a step in `passes` passes, without memory yet.
 static status build(trainer *t, int passes, error *err) {
     t->passes = passes;
     t->model->passes = passes;
@@ -19,16 +20,17 @@ static status build(trainer *t, int passes, error *err) {
                        &t->built, err);
 }
 
-// Builds it for the fewest passes whose micro-batches the experiment allows, or whose activations stay near
-// the processor. That depends on shapes alone: sums of gradients must not depend on the machine. With more
-// weights more activations are worth having, since every pass reads all weights and adds to all gradients.
+// Builds it for the fewest passes whose micro-batches are as small as the experiment says or, where it
+// leaves the choice, whose activations keep within PASS_BYTES. That depends on shapes alone: sums of
+// gradients must not depend on the machine. With more weights a pass may be larger, since each reads all
+// weights and adds to all gradients.
 static status build_for_shapes(trainer *t, error *err) {
     const training_settings *s = &t->request.experiment->training;
     const int batch_size = (int)s->batch_size;
     TRY(build(t, (int)s->accumulation, err));
     double most = (double)s->micro_batch_size; // sequences
     if (most == 0)
-        most = (NEAR_BYTES + NEAR_WEIGHTS * (double)t->model->parameters->block_bytes) /
+        most = (PASS_BYTES + PASS_BYTES_BY_WEIGHTS * (double)t->model->parameters->block_bytes) /
                ((double)t->built.graph->plan_bytes / batch_size);
     int parts = 1; // of a batch
     while (parts < batch_size && (batch_size % parts || batch_size > most * parts)) parts++;

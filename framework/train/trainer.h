@@ -1,4 +1,4 @@
-// Training: the loop from step to step, with evaluation, checkpoints, early stopping and the watch for
+// Training: the loop from step to step, with evaluation, checkpoints, early stopping and the detection of
 // divergence.
 #ifndef RUNEXP_TRAIN_TRAINER_H
 #define RUNEXP_TRAIN_TRAINER_H
@@ -26,7 +26,7 @@ typedef struct trainer_request {
 status trainer_new(const trainer_request *request, trainer **out, error *err);
 void trainer_free(trainer *t);
 
-// Writes the plan: layers, shapes, parameters, floating-point operations per token, memory. With details
+// Logs the plan: layers, shapes, parameters, floating-point operations per token, memory. With details
 // every operator has a line.
 void trainer_describe(const trainer *t, bool details);
 

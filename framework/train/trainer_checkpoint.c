@@ -1,4 +1,4 @@
-// Checkpoints of a run: what a trainer saves, and how it goes on from there.
+// Checkpoints of a run: what a trainer saves, and how it resumes.
 #include "data/batches.h"
 #include "train/trainer_parts.h"
 

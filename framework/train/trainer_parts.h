@@ -1,4 +1,4 @@
-// The inside of a trainer, shared by trainer.c (its making), the other files trainer_*.c and timing/.
+// The inside of a trainer, for the files trainer*.c and for timing/.
 #ifndef RUNEXP_TRAIN_TRAINER_PARTS_H
 #define RUNEXP_TRAIN_TRAINER_PARTS_H
 
@@ -22,7 +22,7 @@ struct trainer {
     generator *generator; // made when the first sample is written
     real *average;        // averaged weights, or NULL
     metrics *metrics;
-    bool metrics_warned; // of rows that could not be written yet
+    bool metrics_warned; // a warning about unwritten rows has been given
     run_state state;
     schedule schedule;
     int rows;               // sequences of a step, all passes
@@ -33,11 +33,11 @@ struct trainer {
     // for progress lines
     double started, last_line, seconds_at_start;
     int64_t step_at_start, tokens_at_start;
-    double *parts; // STEP_PARTS sums of seconds, to which steps add; NULL: nobody wants to know
+    double *parts; // STEP_PARTS sums of seconds that steps add to; NULL: not measured
     double part_began;
 };
 
-// trainer.c: the weights and the state that a new run begins with.
+// trainer.c: sets the weights and the state of a new run.
 void trainer_initialise(trainer *t);
 
 // trainer_step.c: one step of training, with the next batch: weights and state are those after it.
@@ -45,8 +45,8 @@ void trainer_initialise(trainer *t);
 status trainer_step(trainer *t, train_row *row, error *err);
 void trainer_fill_batch(trainer *t, int64_t step); // ids and targets of a step
 
-// trainer_checkpoint.c: writes a checkpoint of everything; reads last.h5 back, to go on from there
-// (ERR_DATA when the data is no longer that of the run); reads the weights of best.h5.
+// trainer_checkpoint.c: writes a checkpoint of everything; reads last.h5 back, to continue from there
+// (ERR_DATA when the data has changed); reads the weights of best.h5.
 status trainer_save(trainer *t, const char *path, error *err);
 status trainer_load(trainer *t, error *err);
 status trainer_load_best(trainer *t, error *err);

@@ -24,7 +24,7 @@ static void exchange_average(trainer *t) {
 // Metrics that cannot be written (a full disk) are kept and written with a later row: a reason to warn,
 // once, not to stop.
 static void warn_of_metrics(trainer *t, const error *why) {
-    if (!t->metrics_warned) log_warning("%s; training goes on, the rows are kept for later", why->message);
+    if (!t->metrics_warned) log_warning("%s; training continues, the rows are kept for later", why->message);
     t->metrics_warned = true;
 }
 
@@ -40,8 +40,8 @@ static void collect(void *to, uint32_t stream, const char *bytes, size_t count) 
     text_add_bytes(to, bytes, count);
 }
 
-// Generates text from the weights as they are into samples.txt; with aloud also into the log.
-static status write_sample(trainer *t, int64_t tokens, bool aloud, error *err) {
+// Generates text from the current weights into samples.txt, and into the log too with `logged`.
+static status write_sample(trainer *t, int64_t tokens, bool logged, error *err) {
     const experiment *e = t->request.experiment;
     if (tokens == 0) return OK;
     if (!t->generator) TRY(generator_new(t->model, &e->sampling, 1, &t->generator, err));
@@ -57,7 +57,7 @@ static status write_sample(trainer *t, int64_t tokens, bool aloud, error *err) {
                  t->request.stop, &made);
         char *heading = arena_format(a, "step %lld", (long long)t->state.step);
         result = run_folder_add_sample(&t->request.folder, heading, sample.bytes, err);
-        if (aloud) {
+        if (logged) {
             text visible = {0};
             text_add_visible(&visible, sample.bytes, sample.length);
             log_line("sample (%.0f tokens/s):\n%s", (double)made.tokens / made.seconds, visible.bytes);
@@ -139,7 +139,7 @@ static status loop(trainer *t, error *err) {
             TRY(trainer_save(t, t->request.folder.last, err));
             fail(err, ERR_INTERRUPTED, "interrupted at step %lld; the checkpoint is written",
                  (long long)t->state.step);
-            return error_hint(err, "the same command goes on from there");
+            return error_hint(err, "run the same command again to resume");
         }
         train_row row = {0};
         TRY(trainer_step(t, &row, err));

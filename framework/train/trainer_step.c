@@ -93,9 +93,9 @@ static status run_passes(trainer *t, double gradient_scale, double *nll, error *
 // Moves the averaged weights towards the new ones, faster in the beginning, when the old ones are noise.
 static void update_average(trainer *t) {
     if (!t->average) return;
-    const double asked = t->request.experiment->training.average_decay;
+    const double decay = t->request.experiment->training.average_decay;
     const double warm = (1.0 + (double)t->state.step) / (10.0 + (double)t->state.step);
-    kernels->update_average(t->model->parameters->total, (real)(asked < warm ? asked : warm),
+    kernels->update_average(t->model->parameters->total, (real)(decay < warm ? decay : warm),
                             t->model->parameters->values, t->average);
 }
 

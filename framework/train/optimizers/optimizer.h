@@ -28,13 +28,13 @@ typedef struct optimizer_call {
     real *moments[OPTIMIZER_MAX_MOMENTS];
     double lr;             // after the schedule
     double gradient_scale; // clip factor: multiplies every gradient
-    int64_t step;          // 1 for the first update; updates that were skipped do not count
+    int64_t step;          // 1 for the first update
     void *workspace;       // of optimizer_type.workspace bytes, 64-byte aligned
 } optimizer_call;
 
 typedef struct optimizer_type {
     component about;
-    bool matrices_apart; // update() sees to hidden matrices itself: they are not among the pieces
+    bool matrices_apart; // update() handles hidden matrices itself: they are not among the pieces
     int moments;         // arrays of state, each as large as the parameters
     const char *moment_names[OPTIMIZER_MAX_MOMENTS];
     void (*update)(const void *settings, const optimizer_call *call);
@@ -47,15 +47,15 @@ extern const optimizer_type optimizer_sgd, optimizer_rmsprop, optimizer_adam, op
 extern const component *const optimizer_registry[]; // all of them, NULL-terminated
 
 // State arrays are zeroed. choice (its settings) and parameters must outlive the optimizer; parameters must
-// have values and gradients. The workspace is planned for the kernel table and the number of threads in
-// force now. ERR_MEMORY, or ERR_INTERNAL for a parameter declared with parts that do not divide its rows;
+// have values and gradients. The workspace is sized for the current kernel table and number of
+// threads. ERR_MEMORY, or ERR_INTERNAL for a parameter declared with parts that do not divide its rows;
 // *out is then NULL. Free with optimizer_free (NULL is allowed).
 status optimizer_new(const component_choice *choice, parameter_set *parameters, optimizer **out,
                      error *err);
 void optimizer_free(optimizer *o);
 
 // Applies one update in place: lr is the rate after the schedule, gradient_scale the clip factor, step
-// counts applied updates from 1. Gradients must be finite (see gradient_norm). Allocates nothing.
+// counts updates from 1. Gradients must be finite (see gradient_norm). Allocates nothing.
 void optimizer_step(optimizer *o, double lr, double gradient_scale, int64_t step);
 
 double optimizer_lr(const component_choice *choice); // the base rate
@@ -72,8 +72,9 @@ double gradient_norm(const parameter_set *parameters);
 // PyTorch's clip_grad_norm_; 1 when limit is 0 (no clipping).
 double gradient_clip_factor(double norm, double limit);
 
-// For the optimizers: what every update starts from (lr, weight_decay, gradient_scale, first_step; the rest
-// zero). lr is the rate of parameters whose multiplier is 1, weight_decay that of those that decay.
+// For the optimizers: the fields that every update starts from (lr, weight_decay, gradient_scale,
+// first_step; the rest zero). lr is the rate of parameters whose multiplier is 1, weight_decay that of
+// those that decay.
 optimizer_update optimizer_update_of(const optimizer_call *call, double lr, double weight_decay);
 
 #endif

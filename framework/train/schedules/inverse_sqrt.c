@@ -1,4 +1,4 @@
-// The rate falls as one over the root of the step: no end needs to be known.
+// The rate falls as one over the root of the step, whatever the length of the run.
 #include "train/schedules/schedule.h"
 
 #include <math.h>

@@ -1,8 +1,8 @@
 // Schedules: the learning rate of each update.
 //
-// A schedule is one file (train/schedules/<name>.c) and one line in schedule_registry. Most are functions of
-// the update's number alone; one that also depends on what has happened declares its state as named numbers,
-// which every checkpoint stores.
+// A schedule is one file (train/schedules/<name>.c) and one line in schedule_registry. Most are functions
+// of the update's number alone; one that also depends on what has happened declares its state as named
+// numbers, which every checkpoint stores.
 #ifndef RUNEXP_TRAIN_SCHEDULES_SCHEDULE_H
 #define RUNEXP_TRAIN_SCHEDULES_SCHEDULE_H
 

@@ -1,4 +1,4 @@
-// The rate multiplied by a factor every so many updates, or at given updates.
+// The rate multiplied by a factor after every `period` updates, or at given updates.
 #include "train/schedules/schedule.h"
 
 #include <math.h>
