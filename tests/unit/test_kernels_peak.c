@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-static void multiply_adds_are_done_and_counted(void **state) {
+static void test_multiply_adds_are_done_and_counted(void **state) {
     (void)state;
     error err = {0};
     for (const char *const *set = kernels_available(); *set; set++) {
@@ -31,7 +31,7 @@ static void multiply_adds_are_done_and_counted(void **state) {
     assert_int_equal(kernels_select("auto", &err), OK);
 }
 
-static void memory_is_read_and_written(void **state) {
+static void test_memory_is_read_and_written(void **state) {
     (void)state;
     enum { N = 3 * 1024 };
     error err = {0};
@@ -55,8 +55,8 @@ static void memory_is_read_and_written(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(multiply_adds_are_done_and_counted),
-        cmocka_unit_test(memory_is_read_and_written),
+        cmocka_unit_test(test_multiply_adds_are_done_and_counted),
+        cmocka_unit_test(test_memory_is_read_and_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

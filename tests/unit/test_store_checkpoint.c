@@ -91,7 +91,7 @@ static status write_small(const char *where) {
     return checkpoint_write(where, &s.contents, &small_texts, &facts, &err);
 }
 
-static void everything_comes_back(void **state) {
+static void test_everything_comes_back(void **state) {
     (void)state;
     assert_int_equal(write_small(path), OK);
     stored wanted, got;
@@ -108,7 +108,7 @@ static void everything_comes_back(void **state) {
 }
 
 // What is not asked for is left alone.
-static void part_is_read_alone(void **state) {
+static void test_part_is_read_alone(void **state) {
     (void)state;
     assert_int_equal(write_small(path), OK);
     stored wanted, got;
@@ -124,7 +124,7 @@ static void part_is_read_alone(void **state) {
     assert_false(checkpoint_has(path, "/average"));
 }
 
-static void long_and_empty_texts_come_back(void **state) {
+static void test_long_and_empty_texts_come_back(void **state) {
     (void)state;
     stored s;
     fill(&s);
@@ -142,7 +142,7 @@ static void long_and_empty_texts_come_back(void **state) {
     free(long_text);
 }
 
-static void layout_is_the_promised_one(void **state) {
+static void test_layout_is_the_promised_one(void **state) {
     (void)state;
     assert_int_equal(write_small(path), OK);
     hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
@@ -170,7 +170,7 @@ static status read_as(int count, const checkpoint_array *arrays, const char *gro
     return checkpoint_read(path, &(checkpoint_contents){.groups = &other, .group_count = 1}, &err);
 }
 
-static void other_models_are_refused(void **state) {
+static void test_other_models_are_refused(void **state) {
     (void)state;
     assert_int_equal(write_small(path), OK);
     stored s;
@@ -200,7 +200,7 @@ static void other_models_are_refused(void **state) {
     assert_true(err.hint[0]);
 }
 
-static void missing_number_is_damage(void **state) {
+static void test_missing_number_is_damage(void **state) {
     (void)state;
     assert_int_equal(write_small(path), OK);
     int64_t value;
@@ -225,7 +225,7 @@ static status read_all(void) {
     return checkpoint_read(path, &s.contents, &err);
 }
 
-static void what_is_no_checkpoint_is_refused(void **state) {
+static void test_what_is_no_checkpoint_is_refused(void **state) {
     (void)state;
     unlink(path);
     assert_int_equal(read_texts(), ERR_IO);
@@ -242,7 +242,7 @@ static void what_is_no_checkpoint_is_refused(void **state) {
     assert_non_null(strstr(err.message, "is not a checkpoint"));
 }
 
-static void another_format_is_named(void **state) {
+static void test_another_format_is_named(void **state) {
     (void)state;
     const int other = 1;
     assert_int_equal(write_small(path), OK);
@@ -257,7 +257,7 @@ static void another_format_is_named(void **state) {
     assert_int_equal(read_all(), ERR_DATA);
 }
 
-static void every_cut_is_noticed(void **state) {
+static void test_every_cut_is_noticed(void **state) {
     (void)state;
     assert_int_equal(write_small(path), OK);
     char *bytes;
@@ -272,7 +272,7 @@ static void every_cut_is_noticed(void **state) {
 }
 
 // Every changed byte is noticed, or lies where nothing is stored and changes nothing.
-static void scrambled_checkpoint_is_noticed(void **state) {
+static void test_scrambled_checkpoint_is_noticed(void **state) {
     (void)state;
     assert_int_equal(write_small(path), OK);
     char *bytes;
@@ -298,7 +298,7 @@ static void scrambled_checkpoint_is_noticed(void **state) {
     assert_true(noticed > rounds / 4);
 }
 
-static void unwritable_folder_is_an_error(void **state) {
+static void test_unwritable_folder_is_an_error(void **state) {
     (void)state;
     assert_int_equal(write_small("/nonexistent/folder/last.h5"), ERR_IO);
     assert_non_null(strstr(err.message, "/nonexistent/folder/last.h5"));
@@ -307,7 +307,7 @@ static void unwritable_folder_is_an_error(void **state) {
 
 // A limit on the size of files stands in for a full disk. The old checkpoint stays as it was, nothing is
 // left behind, and the library is fit for the next one.
-static void full_disk_leaves_the_old_checkpoint(void **state) {
+static void test_full_disk_leaves_the_old_checkpoint(void **state) {
     (void)state;
     assert_int_equal(write_small(path), OK);
     char *before, *after;
@@ -347,18 +347,18 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everything_comes_back),
-        cmocka_unit_test(part_is_read_alone),
-        cmocka_unit_test(long_and_empty_texts_come_back),
-        cmocka_unit_test(layout_is_the_promised_one),
-        cmocka_unit_test(other_models_are_refused),
-        cmocka_unit_test(missing_number_is_damage),
-        cmocka_unit_test(what_is_no_checkpoint_is_refused),
-        cmocka_unit_test(another_format_is_named),
-        cmocka_unit_test(every_cut_is_noticed),
-        cmocka_unit_test(scrambled_checkpoint_is_noticed),
-        cmocka_unit_test(unwritable_folder_is_an_error),
-        cmocka_unit_test(full_disk_leaves_the_old_checkpoint),
+        cmocka_unit_test(test_everything_comes_back),
+        cmocka_unit_test(test_part_is_read_alone),
+        cmocka_unit_test(test_long_and_empty_texts_come_back),
+        cmocka_unit_test(test_layout_is_the_promised_one),
+        cmocka_unit_test(test_other_models_are_refused),
+        cmocka_unit_test(test_missing_number_is_damage),
+        cmocka_unit_test(test_what_is_no_checkpoint_is_refused),
+        cmocka_unit_test(test_another_format_is_named),
+        cmocka_unit_test(test_every_cut_is_noticed),
+        cmocka_unit_test(test_scrambled_checkpoint_is_noticed),
+        cmocka_unit_test(test_unwritable_folder_is_an_error),
+        cmocka_unit_test(test_full_disk_leaves_the_old_checkpoint),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

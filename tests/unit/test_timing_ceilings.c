@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-static void ceilings_only_rise(void **state) {
+static void test_ceilings_only_rise(void **state) {
     (void)state;
     error err = {0};
     ceilings c = {0};
@@ -25,7 +25,7 @@ static void ceilings_only_rise(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ceilings_only_rise),
+        cmocka_unit_test(test_ceilings_only_rise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
