@@ -54,7 +54,7 @@ LDFLAGS += -fsanitize=address,undefined
 endif
 
 # Kernels are compiled once for each instruction set, with their names suffixed (framework/kernels/isa.h).
-KERNEL_ONCE := framework/kernels/select.c framework/kernels/ceilings.c
+KERNEL_ONCE := framework/kernels/select.c
 KERNEL_SOURCES := $(filter-out $(KERNEL_ONCE),$(wildcard framework/kernels/*.c))
 ifneq ($(filter x86_64-%,$(MACHINE)),)
 ISAS := avx512 avx2 sse4 plain
@@ -66,7 +66,7 @@ FLAGS_sse4 := -march=x86-64-v2
 FLAGS_plain :=
 
 MAIN_SOURCE := framework/cli/main.c
-SOURCES := $(filter-out $(MAIN_SOURCE) $(KERNEL_SOURCES),$(wildcard framework/*/*.c models/*.c))
+SOURCES := $(filter-out $(MAIN_SOURCE) $(KERNEL_SOURCES),$(shell find framework models -name '*.c' | sort))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(foreach isa,$(ISAS),$(KERNEL_SOURCES:%.c=$(OUT)/%.$(isa).o))
 LIBRARY := $(OUT)/librunexp.a
 # What tests start as the program.
@@ -80,10 +80,11 @@ ifneq ($(CROSS),)
 GRADIENT_TESTS := $(filter-out %/test_models,$(GRADIENT_TESTS)) # many minutes under emulation
 endif
 FAULT_TESTS := $(call programs,fault,test_)
-BENCHES := $(call programs,bench,)
+BENCHES := $(patsubst %.c,$(OUT)/%,$(wildcard bench/*.c))
 TORCH := build/torch
+OURS_ALONE := lengths $(notdir $(BENCHES)) # the workloads that need no PyTorch
 
-FORMATTED = $(shell find framework models tests -name '*.[ch]' | sort)
+FORMATTED = $(shell find framework models tests bench -name '*.[ch]' | sort)
 # The kernels are written in the vector extensions of gcc, which clang-tidy cannot read.
 ANALYSED = $(filter-out framework/kernels/%,$(SOURCES)) $(MAIN_SOURCE)
 
@@ -194,12 +195,12 @@ fuzz: $(OUT)/fuzz/config ## half a minute of mutated experiment files, always th
 	@tail -n 1 $(OUT)/fuzz/log.txt
 
 .PHONY: bench run-bench
-bench: ## speed against PyTorch, into BENCHMARKS.md: half an hour; WORKLOADS="gpt_nano decoding" measures parts
+bench: ## speed against PyTorch, into bench/BENCHMARKS.md: half an hour; WORKLOADS="gpt_nano decoding" measures parts
 	@tools/packages build run bench
 	@$(MAKE) --no-print-directory run-bench
-run-bench: all $(BENCHES) $(TORCH)/ready
+run-bench: all $(BENCHES) $(if $(filter-out $(OURS_ALONE),$(or $(WORKLOADS),all)),$(TORCH)/ready)
 	@./runexp data get tinyshakespeare
-	@$(PYTHON) tests/bench/bench.py $(TORCH)/bin/python $(WORKLOADS)
+	@$(PYTHON) bench/bench.py $(TORCH)/bin/python $(WORKLOADS)
 
 .PHONY: fixtures
 fixtures: ## compute the numbers of tests/parity again (needs python3-torch and python3-h5py)
@@ -284,8 +285,8 @@ $(OUT)/tests/%: tests/%.c $(LIBRARY)
 
 # OpenBLAS on OpenMP's threads, as we and oneDNN are: threads of its own would get in the way of the others'.
 OPENBLAS := $(firstword $(wildcard /usr/lib/*/openblas-openmp))
-$(OUT)/tests/bench/matrix_products: BENCH_LIBS := -ldnnl -L$(OPENBLAS) -Wl,-rpath,$(OPENBLAS) -lopenblas
-$(OUT)/tests/bench/%: tests/bench/%.c $(LIBRARY)
+$(OUT)/bench/matrix_products: BENCH_LIBS := -ldnnl -L$(OPENBLAS) -Wl,-rpath,$(OPENBLAS) -lopenblas
+$(OUT)/bench/%: bench/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call QUIET,cc,$<)$(CC) $(CPPFLAGS) $(BASE_FLAGS) $(DEPENDENCIES) $(CFLAGS) $(LDFLAGS) $< $(LIBRARY) $(LIBS) $(BENCH_LIBS) -o $@
 

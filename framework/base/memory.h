@@ -20,9 +20,8 @@ void *memory_alloc(size_t bytes); // zeroed
 void *memory_resize(void *block, size_t bytes);
 char *memory_copy_text(const char *text);
 
-// A block for tensors: 64-byte aligned, zeroed, huge pages asked for when large. what names it in the
-// message
-// ("activations"). Free with memory_planned_free. On failure *block is NULL.
+// A block for tensors: 64-byte aligned, zeroed, in huge pages when it is large. `what` names it in the
+// message ("activations"). Free with memory_planned_free. On failure *block is NULL.
 status memory_planned_alloc(void **block, size_t bytes, const char *what, error *err);
 void memory_planned_free(void *block, size_t bytes);
 

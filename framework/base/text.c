@@ -179,6 +179,14 @@ char *text_bytes(double bytes, char *buffer, size_t size) {
     return buffer;
 }
 
+char *text_shape(const int *shape, int rank, char *buffer, size_t size) {
+    size_t used = 0;
+    buffer[0] = '\0';
+    for (int i = 0; i < rank && used < size; i++)
+        used += (size_t)snprintf(buffer + used, size - used, i ? " x %d" : "%d", shape[i]);
+    return buffer;
+}
+
 char *text_duration(double seconds, char *buffer, size_t size) {
     long whole = (long)(seconds + 0.5);
     if (seconds < 60)

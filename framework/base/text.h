@@ -49,6 +49,9 @@ const char *nearest_name(const char *word, const char *const *candidates);
 char *text_count(double count, char *buffer, size_t size);
 char *text_bytes(double bytes, char *buffer, size_t size);
 
+// The shape of an array, "12 x 64 x 65".
+char *text_shape(const int *shape, int rank, char *buffer, size_t size);
+
 // A duration such as "0.8 s", "2 min 05 s", "3 h 12 min".
 char *text_duration(double seconds, char *buffer, size_t size);
 

@@ -233,9 +233,10 @@ void help_command(const command *c) {
 }
 
 void help_program(void) {
-    printf("runexp: trains and compares sequence models described in YAML files\n\n"
-           "  runexp EXPERIMENT.yaml [key.path=value ...]     train (the default command)\n"
-           "  runexp COMMAND --help                           what a command takes\n\nCommands:\n");
+    printf(
+        "runexp: trains and compares sequence models described in YAML files\n\n"
+        "  runexp EXPERIMENT.yaml [key.path=value ...]     train (the default command)\n"
+        "  runexp COMMAND --help                           arguments and options of a command\n\nCommands:\n");
     for (int i = 0; commands[i]; i++)
         printf("  %-10s %s\n", commands[i]->about.name, commands[i]->about.summary);
     printf(

@@ -37,7 +37,7 @@ const command command_check = {
             .name = "check",
             .kind = "command",
             .summary =
-                "Checks experiment files without training: every problem, with its place and its cure",
+                "Checks experiment files without training: prints every problem, its place and a hint",
             .example = "  runexp check experiments/*.yaml\n",
         },
     .usage = "FILE... [key.path=value ...]",

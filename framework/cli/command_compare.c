@@ -1,13 +1,13 @@
 // runexp compare RUN...: a table of the runs and overlaid curves.
 #include "cli/commands.h"
-#include "cli/load.h"
+#include "cli/runs.h"
 #include "report/compare.h"
 
 #include <stdio.h>
 
 typedef struct compare_options {
     bool csv, no_plots;
-    const char *plots;
+    const char *runs, *plots;
 } compare_options;
 
 #define OFFSET(member) offsetof(compare_options, member)
@@ -17,6 +17,7 @@ static const option options[] = {
      .offset = OFFSET(csv),
      .doc = "print the table as CSV, with all settings that differ; draw nothing"},
     {.key = "no-plots", .type = OPTION_BOOL, .offset = OFFSET(no_plots), .doc = "only the table"},
+    RUNS_OPTION(compare_options),
     {.key = "plots",
      .type = OPTION_STRING,
      .offset = OFFSET(plots),
@@ -28,12 +29,8 @@ static const option options[] = {
 
 static status run(const command_call *call, error *err) {
     const compare_options *o = call->options;
-    report_run *runs = arena_alloc(call->memory, (size_t)call->count * sizeof *runs);
-    for (int i = 0; i < call->count; i++) {
-        const char *folder;
-        TRY(find_run(call->arguments[i], call->memory, &folder, err));
-        TRY(report_run_load(folder, call->memory, &runs[i], err));
-    }
+    report_run *runs;
+    TRY(load_runs(call, o->runs, &runs, err));
     text table = {0};
     report_compare_table(runs, call->count, o->csv, &table);
     fwrite(table.bytes, 1, table.length, stdout);

@@ -7,8 +7,8 @@
 #include "models/registry.h"
 #include "report/plot.h"
 #include "train/experiment.h"
-#include "train/optimizer.h"
-#include "train/schedule.h"
+#include "train/optimizers/optimizer.h"
+#include "train/schedules/schedule.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -37,7 +37,7 @@ static const chapter chapters[] = {
 enum { CHAPTERS = sizeof chapters / sizeof chapters[0] };
 
 static void print_contents(void) {
-    printf("runexp describe NAME tells what a component is and takes. There are:\n");
+    printf("runexp describe NAME prints what a component does and its settings. There are:\n");
     for (int i = 0; i < CHAPTERS; i++) {
         printf("\n%s\n", chapters[i].title);
         for (const component *const *c = chapters[i].components; *c; c++)
@@ -81,7 +81,7 @@ const command command_describe = {
             .name = "describe",
             .kind = "command",
             .summary =
-                "Tells what a component is and takes, with an example; without a name, lists them; `all` prints the manual",
+                "Describes a component and its settings, with an example; without a name, lists them; `all` prints the manual",
             .example = "  runexp describe attention\n  runexp describe all | less\n",
         },
     .usage = "[NAME]",

@@ -2,16 +2,15 @@
 #include "base/file.h"
 #include "cli/commands.h"
 #include "cli/compute.h"
-#include "cli/load.h"
+#include "cli/runs.h"
 #include "train/evaluate.h"
-#include "train/trained.h"
 
 #include <stdio.h>
 #include <string.h>
 
 typedef struct eval_options {
     compute_options compute;
-    const char *checkpoint, *data;
+    const char *runs, *checkpoint, *data;
     int split;
     int64_t stride, batch_size;
 } eval_options;
@@ -47,6 +46,7 @@ static const option options[] = {
      .min = 0,
      .max = 1 << 20,
      .doc = "windows at once (the result does not depend on it); 0: the experiment's"},
+    RUNS_OPTION(eval_options),
     COMPUTE_OPTIONS(eval_options),
     {0},
 };
@@ -98,17 +98,12 @@ static status evaluate_and_print(const trained *from, const eval_options *o, con
 static status run(const command_call *call, error *err) {
     const eval_options *o = call->options;
     trained from;
-    problems p = {0};
-    const char *checkpoint;
     TRY(compute_begin(&o->compute, err));
-    TRY(find_checkpoint(call->arguments[0], o->checkpoint, call->memory, &checkpoint, err));
-    status result = trained_open(checkpoint, NULL, 0, call->memory, &from, &p, err);
-    print_problems(&p);
-    problems_free(&p);
-    TRY(result);
+    TRY(open_trained(call->arguments[0], o->runs, o->checkpoint, &call->overrides, call->memory, &from,
+                     err));
     dataset *data;
     split part;
-    result = open_data(&from, o, call, &data, &part, err);
+    status result = open_data(&from, o, call, &data, &part, err);
     if (result == OK) result = evaluate_and_print(&from, o, data, part, err);
     trained_free(&from);
     return result;

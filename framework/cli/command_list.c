@@ -1,7 +1,7 @@
 // runexp list [RUN...]: runs and their state.
 #include "base/file.h"
 #include "cli/commands.h"
-#include "cli/load.h"
+#include "cli/runs.h"
 #include "report/compare.h"
 
 #include <stdio.h>
@@ -11,35 +11,20 @@ typedef struct list_options {
 } list_options;
 
 static const option options[] = {
-    {.key = "runs",
-     .type = OPTION_STRING,
-     .offset = offsetof(list_options, runs),
-     .fallback = "runs",
-     .doc = "folder of the runs"},
+    RUNS_OPTION(list_options),
     {0},
 };
 
-static status load(const command_call *call, report_run **runs, int *count, error *err) {
-    const list_options *o = call->options;
-    *count = call->count;
-    if (call->count == 0)
-        return file_exists(o->runs) ? report_find_runs(o->runs, call->memory, runs, count, err) : OK;
-    *runs = arena_alloc(call->memory, (size_t)call->count * sizeof **runs);
-    for (int i = 0; i < call->count; i++) {
-        const char *folder;
-        TRY(find_run(call->arguments[i], call->memory, &folder, err));
-        TRY(report_run_load(folder, call->memory, &(*runs)[i], err));
-    }
-    return OK;
-}
-
 static status run(const command_call *call, error *err) {
+    const list_options *o = call->options;
     report_run *runs = NULL;
-    int count;
-    TRY(load(call, &runs, &count, err));
+    int count = call->count;
+    if (count > 0)
+        TRY(load_runs(call, o->runs, &runs, err));
+    else if (file_exists(o->runs))
+        TRY(report_find_runs(o->runs, call->memory, &runs, &count, err));
     if (count == 0) {
-        printf("no runs yet in %s: runexp EXPERIMENT.yaml makes one\n",
-               ((const list_options *)call->options)->runs);
+        printf("no runs yet in %s: runexp EXPERIMENT.yaml makes one\n", o->runs);
         return OK;
     }
     text table = {0};

@@ -1,14 +1,14 @@
 // runexp plot RUN...: draws the plots of runs, again.
 #include "cli/commands.h"
-#include "cli/load.h"
 #include "cli/pictures.h"
-#include "report/plot.h"
+#include "cli/runs.h"
 
 typedef struct plot_options {
-    const char *plots;
+    const char *runs, *plots;
 } plot_options;
 
 static const option options[] = {
+    RUNS_OPTION(plot_options),
     {.key = "plots",
      .type = OPTION_STRING,
      .offset = offsetof(plot_options, plots),
@@ -19,13 +19,9 @@ static const option options[] = {
 
 static status run(const command_call *call, error *err) {
     const plot_options *o = call->options;
-    for (int i = 0; i < call->count; i++) {
-        const char *folder;
-        report_run loaded;
-        TRY(find_run(call->arguments[i], call->memory, &folder, err));
-        TRY(load_for_plots(folder, call->memory, &loaded, err));
-        TRY(report_plot_run(&loaded, o->plots, &(gnuplot){0}, err));
-    }
+    report_run *runs;
+    TRY(load_runs(call, o->runs, &runs, err));
+    for (int i = 0; i < call->count; i++) TRY(draw_run(&runs[i], o->plots, call->memory, err));
     return OK;
 }
 

@@ -4,9 +4,8 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/compute.h"
-#include "cli/load.h"
+#include "cli/runs.h"
 #include "train/generate.h"
-#include "train/trained.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +13,7 @@
 
 typedef struct sample_options {
     compute_options compute;
-    const char *checkpoint;
+    const char *runs, *checkpoint;
     int64_t tokens, count;
     bool quiet;
 } sample_options;
@@ -40,13 +39,14 @@ static const option options[] = {
      .offset = OFFSET(checkpoint),
      .fallback = "auto",
      .doc = "best, last, or a checkpoint file; auto: the best there is"},
+    RUNS_OPTION(sample_options),
     COMPUTE_OPTIONS(sample_options),
     {.key = "quiet", .type = OPTION_BOOL, .offset = OFFSET(quiet), .doc = "no closing line about speed"},
     {0},
 };
 #undef OFFSET
 
-// Texts that are made at the same time: the first is printed as it comes, the others wait for it.
+// Texts that are generated together: the first is printed as it comes, the others wait for it.
 typedef struct texts {
     int64_t first; // number of the first, from 0
     text *waiting;
@@ -65,8 +65,8 @@ static void print_piece(const char *bytes, size_t count) {
     text_free(&visible);
 }
 
-// Often enough for the eye. A flush for each token would cost as much as making it, and wakes a terminal
-// that wants a core, too.
+// At most PER_SECOND times a second: a flush for each token would cost as much as generating it, and wakes
+// a terminal that needs a core, too.
 static void flush_now_and_then(double *flushed) {
     enum { PER_SECOND = 60 };
     const double now = clock_seconds();
@@ -103,7 +103,7 @@ static status sample(const trained *from, const sample_options *o, const command
     encoding prompt;
     TRY(generator_new(from->model, s, (int)o->count, &g, err));
     status result = generate_encode_prompt(from->tokenizer, s->prompt, call->memory, &prompt, err);
-    // As many at once as can be, in groups of the same size.
+    // In the fewest groups there can be, of equal size.
     const int64_t most = generator_streams(g), groups = (o->count + most - 1) / most;
     const int64_t together = (o->count + groups - 1) / groups;
     texts t = {.waiting = memory_alloc((size_t)together * sizeof *t.waiting)};
@@ -137,19 +137,14 @@ static status run(const command_call *call, error *err) {
     const sample_options *o = call->options;
     arena *a = call->memory;
     trained from;
-    problems p = {0};
-    const char *checkpoint;
-    TRY(compute_begin(&o->compute, err));
-    TRY(find_checkpoint(call->arguments[0], o->checkpoint, a, &checkpoint, err));
     const char **overrides = arena_alloc(a, (size_t)(call->overrides.count + 1) * sizeof *overrides);
     int count = call->overrides.count;
     if (count) memcpy(overrides, call->overrides.values, (size_t)count * sizeof *overrides);
     if (o->tokens) overrides[count++] = arena_format(a, "sampling.max_tokens=%lld", (long long)o->tokens);
-    status result = trained_open(checkpoint, overrides, count, a, &from, &p, err);
-    if (print_problems(&p)) err->message[0] = '\0';
-    problems_free(&p);
-    TRY(result);
-    result = sample(&from, o, call, err);
+    TRY(compute_begin(&o->compute, err));
+    TRY(open_trained(call->arguments[0], o->runs, o->checkpoint, &(string_list){overrides, count}, a, &from,
+                     err));
+    status result = sample(&from, o, call, err);
     trained_free(&from);
     return result;
 }

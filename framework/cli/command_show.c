@@ -3,11 +3,14 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/load.h"
+#include "cli/runs.h"
+#include "train/run_folder.h"
 
 #include <stdio.h>
 
 typedef struct show_options {
     bool plain;
+    const char *runs;
 } show_options;
 
 static const option options[] = {
@@ -15,6 +18,7 @@ static const option options[] = {
      .type = OPTION_BOOL,
      .offset = offsetof(show_options, plain),
      .doc = "without the comments"},
+    RUNS_OPTION(show_options),
     {0},
 };
 
@@ -24,8 +28,8 @@ static status run(const command_call *call, error *err) {
     error not_a_run;
     // A folder, or a name that is no file, is a run: its config.yaml.
     if (!file_exists(path) || file_is_folder(path))
-        if (find_run(path, call->memory, &folder, &not_a_run) == OK)
-            path = path_join(call->memory, folder, "config.yaml");
+        if (find_run(path, o->runs, call->memory, &folder, &not_a_run) == OK)
+            path = run_folder_at(call->memory, folder).config;
     config c;
     TRY(load_experiment(path, call->arguments + 1, call->count - 1, call->memory, &c, err));
     text yaml = {0};

@@ -4,7 +4,7 @@
 #include "cli/commands.h"
 #include "cli/compute.h"
 #include "cli/load.h"
-#include "report/timing_table.h"
+#include "timing/timing_table.h"
 
 #include <stdio.h>
 
@@ -40,7 +40,7 @@ static const option options[] = {
 
 #define SECONDS_OF_CEILINGS 0.4
 
-// The ceilings are measured before and after: on a shared machine each moment is another.
+// The ceilings are measured before and after: a shared machine changes its speed.
 static status measure(const command_call *call, trainer *t, timing *out, ceilings *c, error *err) {
     const time_options *o = call->options;
     if (!o->tsv) TRY(ceilings_measure(SECONDS_OF_CEILINGS, c, err));

@@ -6,6 +6,7 @@
 #include "cli/compute.h"
 #include "cli/load.h"
 #include "cli/pictures.h"
+#include "cli/runs.h"
 #include "kernels/kernels.h"
 #include "train/trainer.h"
 #include "version.h"
@@ -29,11 +30,7 @@ static const option options[] = {
      .doc = "replace an earlier run of this name"},
     {.key = "quiet", .type = OPTION_BOOL, .offset = OFFSET(quiet), .doc = "only warnings and errors"},
     {.key = "no-plots", .type = OPTION_BOOL, .offset = OFFSET(no_plots), .doc = "draw nothing at the end"},
-    {.key = "runs",
-     .type = OPTION_STRING,
-     .offset = OFFSET(runs),
-     .fallback = "runs",
-     .doc = "folder of the runs"},
+    RUNS_OPTION(train_options),
     {.key = "plots",
      .type = OPTION_STRING,
      .offset = OFFSET(plots),
@@ -58,7 +55,7 @@ static run_facts facts_of(const experiment *e, arena *a) {
     };
 }
 
-// Makes the run's folder ready: as it is for a run that goes on, new otherwise.
+// Prepares the run's folder: as it is for a run that is resumed, new otherwise.
 static status enter_folder(const run_folder *folder, const config *c, bool fresh, run_progress progress,
                            error *err) {
     if (fresh) TRY(run_folder_clear(folder, err));
@@ -84,7 +81,7 @@ static status train(const command_call *call, const config *c, const run_folder 
     };
     trainer *t;
     TRY(trainer_new(&request, &t, err));
-    // Only now, with everything read and placed, is an existing folder touched.
+    // An existing folder is touched only now, when everything has been read and placed.
     status result = o->dry_run ? OK : enter_folder(folder, c, o->fresh, progress, err);
     if (result == OK) {
         trainer_describe(t, o->dry_run);
@@ -92,6 +89,14 @@ static status train(const command_call *call, const config *c, const run_folder 
     }
     trainer_free(t);
     return result;
+}
+
+// Missing pictures never fail a run.
+static void draw(const char *folder, const char *plots, arena *a) {
+    report_run run;
+    error err;
+    if (report_run_load(folder, a, &run, &err) != OK || draw_run(&run, plots, a, &err) != OK)
+        log_warning("the plots of %s are missing: %s", folder, err.message);
 }
 
 static status run(const command_call *call, error *err) {
@@ -110,8 +115,7 @@ static status run(const command_call *call, error *err) {
         return OK;
     }
     status result = train(call, &c, &folder, progress, err);
-    if (!o->dry_run && !o->no_plots && file_exists(folder.path))
-        draw_run(folder.path, o->plots, call->memory);
+    if (!o->dry_run && !o->no_plots && file_exists(folder.path)) draw(folder.path, o->plots, call->memory);
     return result;
 }
 

@@ -26,7 +26,7 @@ typedef struct compute_options {
         .fallback = "auto", .doc = "instruction set: auto, avx512, avx2, sse4, plain"                      \
     }
 
-// Puts them in force, for the graphs that are built from now on.
+// Applies them, for the graphs that are built from now on.
 static inline status compute_begin(const compute_options *o, error *err) {
     kernels_set_threads(o->threads ? (int)o->threads : machine_cores());
     return kernels_select(o->kernels, err);

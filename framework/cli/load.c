@@ -3,13 +3,12 @@
 #include "base/file.h"
 #include "base/log.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-// Stands for the vocabulary when layers are checked before any text is read: a prime, which no layer's
-// width is by accident.
+// The vocabulary with which layers are checked before any text is read: a prime, so that no width is a
+// multiple of it by accident.
 enum { VOCABULARY_OF_CHECKS = 251, LONGEST_NAME = 200 };
 
 int print_problems(problems *p) {
@@ -62,7 +61,7 @@ static void give_name(config *c, const char *path, arena *a) {
     node_put(a, c->root, "name", value->where, value);
 }
 
-// Builds the model without placing it: widths, heads and the order of layers are seen to fit.
+// Builds the model without placing it, which checks that widths, heads and the order of layers fit.
 static void check_layers(const experiment *e, problems *p) {
     model *m;
     error err;
@@ -100,47 +99,4 @@ status load_experiment(const char *path, const char *const *overrides, int overr
     if (result == ERR_IO) result = err->code = ERR_USAGE; // the path on the command line is wrong
     for (int i = 0; result == OK && i < out->notes.count; i++) log_line("note: %s", out->notes.values[i]);
     return result;
-}
-
-// The runs whose names begin like the argument, as a hint; false when there are none.
-static bool hint_longer_names(const char *argument, error *err) {
-    DIR *folder = opendir("runs");
-    text names = {0};
-    int found = 0;
-    for (struct dirent *e; folder && (e = readdir(folder));)
-        if (strncmp(e->d_name, argument, strlen(argument)) == 0 && ++found <= 3)
-            text_add(&names, "%s'%s'", found > 1 ? " or " : "", e->d_name);
-    if (folder) closedir(folder);
-    if (found) error_hint(err, "did you mean %s%s?", names.bytes, found > 3 ? " or ..." : "");
-    text_free(&names);
-    return found > 0;
-}
-
-status find_run(const char *argument, arena *a, const char **folder, error *err) {
-    size_t length = strlen(argument);
-    while (length > 1 && argument[length - 1] == '/') length--;
-    const char *trimmed = arena_copy_bytes(a, argument, length);
-    *folder = trimmed;
-    if (file_is_folder(trimmed)) return OK;
-    *folder = path_join(a, "runs", trimmed);
-    if (trimmed[0] != '/' && file_is_folder(*folder)) return OK;
-    fail(err, ERR_USAGE, "there is no run \"%s\": neither %s nor %s is a folder", argument, trimmed,
-         *folder);
-    if (hint_longer_names(trimmed, err)) return err->code;
-    return error_hint(err, "runexp list shows the runs");
-}
-
-status find_checkpoint(const char *run, const char *which, arena *a, const char **path, error *err) {
-    const char *folder;
-    *path = run;
-    if (file_exists(run) && !file_is_folder(run)) return OK;
-    TRY(find_run(run, a, &folder, err));
-    bool is_auto = strcmp(which, "auto") == 0,
-         is_name = is_auto || strcmp(which, "best") == 0 || strcmp(which, "last") == 0;
-    *path = is_name ? path_join(a, folder, strcmp(which, "last") == 0 ? "last.h5" : "best.h5") : which;
-    if (is_auto && !file_exists(*path)) *path = path_join(a, folder, "last.h5");
-    if (file_exists(*path)) return OK;
-    fail(err, ERR_DATA, "there is no checkpoint %s", *path);
-    return error_hint(err, is_name ? "train the run until its first checkpoint"
-                                   : "--checkpoint takes best, last, or the path of a file");
 }

@@ -1,4 +1,4 @@
-// The table of commands, and what every command needs: surroundings, signals, exit status.
+// The table of commands, and what every command needs: environment, signals, exit status.
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -40,8 +40,8 @@ static void out_of_memory(size_t bytes) {
     _exit(1);
 }
 
-// The first of the places where the catalogue may stand: the working directory's experiments/, beside the
-// program's sources, where `make install` puts it.
+// The first catalogue that exists: in the working directory's experiments/, beside the program's sources,
+// where `make install` puts it.
 static const char *find_catalogue(arena *a) {
     char program[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
@@ -81,11 +81,9 @@ static const command *find_command(const char *name) {
     return NULL;
 }
 
-// The command of a command line, and how many words name it. An experiment file, or an option, means
-// `train`.
-static status choose_command(int count, const char *const *words, const command **out, int *used,
-                             error *err) {
-    const char *first = words[0];
+// The command that the first word of a command line means, and how many words name it, 0 or 1: an
+// experiment file, or an option, means `train`.
+static status choose_command(const char *first, const command **out, int *used, error *err) {
     *used = 1;
     *out = find_command(first);
     if (*out) return OK;
@@ -101,15 +99,14 @@ static status choose_command(int count, const char *const *words, const command 
     names[n] = NULL;
     const char *near = nearest_name(first, names);
     fail(err, ERR_USAGE, "\"%s\" is neither a command nor an experiment file", first);
-    (void)count;
     if (near) return error_hint(err, "did you mean `runexp %s`? runexp --help lists the commands", near);
     return error_hint(err, "runexp --help lists the commands");
 }
 
-// Threads of GNU OpenMP spin for milliseconds while they wait, which is ruinous as soon as another program
-// wants the cores: a spinning thread uses up the time slice of the one it waits for. The number of spins is
-// read from the environment when the library is loaded, before main: so the program sets it and starts
-// itself again. A user's own setting stands.
+// Threads of GNU OpenMP spin for milliseconds while they wait, which slows everything down as soon as
+// another program uses the cores: a spinning thread takes up the time slice of the one it waits for. The
+// number of spins is read from the environment when the library is loaded, before main: so the program sets
+// it and starts itself again. A user's own setting is kept.
 static void limit_spinning(char **argv) {
     static const char spins[] = "1000"; // a few microseconds; longer waits sleep
     if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return;
@@ -118,7 +115,7 @@ static void limit_spinning(char **argv) {
     if (length <= 0) return;
     program[length] = '\0';
     if (setenv("GOMP_SPINCOUNT", spins, 1) == 0) execv(program, argv);
-    // Not being able to is no reason to fail.
+    // Where that fails, the program runs all the same.
 }
 
 static status run(int count, const char *const *words, char **argv, arena *a, error *err) {
@@ -126,7 +123,7 @@ static status run(int count, const char *const *words, char **argv, arena *a, er
     int used;
     bool help;
     command_call call = {.memory = a, .stop = &stop_requested};
-    TRY(choose_command(count, words, &chosen, &used, err));
+    TRY(choose_command(words[0], &chosen, &used, err));
     TRY(arguments_parse(chosen, words + used, count - used, &call, &help, err));
     if (help) {
         help_command(chosen);

@@ -2,7 +2,7 @@
 //
 // Scalars keep the text that was written; what type they have is decided by option tables, never by YAML.
 // The tree is made by config/yaml.h (from text), changed by config/merge.h (extends, overrides), completed
-// and read by config/resolve.h.
+// and read by config/resolve.c.
 #ifndef RUNEXP_CONFIG_NODE_H
 #define RUNEXP_CONFIG_NODE_H
 

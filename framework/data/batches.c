@@ -15,7 +15,7 @@ typedef struct batches_type {
 // Numbers of the random streams (the `site` of an rng_stream); changing one changes every run.
 enum { STREAM_WINDOWS = 0, STREAM_CHUNKS = 1 };
 
-// One row: the tokens from start on, each with its successor as target; padded behind the end of the split.
+// One row: the tokens from start on, each with its successor as target; padded beyond the end of the split.
 static void fill_row(const split_tokens *from, size_t start, int block_size, int32_t *ids,
                      int32_t *targets) {
     size_t wanted = (size_t)block_size, last = from->count - 1;

@@ -1,5 +1,5 @@
-// Batches: which tokens step s trains on, as a pure function of (seed, step): nothing to save, nothing to
-// lose.
+// Batches: which tokens step s trains on, as a pure function of (seed, step): there is no state to
+// save.
 #ifndef RUNEXP_DATA_BATCHES_H
 #define RUNEXP_DATA_BATCHES_H
 

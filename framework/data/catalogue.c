@@ -148,14 +148,14 @@ status catalogue_load(const char *path, arena *a, catalogue *out, error *err) {
 
 // --- finding
 
-const catalogue_entry *catalogue_find(const catalogue *c, const char *name) {
+static const catalogue_entry *find(const catalogue *c, const char *name) {
     for (int i = 0; i < c->count; i++)
         if (strcmp(c->entries[i].name, name) == 0) return &c->entries[i];
     return NULL;
 }
 
 status catalogue_need(const catalogue *c, const char *name, const catalogue_entry **out, error *err) {
-    *out = catalogue_find(c, name);
+    *out = find(c, name);
     if (*out) return OK;
     const char **names = memory_alloc(((size_t)c->count + 1) * sizeof *names);
     text list = {0};

@@ -31,8 +31,7 @@ typedef struct catalogue {
 // Reads a catalogue. The first thing wrong with it is ERR_CONFIG with file, line and column. Memory from a.
 status catalogue_load(const char *path, arena *a, catalogue *out, error *err);
 
-// The entry of a name, or NULL; and the same with ERR_CONFIG that tells the nearest name and all of them.
-const catalogue_entry *catalogue_find(const catalogue *c, const char *name);
+// The entry of a name; ERR_CONFIG, with the nearest name and all of them, when there is none.
 status catalogue_need(const catalogue *c, const char *name, const catalogue_entry **out, error *err);
 
 // The path of a file of an entry in the first place that has it, or NULL. Does not read it. Places: the

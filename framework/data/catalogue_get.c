@@ -64,7 +64,7 @@ status catalogue_verify(const char *path, const char *digest, const char *expect
 
 // --- getting
 
-// Verifies a file that is there; records its checksum when nobody knew it.
+// Verifies a file that is there; records its checksum when it was not known.
 static status verify_present(const catalogue_file *file, const char *path, const data_places *places,
                              arena *a, error *err) {
     char digest[SHA256_TEXT];

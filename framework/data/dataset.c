@@ -321,7 +321,7 @@ static status build_tokenizer(const dataset_settings *settings, const split_text
                            count, a, out, err);
 }
 
-// scratch holds the text, which nobody needs once it is encoded.
+// scratch holds the text, which is not needed once it is encoded.
 static status open_with(const dataset_settings *settings, const data_places *places, tokenizer *given,
                         arena *scratch, arena *a, dataset *d, error *err) {
     catalogue c = {0};

@@ -13,7 +13,7 @@ typedef enum split { SPLIT_TRAIN, SPLIT_VAL, SPLIT_TEST, SPLIT_COUNT } split;
 extern const char *const split_names[]; // "train", "val", "test", NULL
 
 typedef struct dataset_settings {
-    string_list source;                  // catalogue names, paths, globs: in order, one behind the other
+    string_list source;                  // catalogue names, paths, globs: concatenated in order
     string_list val_source, test_source; // separate files for these splits; else parts of source by `split`
     component_choice tokenizer;
     component_choice batches; // out of batches_registry (data/batches.h)

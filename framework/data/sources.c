@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool source_is_path(const char *item) {
+// Whether an item is a path or glob rather than a name of the catalogue.
+static bool is_path(const char *item) {
     return strpbrk(item, "/.*?[") != NULL;
 }
 
@@ -76,7 +77,7 @@ status sources_resolve(const string_list *items, const data_places *places, cata
     *out = (source_files){0};
     for (int i = 0; i < items->count; i++) {
         const char *item = items->values[i];
-        if (!source_is_path(item))
+        if (!is_path(item))
             TRY(add_entry(item, places, c, a, out, err));
         else if (!strpbrk(item, "*?[") || file_exists(item))
             TRY(add_path(item, a, out, err));

@@ -15,9 +15,6 @@ typedef struct source_files {
     int count;
 } source_files;
 
-// Whether an item is a path or glob rather than a name of the catalogue: it has one of / . * ? [
-bool source_is_path(const char *item);
-
 // The files of the items, in order; those of a glob sorted by name. *c is loaded from places->catalogue
 // when an item is a name and c->entries is still NULL. Errors as dataset_open. Memory from a.
 status sources_resolve(const string_list *items, const data_places *places, catalogue *c, arena *a,

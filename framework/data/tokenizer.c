@@ -53,10 +53,6 @@ int tokenizer_characters(const tokenizer *t, int32_t id) {
     return t->type->characters(t, id);
 }
 
-int tokenizer_bytes(const tokenizer *t, int32_t id) {
-    return t->type->bytes(t, id);
-}
-
 int32_t tokenizer_unknown(const tokenizer *t) {
     return t->unknown;
 }

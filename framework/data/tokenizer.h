@@ -19,7 +19,7 @@ typedef struct text_part {
     size_t begin, end;
 } text_part;
 
-// What encoding met on the way.
+// The result of encoding.
 typedef struct encoding {
     int32_t *ids; // in the arena given
     size_t count;
@@ -29,7 +29,7 @@ typedef struct encoding {
 } encoding;
 
 // Builds the chosen tokenizer (an OPTION_COMPONENT out of tokenizer_registry) for the given training text.
-// `rest` is the other text of the dataset (validation, test): nothing is learned from it, it only tells
+// `rest` is the other text of the dataset (validation, test): nothing is learned from it, it only decides
 // whether an id for unknown characters is needed. Text that is not valid UTF-8 is ERR_DATA naming the part,
 // line and column, unless the tokenizer says otherwise. Memory from a.
 status tokenizer_build(const component_choice *choice, const text_part *training, int training_count,
@@ -48,10 +48,9 @@ void tokenizer_decode(const tokenizer *t, int32_t id, text *out);
 
 int tokenizer_vocabulary(const tokenizer *t); // number of ids
 const char *tokenizer_name(const tokenizer *t);
-// Characters and bytes that a token stands for (0 for one that stands for something unknown). Of the bytes
-// of a character that is spelled in byte tokens, the first counts as the character.
+// Characters that a token stands for (0 for one that stands for something unknown). Of the bytes of a
+// character that is spelled in byte tokens, the first counts as the character.
 int tokenizer_characters(const tokenizer *t, int32_t id);
-int tokenizer_bytes(const tokenizer *t, int32_t id);
 // The id of unknown text, or -1 when the vocabulary has none.
 int32_t tokenizer_unknown(const tokenizer *t);
 

@@ -1,5 +1,5 @@
 // Unicode characters as tokens. The vocabulary is the set of code points of the training text in increasing
-// order, so that a text without surprises gets the ids that nanoGPT's prepare.py gives it.
+// order, so that ordinary text gets the ids that nanoGPT's prepare.py gives it.
 //
 // Ids: the unknown id when there is one (0), then the characters, then with `unknown: bytes` 256 byte
 // tokens.
@@ -83,7 +83,7 @@ typedef struct code_point_set {
     uint64_t words[CODE_POINTS / 64];
 } code_point_set;
 
-// Adds the characters of a part to set; with only_compare, adds nothing and tells whether one is missing.
+// Adds the characters of a part to set; with only_compare, adds nothing and returns whether one is missing.
 static status collect(const text_part *part, bool replace, code_point_set *set, bool only_compare,
                       bool *missing, error *err) {
     for (size_t i = part->begin; i < part->end;) {
@@ -200,19 +200,6 @@ static int char_characters(const tokenizer *base, int32_t id) {
     }
 }
 
-static int char_bytes(const tokenizer *base, int32_t id) {
-    uint32_t value = 0;
-    char bytes[4];
-    switch (look_up((const char_tokenizer *)base, id, &value)) {
-    case TOKEN_CHARACTER:
-        return utf8_encode(value, bytes);
-    case TOKEN_BYTE:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
 static bool char_knows(const tokenizer *base, uint32_t code_point) {
     return id_of((const char_tokenizer *)base, code_point) >= 0;
 }
@@ -269,8 +256,8 @@ static status char_load(line_reader *saved, arena *a, tokenizer **out, error *er
     int64_t count;
     if (!word || !text_to_int(word, &count) || count < 1 || count > CODE_POINTS)
         return line_damaged(saved, "\"characters\" and their number", err);
-    // Each takes a line of two bytes at least: a damaged number cannot ask for more memory than the text
-    // has.
+    // Each takes a line of two bytes at least: a damaged number cannot lead to a larger allocation than
+    // the text justifies.
     if (count > saved->end - saved->at) return line_damaged(saved, "a number that fits the length", err);
 
     t->characters = arena_alloc(a, (size_t)count * sizeof *t->characters);
@@ -325,7 +312,6 @@ const tokenizer_type tokenizer_char = {
     .encode = char_encode,
     .decode = char_decode,
     .characters = char_characters,
-    .bytes = char_bytes,
     .knows = char_knows,
     .save = char_save,
     .load = char_load,

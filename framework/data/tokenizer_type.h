@@ -25,7 +25,6 @@ typedef struct tokenizer_type {
     status (*encode)(const tokenizer *t, const text_part *part, encoding *out, error *err);
     void (*decode)(const tokenizer *t, int32_t id, text *out);
     int (*characters)(const tokenizer *t, int32_t id);
-    int (*bytes)(const tokenizer *t, int32_t id);
     // Whether the vocabulary has this character as a token; NULL: there are no unknown characters.
     bool (*knows)(const tokenizer *t, uint32_t code_point);
     void (*save)(const tokenizer *t, text *out);                               // after the first line

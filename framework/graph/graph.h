@@ -166,7 +166,7 @@ struct graph {
 graph *graph_new(graph_mode mode, int batch, int time, parameter_set *parameters, state_set *states);
 void graph_free(graph *g);
 
-// Building (used by graph/ops.c).
+// Building (used by the operators, graph/ops_*.c).
 tensor *graph_tensor(graph *g, tensor_kind kind, int rank, const int *shape);
 tensor *graph_parameter(graph *g, parameter *p);
 tensor *graph_state(graph *g, const char *name, int rank, const int *shape);

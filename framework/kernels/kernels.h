@@ -369,7 +369,7 @@ typedef struct kernel_table {
     // shadow = decay * shadow + (1 - decay) * p
     void (*update_average)(size_t n, real decay, const real *p, real *shadow);
 
-    // ---- what the machine can do at most (see kernels/ceilings.h), SERIAL
+    // ---- what the machine can do at most (see timing/ceilings.h), SERIAL
 
     // Multiply-adds on registers only; returns how many. *out receives something that depends on all of
     // them.

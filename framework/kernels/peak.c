@@ -1,5 +1,5 @@
 // What the processor and its memory can do at most: loops that do nothing but multiply and add in
-// registers, and nothing but read and write memory. kernels/ceilings.h times them.
+// registers, and nothing but read and write memory. timing/ceilings.h times them.
 #include "kernels/members.h"
 
 // Chains of dependent multiply-adds, interleaved: enough to hide their latency on every unit, as many as

@@ -15,7 +15,7 @@ typedef struct unit {
     const char *title;
 } unit;
 
-// The unit in which an axis up to `last` is read most easily.
+// The unit that makes an axis up to `last` easy to read.
 static unit unit_of(over x, double last) {
     if (x == OVER_STEPS) return (unit){1, "step"};
     if (x == OVER_TOKENS)
@@ -109,19 +109,19 @@ static void add_panel(text *s, double top, double bottom) {
 
 static const char *what_differs(const report_run *runs, int count, arena *a) {
     differing_setting *settings;
-    int telling;
-    report_differences(runs, count, a, &settings, &telling);
+    int independent;
+    report_differences(runs, count, a, &settings, &independent);
     text t = {0};
     text_add(&t, "validation loss; thin lines: training loss, smoothed");
-    for (int i = 0; i < telling; i++)
+    for (int i = 0; i < independent; i++)
         text_add(&t, "%s%s", i == 0 ? ". Settings that differ: " : ", ", settings[i].path);
     char *copy = arena_copy_text(a, t.bytes);
     text_free(&t);
     return copy;
 }
 
-// Hardly above the largest validation loss that a run began with (where there is none, its training loss):
-// neither the steep beginning of the training curves nor a run that diverges presses flat what is compared.
+// Ends just above the largest first validation loss of the runs (first training loss where there is none),
+// so that neither the steep beginning of the training curves nor a run that diverges flattens the rest.
 static range loss_range(const overlay *o, int count) {
     range all = range_empty, first = range_empty;
     for (int i = 0; i < count; i++) {
@@ -220,8 +220,7 @@ static bool draw(const report_run *runs, int count, over x, arena *a, text *s) {
     return true;
 }
 
-// "compare-a-b"; long lists end in a number that is made of all names, so that two of them do not meet in
-// one folder.
+// "compare-a-b"; long lists end in a hash of all names, so that each has a folder of its own.
 static const char *folder_of(const report_run *runs, int count, arena *a) {
     enum { LONGEST = 120 };
     text t = {0};

@@ -56,8 +56,8 @@ static void add_run(table *t, const report_run *run, bool csv) {
 void report_compare_table(const report_run *runs, int count, bool csv, text *out) {
     arena *a = arena_new();
     differing_setting *settings;
-    int telling, found = report_differences(runs, count, a, &settings, &telling);
-    int shown = csv ? found : telling <= MAX_SETTINGS ? telling : MAX_SETTINGS;
+    int independent, found = report_differences(runs, count, a, &settings, &independent);
+    int shown = csv ? found : independent <= MAX_SETTINGS ? independent : MAX_SETTINGS;
     const report_run **order = arena_alloc(a, ((size_t)count + 1) * sizeof *order);
     for (int i = 0; i < count; i++) order[i] = &runs[i];
     qsort(order, (size_t)count, sizeof *order, better_first);

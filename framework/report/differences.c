@@ -68,8 +68,8 @@ static bool of_layer(const differing_setting *s) {
     return strncmp(s->path, "model.layers.", strlen("model.layers.")) == 0;
 }
 
-// Not all runs have it, and it is the same in those that do.
-static bool goes_with_layer(const differing_setting *s, const report_run *runs, int count) {
+// Whether not all runs have it, and it is the same in those that do.
+static bool follows_layer(const differing_setting *s, const report_run *runs, int count) {
     const char *value = NULL;
     bool lacks = false;
     for (int i = 0; i < count; i++) {
@@ -84,25 +84,25 @@ static bool goes_with_layer(const differing_setting *s, const report_run *runs, 
     return lacks;
 }
 
-// Wherever a run has the setting, it is as the other.
-static bool goes_with(const differing_setting *s, const differing_setting *other, int count) {
+// Whether the setting has the value of the other one in every run that has it.
+static bool follows(const differing_setting *s, const differing_setting *other, int count) {
     for (int i = 0; i < count; i++)
         if (s->values[i] && !same_value(s->values[i], other->values[i])) return false;
     return true;
 }
 
-// Of a layer: the layer itself, where it is nothing but a name.
+// Whether the setting of a layer is the layer itself, written as a name alone.
 static bool is_layer(const differing_setting *s) {
     return is_number(strrchr(s->path, '.') + 1);
 }
 
-// Whether a setting says more than those before it, which do, and the names of the layers.
-static bool tells(const differing_setting *s, const differing_setting *before, int before_count,
-                  const report_run *runs, int count) {
+// Whether a setting cannot be inferred from the independent ones before it and the names of the layers.
+static bool is_independent(const differing_setting *s, const differing_setting *before, int before_count,
+                           const report_run *runs, int count) {
     if (!of_layer(s)) return true;
     for (int i = 0; i < before_count; i++)
-        if (goes_with(s, &before[i], count)) return false;
-    return !is_layer(s) && !goes_with_layer(s, runs, count);
+        if (follows(s, &before[i], count)) return false;
+    return !is_layer(s) && !follows_layer(s, runs, count);
 }
 
 enum { MOST_LAYERS = 32 };
@@ -134,7 +134,7 @@ static void collect_layers(const node *layers, layer_names *names) {
     }
 }
 
-// What each run's model has of layers that not every model has; false when all have the same.
+// For each run the layers of its model that not every model has; false when all have the same.
 static bool layers_that_differ(const report_run *runs, int count, arena *a, differing_setting *out) {
     layer_names *of = arena_alloc(a, (size_t)count * sizeof *of);
     bool any = false;
@@ -164,8 +164,8 @@ static bool ends_in(const char *path, const char *end) {
            (path_length == length || path[path_length - length - 1] == '.');
 }
 
-// The shortest end of a path that is no end of another and says something: neither "type" alone nor one
-// that begins with a list index.
+// The shortest end of a path that is no end of another one and means something: neither "type" alone nor
+// one that begins with a list index.
 static const char *heading_of(const differing_setting *settings, int count, int at) {
     const char *path = settings[at].path;
     for (const char *end = path + strlen(path); end > path; end--) {
@@ -177,33 +177,34 @@ static const char *heading_of(const differing_setting *settings, int count, int 
     return path;
 }
 
-int report_differences(const report_run *runs, int count, arena *a, differing_setting **out, int *telling) {
-    static const char *const passed_over[] = {"name", "description", "vars", "sampling", NULL};
+int report_differences(const report_run *runs, int count, arena *a, differing_setting **out,
+                       int *independent) {
+    static const char *const left_out[] = {"name", "description", "vars", "sampling", NULL};
     collection all = {.memory = a, .runs = count};
     for (int run = 0; run < count; run++) {
         const node *root = runs[run].settings;
         for (int i = 0; root && i < root->count; i++) {
             const char *key = root->entries[i].key;
             int k = 0;
-            while (passed_over[k] && strcmp(passed_over[k], key) != 0) k++;
-            if (!passed_over[k]) collect(&all, run, key, root->entries[i].value);
+            while (left_out[k] && strcmp(left_out[k], key) != 0) k++;
+            if (!left_out[k]) collect(&all, run, key, root->entries[i].value);
         }
     }
     differing_setting *kept = *out = arena_alloc(a, ((size_t)all.count + 1) * sizeof **out), layers;
-    differing_setting *silent = arena_alloc(a, ((size_t)all.count + 1) * sizeof *silent);
-    int silent_count = 0, n = 0;
+    differing_setting *implied = arena_alloc(a, ((size_t)all.count + 1) * sizeof *implied);
+    int implied_count = 0, n = 0;
     for (int i = 0; i < all.count; i++) {
         const differing_setting *s = &all.items[i];
         if (!differs(s, runs, count)) continue;
-        if (tells(s, kept, n, runs, count))
+        if (is_independent(s, kept, n, runs, count))
             kept[n++] = *s;
         else
-            silent[silent_count++] = *s;
+            implied[implied_count++] = *s;
     }
     if (layers_that_differ(runs, count, a, &layers)) kept[n++] = layers;
-    *telling = n;
-    memcpy(kept + n, silent, (size_t)silent_count * sizeof *silent);
+    *independent = n;
+    memcpy(kept + n, implied, (size_t)implied_count * sizeof *implied);
     for (int i = 0; i < n; i++) kept[i].heading = heading_of(kept, n, i);
     free(all.items);
-    return n + silent_count;
+    return n + implied_count;
 }

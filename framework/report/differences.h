@@ -11,12 +11,13 @@ typedef struct differing_setting {
 } differing_setting;
 
 // In the order of the experiments, without name, description, vars and sampling, which do not change what
-// is trained. Numbers are compared as numbers. Runs whose settings are unknown are passed over.
+// is trained. Numbers are compared as numbers. Runs whose settings are unknown are left out.
 //
-// First come those that say something by themselves, *telling of them: among these a row model.layers that
-// names the layers of each run that not all of them have. The others are settings of layers, with the value
-// of a telling one in every run (to which they refer), or the same wherever that layer is.
-// Returns the count of all. Memory from a.
-int report_differences(const report_run *runs, int count, arena *a, differing_setting **out, int *telling);
+// The first *independent of them cannot be inferred from others; among these is a row model.layers with the
+// names of those layers that not all runs have. The rest are settings of layers that always have the value
+// of an independent one (which they refer to), or the same value wherever that layer is. Returns the number
+// of all. Memory from a.
+int report_differences(const report_run *runs, int count, arena *a, differing_setting **out,
+                       int *independent);
 
 #endif

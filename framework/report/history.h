@@ -1,4 +1,4 @@
-// What is read off a run's metrics: smoothed loss, best and final evaluation, gap, where overfitting
+// What is derived from a run's metrics: smoothed loss, best and final evaluation, gap, where overfitting
 // starts, where the loss stopped being a number.
 #ifndef RUNEXP_REPORT_HISTORY_H
 #define RUNEXP_REPORT_HISTORY_H

@@ -66,8 +66,7 @@ static bins make_bins(const model_filter *f, arena *a) {
     return b;
 }
 
-// Of which filters there are panels when there are too many: evenly spread, the first and the last among
-// them.
+// The filters that get a panel when there are too many: evenly spread, with the first and the last.
 static int panel_filter(int panel, int panels, int filters) {
     return panels > 1 ? (int)((double)panel * (filters - 1) / (panels - 1) + 0.5) : 0;
 }
@@ -137,8 +136,8 @@ static bool draw_filters(const report_run *run, arena *a, text *s) {
         range_include(&usual, &(curve){all[i].x, all[i].y[1], (size_t)all[i].count});
         if (f->lags > lags) lags = f->lags;
     }
-    if (!(highest.high > 0)) return false;                         // nothing but zeros, or not numbers
-    const double floor = fmax(usual.low / 3, 1e-5 * highest.high); // what is less hardly acts
+    if (!(highest.high > 0)) return false;                         // only zeros, or not finite
+    const double floor = fmax(usual.low / 3, 1e-5 * highest.high); // smaller values have hardly any effect
     for (int i = 0; i < panels; i++) add_data(s, i, &all[i], floor);
     text_add(s,
              "set logscale xy\nset format x '%%g'\nset format y '1e%%T'\nset xrange [1:%.9g]\n"

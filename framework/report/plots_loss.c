@@ -115,7 +115,7 @@ static bool draw_loss(const report_run *run, arena *a, text *s) {
 static bool draw_perplexity(const report_run *run, arena *a, text *s) {
     curve smooth = plot_train_curve(&run->metrics, offsetof(train_row, loss), a);
     double *y = arena_alloc(a, (smooth.count + 1) * sizeof *y);
-    // A loss that has run away would leave a picture of nothing but its perplexity.
+    // The perplexity of a loss that has diverged would flatten everything else.
     for (size_t i = 0; i < smooth.count; i++)
         y[i] = run->history.smoothed[i] < 20 ? exp(run->history.smoothed[i]) : NAN;
     smooth.y = y;
@@ -136,7 +136,7 @@ static bool draw_gap(const report_run *run, arena *a, text *s) {
     range r = range_empty;
     range_include(&r, &gap);
     if (r.count == 0) return false;
-    range_include(&r, &(curve){&zero, &zero, 1}); // the line of no gap belongs into the picture
+    range_include(&r, &(curve){&zero, &zero, 1}); // the zero line is always visible
     axes drawn;
     script_x_axis(s, &drawn, "step", last_step(run));
     script_value_axis(s, &drawn, "validation loss - training loss (nats)", r, INFINITY, AXIS_FITTED);

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "config/yaml.h"
+#include "train/run_folder.h"
 #include "train/trained.h"
 
 #include <string.h>
@@ -11,7 +12,7 @@ static const node *read_settings(const char *folder, const char *yaml, arena *a)
     size_t length = yaml ? strlen(yaml) : 0;
     error ignored;
     char *bytes;
-    if (!yaml && file_read(path_join(a, folder, "config.yaml"), a, &bytes, &length, &ignored) == OK)
+    if (!yaml && file_read(run_folder_at(a, folder).config, a, &bytes, &length, &ignored) == OK)
         yaml = bytes;
     if (!yaml) return NULL;
     problems found = {0};
@@ -45,8 +46,8 @@ status report_run_load(const char *folder, arena *a, report_run *out, error *err
 }
 
 status report_run_load_filters(report_run *run, arena *a, error *err) {
-    const char *path = path_join(a, run->folder, "best.h5");
-    if (!file_exists(path)) path = path_join(a, run->folder, "last.h5");
+    const run_folder folder = run_folder_at(a, run->folder);
+    const char *path = run_folder_best(&folder);
     if (!file_exists(path)) return OK;
     trained t;
     problems none = {0}; // there are no overrides

@@ -10,7 +10,7 @@ const range range_empty = {INFINITY, -INFINITY, 0};
 
 enum { MAX_POINTS = 4000, BINS = 1000, FEW_POINTS = 60 };
 
-// Sizes in pixels; PLOT_ and LETTER_ are near enough to judge what covers what.
+// Sizes in pixels; PLOT_ and LETTER_ are estimates, good enough to see what covers what.
 enum { WIDTH = 1000, LINE_HEIGHT = 18, PLOT_WIDTH = 860, PLOT_HEIGHT = 480, LETTER_WIDTH = 8 };
 
 void range_include(range *r, const curve *c) {
@@ -22,7 +22,7 @@ void range_include(range *r, const curve *c) {
     }
 }
 
-// Adds value without what could end a quoted string or a comment line.
+// Adds value without characters that could end a quoted string or a comment line.
 static void add_clean(text *s, const char *value, int max_width, bool double_quotes) {
     size_t left = strlen(value);
     bool cut = max_width > 0 && utf8_width(value) > max_width;
@@ -165,7 +165,7 @@ void script_x_axis(text *s, axes *drawn, const char *title, double last) {
     if (last == floor(last) && last <= 10) text_add(s, "set xtics 1\n");
 }
 
-// gnuplot labels whole powers of ten only: over few decades that leaves an axis nearly bare.
+// gnuplot labels whole powers of ten only: over few decades hardly any label would remain.
 static void add_logarithmic_tics(text *s, double low, double high) {
     const double decades = log10(high) - log10(low);
     if (decades > 3) return;
@@ -259,7 +259,7 @@ void script_point_mark(text *s, const axes *drawn, double x, double y, const cha
             double middle = py + heights[h] * LINE_HEIGHT;
             const box b = {left - 4, left + width + 4, middle - 0.6 * LINE_HEIGHT,
                            middle + 0.6 * LINE_HEIGHT};
-            double cost = 2.0 * (double)h; // near the point when it costs nothing
+            double cost = 2.0 * (double)h; // prefer places close to the point
             if (b.left < 0) cost -= 10 * b.left;
             if (b.right > PLOT_WIDTH + 4) cost += 10 * (b.right - PLOT_WIDTH - 4);
             if (b.bottom < 4) cost += 10 * (4 - b.bottom);

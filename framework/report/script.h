@@ -1,6 +1,6 @@
 // Writing gnuplot scripts: what every picture of the program has in common.
 //
-// A script carries its data inside, chooses among the terminals that the gnuplot at hand has, and writes
+// A script carries its data inside, chooses among the terminals of the installed gnuplot, and writes
 // its picture beside itself, so that it can be run again on another machine.
 #ifndef RUNEXP_REPORT_SCRIPT_H
 #define RUNEXP_REPORT_SCRIPT_H
@@ -61,7 +61,7 @@ void script_add_quoted(text *s, const char *value, int max_width);
 // A data block "$<name> << EOD".
 void script_add_curve(text *s, const char *name, const curve *c, thinning how);
 
-// Axes as they were written: what is needed to know where in the picture a point lies.
+// Axes as they were written, to compute where in the picture a point lies.
 typedef struct axes {
     double last;      // x runs from 0 to last
     double low, high; // of y
@@ -82,8 +82,8 @@ void script_value_axis(text *s, axes *drawn, const char *title, range r, double 
 void script_vertical_mark(text *s, const axes *drawn, double x, int level, const char *colour,
                           const char *label);
 
-// A ring around a point, with a label near it where it covers least of the given curves and, when has_line
-// is set, not a vertical line through the point.
+// A ring around a point, with a label beside it where it covers least of the given curves and, when
+// has_line is set, not a vertical line through the point.
 void script_point_mark(text *s, const axes *drawn, double x, double y, const char *colour,
                        const char *label, const curve *curves, int count, bool has_line);
 

@@ -1,53 +1,58 @@
-// Checkpoints: everything that is needed to sample, evaluate or resume, in one HDF5 file.
+// Checkpoints: named arrays and numbers, with the texts that say what they belong to, in one HDF5 file.
 //
-// /weights/<layer path>/<parameter> float32 with PyTorch's names and shapes; /average/... the same for
-// averaged weights, when kept; /optimizer/<moment>/<layer path>/<parameter>; /state attributes; /tokenizer
-// and /config texts. Written beside the old file, synced, renamed over it.
+// <group>/<array> are datasets of float32 ("/weights" and "repeat/0/layernorm/weight"), the numbers
+// attributes of /state; /tokenizer and /config are texts. Which arrays and numbers there are is up to the
+// caller (train/run_state.h). A file is written beside the old one, synced, and renamed over it.
 #ifndef RUNEXP_STORE_CHECKPOINT_H
 #define RUNEXP_STORE_CHECKPOINT_H
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "graph/parameters.h"
+#include "base/real.h"
 #include "store/metrics.h"
 
-// Numbers of a run that a checkpoint carries (/state). All are restored exactly.
-typedef struct run_state {
-    int64_t step, tokens; // completed updates, tokens trained on
-    double seconds;       // of training
-    double best_loss;     // smallest validation loss so far; infinity before the first
-    int64_t best_step;
-    int64_t evaluations_without_improvement;
-    int64_t skipped_updates;             // because of a gradient that was not finite
-    double plateau_factor, plateau_best; // of the plateau schedule
-    int64_t plateau_bad, plateau_cooldown;
-    uint32_t batch_digest; // CRC-32 of the next batch
-    uint64_t seed;
-} run_state;
+typedef struct checkpoint_array {
+    const char *name; // below its group; may have several parts
+    int rank;         // 0: a single number
+    const int *shape;
+    real *data; // row-major
+} checkpoint_array;
 
-typedef struct checkpoint_arrays { // blocks laid out like parameter_set.values; NULL: absent
-    const parameter_set *parameters;
-    real *values;
-    real *average;
-    real *moments[2];
-    const char *moment_names[2]; // "m", "v"
-} checkpoint_arrays;
+typedef struct checkpoint_group {
+    const char *path; // from the root: "/optimizer/m"
+    const checkpoint_array *arrays;
+    int count;
+} checkpoint_group;
 
-status checkpoint_write(const char *path, const checkpoint_arrays *arrays, const run_state *state,
-                        const char *tokenizer_text, const char *config_text, const run_facts *facts,
-                        error *err);
+typedef struct checkpoint_number { // exactly one of the pointers is set
+    const char *name;
+    int64_t *integer;
+    double *number;
+} checkpoint_number;
 
-// The texts and numbers, without the arrays. ERR_DATA for a file that is not a checkpoint or is damaged.
-typedef struct checkpoint_info {
-    run_state state;
-    const char *tokenizer_text, *config_text;
+typedef struct checkpoint_contents {
+    const checkpoint_group *groups;
+    const checkpoint_number *numbers;
+    int group_count, number_count;
+} checkpoint_contents;
+
+typedef struct checkpoint_texts {
+    const char *tokenizer, *config;
     size_t tokenizer_length, config_length;
-} checkpoint_info;
-status checkpoint_read_info(const char *path, arena *a, checkpoint_info *out, error *err);
+} checkpoint_texts;
 
-// Reads the arrays asked for (members not NULL) into place. ERR_DATA when a parameter is missing, has
-// another shape, or the file has one that the model does not; arrays are then partly overwritten.
-status checkpoint_read_arrays(const char *path, const checkpoint_arrays *arrays, error *err);
-bool checkpoint_has_average(const char *path);
+status checkpoint_write(const char *path, const checkpoint_contents *contents,
+                        const checkpoint_texts *texts, const run_facts *facts, error *err);
+
+// ERR_DATA for a file that is not a checkpoint, has another format or is damaged.
+status checkpoint_read_texts(const char *path, arena *a, checkpoint_texts *out, error *err);
+
+// Reads numbers and arrays into place. ERR_DATA as above, and when a number or an array is missing, an
+// array has another shape, or the file has an array in one of the groups that is not listed; what contents
+// point to is then partly overwritten.
+status checkpoint_read(const char *path, const checkpoint_contents *contents, error *err);
+
+// Whether the file is a checkpoint with a group of that path.
+bool checkpoint_has(const char *path, const char *group);
 
 #endif

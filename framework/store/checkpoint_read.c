@@ -32,39 +32,40 @@ static status open_checkpoint(const char *path, hid_t *file, error *err) {
     return error_hint(err, "use the version of the program that wrote it");
 }
 
-static bool read_state(hid_t file, run_state *state) {
-    if (H5Lexists(file, "/state", H5P_DEFAULT) <= 0) return false;
-    hid_t group = H5Gopen2(file, "/state", H5P_DEFAULT);
-    bool good = group >= 0;
-    for (const state_field *f = checkpoint_state_fields; good && f->name; f++)
-        good = h5_get_attribute(group, f->name, checkpoint_state_memory_type(f->type),
-                                (char *)state + f->offset);
-    if (group >= 0) H5Gclose(group);
-    return good;
+static status damaged(const char *path, const char *what, error *err) {
+    fail(err, ERR_DATA, "%s is damaged: its %s is missing or incomplete", path, what);
+    return damaged_hint(err);
 }
 
-status checkpoint_read_info(const char *path, arena *a, checkpoint_info *out, error *err) {
+status checkpoint_read_texts(const char *path, arena *a, checkpoint_texts *out, error *err) {
     hid_t file;
-    *out = (checkpoint_info){0};
+    *out = (checkpoint_texts){0};
     TRY(open_checkpoint(path, &file, err));
     const char *missing = NULL;
-    if (!read_state(file, &out->state))
-        missing = "/state";
-    else if (!h5_get_text(file, "/tokenizer", a, &out->tokenizer_text, &out->tokenizer_length))
+    if (!h5_get_text(file, "/tokenizer", a, &out->tokenizer, &out->tokenizer_length))
         missing = "/tokenizer";
-    else if (!h5_get_text(file, "/config", a, &out->config_text, &out->config_length))
+    else if (!h5_get_text(file, "/config", a, &out->config, &out->config_length))
         missing = "/config";
     H5Fclose(file);
-    if (!missing) return OK;
-    fail(err, ERR_DATA, "%s is damaged: its %s is missing or incomplete", path, missing);
-    return damaged_hint(err);
+    return missing ? damaged(path, missing, err) : OK;
+}
+
+static bool read_numbers(hid_t file, const checkpoint_contents *contents) {
+    if (H5Lexists(file, "/state", H5P_DEFAULT) <= 0) return false;
+    hid_t state = H5Gopen2(file, "/state", H5P_DEFAULT);
+    bool good = state >= 0;
+    for (int i = 0; good && i < contents->number_count; i++) {
+        const checkpoint_number *n = &contents->numbers[i];
+        good = h5_get_attribute(state, n->name, checkpoint_number_type(n), checkpoint_number_value(n));
+    }
+    if (state >= 0) H5Gclose(state);
+    return good;
 }
 
 typedef struct reader {
     const char *path;
     hid_t file;
-    const parameter_set *parameters;
-    const char *group; // the one being read
+    const checkpoint_group *group; // the one being read
     error *err;
 } reader;
 
@@ -77,17 +78,17 @@ static char *shape_text(int rank, const hsize_t *shape, char *buffer, size_t siz
     return buffer;
 }
 
-static bool same_shape(const reader *r, const parameter *p, hid_t set) {
-    hsize_t stored[H5S_MAX_RANK], wanted[TENSOR_MAX_RANK];
+static bool same_shape(const reader *r, const checkpoint_array *a, hid_t set) {
+    hsize_t stored[H5S_MAX_RANK], wanted[H5S_MAX_RANK];
     char stored_text[256], wanted_text[128];
     hid_t space = H5Dget_space(set);
     int rank = H5Sget_simple_extent_dims(space, stored, NULL);
     H5Sclose(space);
-    checkpoint_array_shape(p, wanted);
-    if (rank == p->about.rank && memcmp(stored, wanted, (size_t)rank * sizeof *stored) == 0) return true;
-    fail(r->err, ERR_DATA, "%s: %s/%s has shape %s; the model's has %s", r->path, r->group, p->name,
+    checkpoint_shape(a, wanted);
+    if (rank == a->rank && memcmp(stored, wanted, (size_t)rank * sizeof *stored) == 0) return true;
+    fail(r->err, ERR_DATA, "%s: %s/%s has shape %s; the model's has %s", r->path, r->group->path, a->name,
          shape_text(rank < 0 ? 0 : rank, stored, stored_text, sizeof stored_text),
-         shape_text(p->about.rank, wanted, wanted_text, sizeof wanted_text));
+         shape_text(a->rank, wanted, wanted_text, sizeof wanted_text));
     not_the_model(r->err);
     return false;
 }
@@ -106,30 +107,35 @@ static bool path_exists(hid_t group, const char *path) {
     return true;
 }
 
-static bool read_array(const reader *r, hid_t group, const parameter *p, real *values) {
-    if (!path_exists(group, p->name)) {
-        fail(r->err, ERR_DATA, "%s has no %s/%s, which the model has", r->path, r->group, p->name);
+static bool read_array(const reader *r, hid_t group, const checkpoint_array *a) {
+    if (!path_exists(group, a->name)) {
+        fail(r->err, ERR_DATA, "%s has no %s/%s, which the model has", r->path, r->group->path, a->name);
         not_the_model(r->err);
         return false;
     }
-    hid_t set = H5Dopen2(group, p->name, H5P_DEFAULT);
+    hid_t set = H5Dopen2(group, a->name, H5P_DEFAULT);
     bool good = set >= 0;
-    if (good && !same_shape(r, p, set)) {
+    if (good && !same_shape(r, a, set)) {
         H5Dclose(set);
         return false;
     }
-    good = good &&
-           H5Dread(set, checkpoint_real_type(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values + p->offset) >= 0;
+    good = good && H5Dread(set, checkpoint_real_type(), H5S_ALL, H5S_ALL, H5P_DEFAULT, a->data) >= 0;
     if (set >= 0) H5Dclose(set);
     if (!good) {
         h5_fail(r->err, ERR_DATA, "read", r->path);
-        error_context(r->err, "%s/%s", r->group, p->name);
+        error_context(r->err, "%s/%s", r->group->path, a->name);
         damaged_hint(r->err);
     }
     return good;
 }
 
-// Stops (1) at the first dataset that is no parameter of the model, -1 when the file is damaged.
+static bool is_listed(const checkpoint_group *g, const char *name) {
+    for (int i = 0; i < g->count; i++)
+        if (strcmp(g->arrays[i].name, name) == 0) return true;
+    return false;
+}
+
+// Stops (1) at the first dataset that the group does not list, -1 when the file is damaged.
 static herr_t find_stranger(hid_t group, const char *name, const H5L_info_t *link, void *context) {
     const reader *r = context;
     if (link->type != H5L_TYPE_HARD) return 0;
@@ -137,33 +143,16 @@ static herr_t find_stranger(hid_t group, const char *name, const H5L_info_t *lin
     if (object < 0) return -1;
     bool is_dataset = H5Iget_type(object) == H5I_DATASET;
     H5Oclose(object);
-    if (!is_dataset || parameters_find(r->parameters, name)) return 0;
-    fail(r->err, ERR_DATA, "%s has %s/%s, which the model has not", r->path, r->group, name);
+    if (!is_dataset || is_listed(r->group, name)) return 0;
+    fail(r->err, ERR_DATA, "%s has %s/%s, which the model has not", r->path, r->group->path, name);
     not_the_model(r->err);
     return 1;
 }
 
-static bool read_block(void *context, const char *name, real *values) {
-    reader *r = context;
-    r->group = name;
-    if (!path_exists(r->file, name + 1)) {
-        fail(r->err, ERR_DATA, "%s has no %s", r->path, name);
-        error_hint(r->err,
-                   "it was written with other settings (optimizer, weight averaging) than those asked "
-                   "for now");
-        return false;
-    }
-    hid_t group = H5Gopen2(r->file, name, H5P_DEFAULT);
-    bool good = group >= 0;
-    for (int i = 0; good && i < r->parameters->count; i++) {
-        good = read_array(r, group, r->parameters->items[i], values);
-        if (!good) {
-            H5Gclose(group);
-            return false;
-        }
-    }
-    herr_t found = good ? H5Lvisit(group, H5_INDEX_NAME, H5_ITER_NATIVE, find_stranger, r) : -1;
-    if (group >= 0) H5Gclose(group);
+static bool read_arrays(reader *r, hid_t group) {
+    for (int i = 0; i < r->group->count; i++)
+        if (!read_array(r, group, &r->group->arrays[i])) return false;
+    herr_t found = H5Lvisit(group, H5_INDEX_NAME, H5_ITER_NATIVE, find_stranger, r);
     if (found < 0) {
         h5_fail(r->err, ERR_DATA, "read", r->path);
         damaged_hint(r->err);
@@ -171,19 +160,39 @@ static bool read_block(void *context, const char *name, real *values) {
     return found == 0;
 }
 
-status checkpoint_read_arrays(const char *path, const checkpoint_arrays *arrays, error *err) {
-    reader r = {.path = path, .parameters = arrays->parameters, .err = err};
+static bool read_group(reader *r, const checkpoint_group *g) {
+    r->group = g;
+    if (!path_exists(r->file, g->path + 1)) {
+        fail(r->err, ERR_DATA, "%s has no %s", r->path, g->path);
+        error_hint(r->err, "it was written with another optimizer, or without averaged weights");
+        return false;
+    }
+    hid_t group = H5Gopen2(r->file, g->path, H5P_DEFAULT);
+    if (group < 0) {
+        h5_fail(r->err, ERR_DATA, "read", r->path);
+        damaged_hint(r->err);
+        return false;
+    }
+    bool good = read_arrays(r, group);
+    H5Gclose(group);
+    return good;
+}
+
+status checkpoint_read(const char *path, const checkpoint_contents *contents, error *err) {
+    reader r = {.path = path, .err = err};
     TRY(open_checkpoint(path, &r.file, err));
-    bool good = checkpoint_each_block(arrays, read_block, &r);
+    bool good = read_numbers(r.file, contents);
+    if (!good) damaged(path, "/state", err);
+    for (int i = 0; good && i < contents->group_count; i++) good = read_group(&r, &contents->groups[i]);
     H5Fclose(r.file);
     return good ? OK : err->code;
 }
 
-bool checkpoint_has_average(const char *path) {
+bool checkpoint_has(const char *path, const char *group) {
     error ignored;
     hid_t file;
     if (open_checkpoint(path, &file, &ignored) != OK) return false;
-    bool has = H5Lexists(file, "/average", H5P_DEFAULT) > 0;
+    bool has = path_exists(file, group + 1);
     H5Fclose(file);
     return has;
 }

@@ -26,7 +26,7 @@ void h5_begin(void);
 // of fail_errno; everything else gets the given code.
 status h5_fail(error *err, status code, const char *what, const char *path);
 
-// Creates (replaces) a file. HDF5's own file locking is off: readers may look on.
+// Creates (replaces) a file. HDF5's own file locking is off: others may read meanwhile.
 status h5_create(const char *path, h5_format format, hid_t *file, error *err);
 
 // Opens a file. ERR_IO when it is missing or unreadable, ERR_DATA when it is not HDF5 or damaged.

@@ -32,7 +32,7 @@ hid_t metrics_column_type(const metrics_column *c) {
 }
 
 // The length of a 1-d dataset, at most what its storage can hold: a damaged length must not decide how much
-// memory is asked for.
+// memory is allocated.
 static bool column_length(hid_t set, size_t *length) {
     hid_t space = H5Dget_space(set);
     hsize_t size = 0;

@@ -74,7 +74,7 @@ static status read_archive(const char *path, arena *a, metrics_data *out, error 
 }
 
 status metrics_read(const char *folder, arena *a, metrics_data *out, error *err) {
-    // A reader may come while the writer is in the middle of a flush; a moment later the file is whole.
+    // The writer may be in the middle of a flush; a moment later the file is consistent again.
     enum { ATTEMPTS = 4 };
     const struct timespec moment = {.tv_nsec = 10 * 1000 * 1000};
     char *path = path_join(a, folder, "metrics.h5");

@@ -149,8 +149,8 @@ static bool parse_line(const char *line, text_row *row) {
     return end != line && *end == '\n';
 }
 
-// The next whole line of ours in bytes from *position on, which then stands behind it; false at the end, at
-// a line that was cut short, or at a foreign one.
+// Parses the next line from *position on and moves *position past it; false at the end, at a line that was
+// cut short, or at one of another form.
 static bool next_row(const char *bytes, size_t length, size_t *position, text_row *row) {
     const char *line = bytes + *position, *end = memchr(line, '\n', length - *position);
     if (!end || !parse_line(line, row)) return false;

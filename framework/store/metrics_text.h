@@ -7,7 +7,7 @@
 typedef struct metrics_text metrics_text;
 
 // Opens folder/metrics.tsv (created when missing) and takes the lock: an open file description lock, which
-// the kernel drops with the process and which looking on does not disturb. ERR_DATA when another process
+// the kernel releases with the process, and which readers do not disturb. ERR_DATA when another process
 // holds it.
 status metrics_text_open(const char *folder, metrics_text **out, error *err);
 void metrics_text_close(metrics_text *t); // NULL is allowed

@@ -11,7 +11,7 @@ struct evaluator {
     uint32_t passes;        // since the weights may have changed
 };
 
-// What has been added up so far.
+// Sums over the tokens scored so far.
 typedef struct total {
     double nll;
     size_t tokens, characters, unknown;

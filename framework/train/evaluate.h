@@ -1,5 +1,5 @@
 // Evaluation of whole splits: every token is scored exactly once, so that the result depends neither on
-// luck nor on the batch size.
+// a random choice nor on the batch size.
 #ifndef RUNEXP_TRAIN_EVALUATE_H
 #define RUNEXP_TRAIN_EVALUATE_H
 
@@ -17,7 +17,7 @@ typedef struct evaluation {
 typedef struct evaluator evaluator;
 
 // batch: windows evaluated at once; stride: distance of the windows (1..block_size); lender: a graph whose
-// memory may be used between its own runs, or NULL. The parameters must have been allocated. Free with
+// memory this one uses between its runs, or NULL. The parameters must have been allocated. Free with
 // evaluator_free.
 status evaluator_new(model *m, int batch, int stride, const graph *lender, evaluator **out, error *err);
 void evaluator_free(evaluator *e);

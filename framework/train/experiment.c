@@ -1,7 +1,7 @@
 #include "train/experiment.h"
 
-#include "train/optimizer.h"
-#include "train/schedule.h"
+#include "train/optimizers/optimizer.h"
+#include "train/schedules/schedule.h"
 
 #define OFFSET(member) offsetof(training_settings, member)
 static const option training_options[] = {

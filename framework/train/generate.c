@@ -1,12 +1,13 @@
-// Two decoding graphs share one set of states: `chunk` takes many tokens of each text at once (prompts,
-// refills), `step` takes one. Several texts are decoded in step, so that a weight is read once for all of
-// them; their common prompt is read once, by graphs for a single text.
+// Two decoding graphs share one set of states: `chunk` reads many tokens of each text at once (prompts, and
+// contexts read again), `step` reads one. Several texts are decoded together, so that each weight is read
+// once for all of them; their common prompt is read once, by graphs for a single text.
 //
 // When the context outgrows block_size:
-//   ring  the caches forget their oldest entries; positions go on. For models without absolute positions.
+//   ring  the caches overwrite their oldest entries and positions go on; for models without absolute
+//         positions.
 //   hop   the last half of the context is read again from position 0, which makes room for block_size/2
-//   more tokens. crop  the last block_size tokens are read again for every new token: the exact, slow
-//   reference.
+//         more tokens.
+//   crop  the last block_size tokens are read again for every new token: exact, and slow.
 #include "train/generate.h"
 
 #include "base/clock.h"
@@ -18,11 +19,11 @@
 enum {
     CHUNK_TOKENS = 64,
     CHUNK_ROWS = 512,        // tokens of all texts in a chunk
-    MOST_STREAMS = 64,       // with so many, arithmetic takes longer than reading the weights
-    STATE_BYTES = 256 << 20, // of all texts together, at most (but one text always goes)
+    MOST_STREAMS = 64,       // beyond this, arithmetic takes longer than reading the weights
+    STATE_BYTES = 256 << 20, // limit for all texts together; one text is always allowed
 };
 
-// Graphs and states for a number of texts in step.
+// Graphs and states that decode a number of texts together.
 typedef struct reader {
     int streams, chunk_tokens;
     state_set *states;
@@ -39,10 +40,10 @@ struct generator {
     overflow_mode overflow;
     int position;        // tokens in the states
     const real *logits;  // of the last token read of the first text
-    size_t logits_apart; // from text to text
+    size_t logits_apart; // stride of the logits from text to text
 };
 
-// The texts being made: tokens of text i from i * room on.
+// The texts being generated: tokens of text i from i * room on.
 typedef struct contexts {
     int32_t *ids;
     size_t room, count; // of each
@@ -59,7 +60,7 @@ static status choose_overflow(const model *m, const sampling_settings *s, overfl
     return error_hint(err, "use hop or crop, or train with rotary positions (attention: {rope: true})");
 }
 
-// A hop reads half a block: a whole number of chunks, where it can be.
+// A hop reads half a block: in whole chunks where possible.
 static int chunk_tokens(int block_size, int streams) {
     int tokens = block_size > 1 ? block_size / 2 : 1;
     if (tokens > CHUNK_TOKENS) tokens = CHUNK_TOKENS;
@@ -139,7 +140,7 @@ static void run(generator *g, reader *r, const model_graph *built, const context
     g->logits = built->logits->data + g->logits_apart - (size_t)g->vocabulary;
 }
 
-// Reads the last `count` tokens of each text on top of what the states hold.
+// Reads the last `count` tokens of each text; the states hold those before them.
 static void take(generator *g, reader *r, const contexts *c, size_t count) {
     const size_t chunk = (size_t)r->chunk_tokens;
     for (; count >= chunk && chunk > 1; count -= chunk) run(g, r, &r->chunk, c, c->count - count, chunk);
@@ -168,7 +169,7 @@ static void advance(generator *g, reader *r, const contexts *c) {
         take(g, r, c, 1);
 }
 
-// Reads a whole text with the weights of now; the part that cannot be seen any more is left out.
+// Reads a whole text with the current weights, without what has left the context.
 static void begin(generator *g, const contexts *c) {
     g->parameters->packed_behind = true;
     restart(g, &g->one, c,
@@ -198,7 +199,7 @@ static void emit_complete(text *pending, bool all, uint32_t stream, generate_emi
     pending->length -= at;
 }
 
-// The prompt, once; all texts go on from there.
+// Reads the prompt once; all texts continue from there.
 static void read_prompt(generator *g, const contexts *c) {
     begin(g, c);
     g->logits_apart = 0;

@@ -9,10 +9,10 @@
 typedef struct generator generator;
 
 // Builds the decoding graphs, for up to `streams` texts at once: fewer when their states would take too
-// much memory. The parameters must have been allocated; their values at the time of each run count.
+// much memory. The parameters must have been allocated; each run uses the values of that moment.
 // ERR_CONFIG when the overflow mode does not suit the model. Free with generator_free.
 status generator_new(model *m, const sampling_settings *settings, int streams, generator **out, error *err);
-int generator_streams(const generator *g); // texts at once, at most
+int generator_streams(const generator *g); // most texts at once
 void generator_free(generator *g);
 
 typedef struct generated {
@@ -25,7 +25,7 @@ typedef void generate_emit(void *to, uint32_t stream, const char *bytes, size_t 
 
 // Continues the prompt (at least one token) by up to max_tokens tokens, `streams` times at once (1 to
 // generator_streams). The continuations are independent and numbered from first_stream on; each is the same
-// text, whichever others are made with it. emit may be NULL. stop, which may be NULL, ends the generation
+// text, whatever is generated beside it. emit may be NULL. stop, which may be NULL, ends the generation
 // when it becomes non-zero.
 void generate(generator *g, const tokenizer *t, const int32_t *prompt, size_t prompt_count,
               size_t max_tokens, uint32_t first_stream, int streams, generate_emit *emit, void *to,

@@ -21,6 +21,10 @@ run_folder run_folder_at(arena *a, const char *path) {
     };
 }
 
+const char *run_folder_best(const run_folder *f) {
+    return file_exists(f->best) ? f->best : f->last;
+}
+
 // Compares with the config.yaml of the folder.
 static status same_settings(const run_folder *f, const component *root, const config *c, arena *a,
                             error *err) {

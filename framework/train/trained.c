@@ -1,28 +1,29 @@
 #include "train/trained.h"
 
-static status read_weights(trained *t, error *err) {
-    TRY(parameters_allocate(t->model->parameters, false, err));
-    checkpoint_arrays arrays = {.parameters = t->model->parameters};
-    if (checkpoint_has_average(t->path))
-        arrays.average = t->model->parameters->values;
-    else
-        arrays.values = t->model->parameters->values;
-    return checkpoint_read_arrays(t->path, &arrays, err);
+// The state and the weights, averaged ones if there are any.
+static status read_contents(trained *t, arena *a, error *err) {
+    parameter_set *set = t->model->parameters;
+    TRY(parameters_allocate(set, false, err));
+    const char *path = checkpoint_has(t->path, AVERAGE_GROUP) ? AVERAGE_GROUP : WEIGHTS_GROUP;
+    const checkpoint_group weights = run_state_block(path, set, set->values, a);
+    checkpoint_number numbers[RUN_STATE_NUMBERS];
+    run_state_numbers(&t->state, numbers);
+    const checkpoint_contents contents = {&weights, numbers, 1, RUN_STATE_NUMBERS};
+    return checkpoint_read(t->path, &contents, err);
 }
 
 status trained_open(const char *path, const char *const *overrides, int override_count, arena *a,
                     trained *out, problems *p, error *err) {
-    checkpoint_info info;
+    checkpoint_texts texts;
     *out = (trained){.path = path};
-    TRY(checkpoint_read_info(path, a, &info, err));
-    TRY(config_load_text(&experiment_component, path, info.config_text, info.config_length, overrides,
+    TRY(checkpoint_read_texts(path, a, &texts, err));
+    TRY(config_load_text(&experiment_component, path, texts.config, texts.config_length, overrides,
                          override_count, a, &out->config, p, err));
     out->experiment = out->config.settings;
-    out->state = info.state;
-    TRY(tokenizer_load(info.tokenizer_text, info.tokenizer_length, a, &out->tokenizer, err));
+    TRY(tokenizer_load(texts.tokenizer, texts.tokenizer_length, a, &out->tokenizer, err));
     TRY(model_new(&out->experiment->model, tokenizer_vocabulary(out->tokenizer),
                   (int)out->experiment->dataset.block_size, &out->model, err));
-    status result = read_weights(out, err);
+    status result = read_contents(out, a, err);
     if (result != OK) trained_free(out);
     return result;
 }

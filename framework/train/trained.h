@@ -5,8 +5,8 @@
 #include "config/config.h"
 #include "data/tokenizer.h"
 #include "models/model.h"
-#include "store/checkpoint.h"
 #include "train/experiment.h"
+#include "train/run_state.h"
 
 typedef struct trained {
     config config;

@@ -1,11 +1,10 @@
-// Training: the loop from step to step, with evaluation, checkpoints, early stopping and the watch for
+// Training: the loop from step to step, with evaluation, checkpoints, early stopping and the detection of
 // divergence.
 #ifndef RUNEXP_TRAIN_TRAINER_H
 #define RUNEXP_TRAIN_TRAINER_H
 
 #include "config/config.h"
 #include "data/dataset.h"
-#include "store/checkpoint.h"
 #include "store/metrics.h"
 #include "train/experiment.h"
 #include "train/run_folder.h"
@@ -27,7 +26,7 @@ typedef struct trainer_request {
 status trainer_new(const trainer_request *request, trainer **out, error *err);
 void trainer_free(trainer *t);
 
-// Writes the plan: layers, shapes, parameters, floating-point operations per token, memory. With details
+// Logs the plan: layers, shapes, parameters, floating-point operations per token, memory. With details
 // every operator has a line.
 void trainer_describe(const trainer *t, bool details);
 

@@ -5,15 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *shape_of(const tensor *t, char *buffer, size_t size) {
-    buffer[0] = '\0';
-    for (int i = 0; i < t->rank; i++) {
-        size_t used = strlen(buffer);
-        snprintf(buffer + used, size - used, i ? " x %d" : "%d", t->shape[i]);
-    }
-    return buffer;
-}
-
 static size_t parameters_of(const op *o) {
     size_t count = 0;
     for (int i = 0; i < o->in_count; i++)
@@ -33,7 +24,7 @@ static void describe_operators(const graph *g) {
         if (parameters_of(o)) snprintf(parameters, sizeof parameters, "%zu", parameters_of(o));
         if (o->kind->flops) text_count(o->kind->flops(o) / (g->batch * g->time), flops, sizeof flops);
         log_line("%-*s  %-20s  %-18s  %10s  %12s", widest, o->path, o->kind->name,
-                 shape_of(o->out[0], shape, sizeof shape), parameters, flops);
+                 text_shape(o->out[0]->shape, o->out[0]->rank, shape, sizeof shape), parameters, flops);
     }
 }
 

@@ -1,11 +1,13 @@
-// The inside of a trainer, shared by trainer.c (the loop), trainer_describe.c (the plan) and timing.c.
+// The inside of a trainer, for the files trainer*.c and for timing/.
 #ifndef RUNEXP_TRAIN_TRAINER_PARTS_H
 #define RUNEXP_TRAIN_TRAINER_PARTS_H
 
 #include "models/model.h"
 #include "train/evaluate.h"
 #include "train/generate.h"
-#include "train/optimizer.h"
+#include "train/optimizers/optimizer.h"
+#include "train/run_state.h"
+#include "train/schedules/schedule.h"
 #include "train/trainer.h"
 
 // A step from beginning to end; the optimizer's part includes the average of the weights.
@@ -20,8 +22,9 @@ struct trainer {
     generator *generator; // made when the first sample is written
     real *average;        // averaged weights, or NULL
     metrics *metrics;
-    bool metrics_warned; // of rows that could not be written yet
+    bool metrics_warned; // a warning about unwritten rows has been given
     run_state state;
+    schedule schedule;
     int rows;               // sequences of a step, all passes
     int passes;             // of a step through the model, each with rows / passes sequences
     int32_t *ids, *targets; // rows x block_size
@@ -30,15 +33,22 @@ struct trainer {
     // for progress lines
     double started, last_line, seconds_at_start;
     int64_t step_at_start, tokens_at_start;
-    double *parts; // STEP_PARTS sums of seconds, to which steps add; NULL: nobody wants to know
+    double *parts; // STEP_PARTS sums of seconds that steps add to; NULL: not measured
     double part_began;
 };
 
-// The weights and the state that a new run begins with.
+// trainer.c: sets the weights and the state of a new run.
 void trainer_initialise(trainer *t);
 
-// One step of training, with the next batch: weights and state are those after it. ERR_DIVERGED when loss
-// or gradient are not finite.
+// trainer_step.c: one step of training, with the next batch: weights and state are those after it.
+// ERR_DIVERGED when loss or gradient are not finite.
 status trainer_step(trainer *t, train_row *row, error *err);
+void trainer_fill_batch(trainer *t, int64_t step); // ids and targets of a step
+
+// trainer_checkpoint.c: writes a checkpoint of everything; reads last.h5 back, to continue from there
+// (ERR_DATA when the data has changed); reads the weights of best.h5.
+status trainer_save(trainer *t, const char *path, error *err);
+status trainer_load(trainer *t, error *err);
+status trainer_load_best(trainer *t, error *err);
 
 #endif

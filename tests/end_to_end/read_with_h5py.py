@@ -19,8 +19,7 @@ EVAL = {"step": "i8", "tokens": "i8", "seconds": "f8", "loss": "f8", "perplexity
 TEXT_FACTS = ("name", "version", "started")
 NUMBER_FACTS = ("seed", "parameters", "threads")
 STATE = ("step", "tokens", "seconds", "best_loss", "best_step", "evaluations_without_improvement",
-         "skipped_updates", "plateau_factor", "plateau_best", "plateau_bad", "plateau_cooldown",
-         "batch_digest", "seed")
+         "batch_digest")
 STATUSES = ("running", "finished", "interrupted", "diverged", "failed")
 
 

@@ -1,5 +1,7 @@
 """A run's numbers depend on nothing but its settings, data and seed: to the last bit."""
 
+import os
+
 import runs
 
 
@@ -41,6 +43,18 @@ class Exactness(runs.RunTest):
             resumed = self.train(name)
             self.assertRegex(resumed.out, r"resuming at step \d+")
             self.assertSameAsWhole(name)
+
+    def test_resume_with_a_schedule_that_remembers(self):
+        # No loss counts as an improvement, so that every evaluation lowers the rate.
+        schedule = "schedule={type: plateau, patience: 0, factor: 0.7, threshold: 0.99}"
+        self.train("plateau", schedule)
+        run = os.listdir(self.path("runs/plateau"))[0]
+        rates = self.series(f"plateau/{run}")["train/lr"]
+        self.assertLess(rates[-1], 0.5 * rates.max())
+        process = self.start("small.yaml", "--runs", "runs/stopped", "--no-plots", schedule)
+        self.interrupt(process, f"stopped/{run}", 60, runs.KILL)
+        self.train("stopped", schedule)
+        self.assertSameRuns(f"plateau/{run}", f"stopped/{run}")
 
     def test_another_seed_is_another_run(self):
         self.train("other", "seed=1")

@@ -48,6 +48,15 @@ class RunFolders(runs.RunTest):
         with open(self.path("runs/small/log.txt")) as file:
             self.assertEqual(file.read().count("finished:"), 1)
 
+    def test_runs_in_another_folder_are_found_by_name(self):
+        self.runexp(*self.SHORT, "--runs", "elsewhere")
+        for words in (["list"], ["compare", "--no-plots"], ["show"], ["eval"], ["sample", "--tokens", "5"], ["plot"]):
+            with self.subTest(words[0]):
+                self.runexp(words[0], "small", *words[1:], "--runs", "elsewhere")
+        done = self.runexp("eval", "smal", "--runs", "elsewhere", code=2)
+        self.assertIn("did you mean 'small'?", done.err)
+        self.assertFalse(os.path.exists(self.path("runs")))
+
     def test_changed_text_is_not_resumed(self):
         process = self.start(*self.SHORT, "training.max_steps=100000")
         self.interrupt(process, "small,training.max_steps=100000", 5, runs.TERM)

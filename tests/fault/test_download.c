@@ -2,7 +2,7 @@
 #include "base/log.h"
 #include "data/catalogue.h"
 #include "data/download.h"
-#include "data_fixture.h"
+#include "support/data_fixture.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -143,7 +143,7 @@ static void assert_has_body(fixture *f, const world *w) {
 
 // --- tests
 
-static void a_good_file_arrives_and_is_not_fetched_again(void **state) {
+static void test_a_good_file_arrives_and_is_not_fetched_again(void **state) {
     fixture *f = *state;
     world *w = world_of(f, "good/deep", "/good", body_digest);
     if (get(w) != OK) fail_msg("%s", w->err.message);
@@ -152,7 +152,7 @@ static void a_good_file_arrives_and_is_not_fetched_again(void **state) {
     assert_int_equal(get(w), OK);
 }
 
-static void redirections_are_followed_but_not_to_files_or_for_ever(void **state) {
+static void test_redirections_are_followed_but_not_to_files_or_for_ever(void **state) {
     fixture *f = *state;
     world *w = world_of(f, "moved", "/moved", body_digest);
     assert_int_equal(get(w), OK);
@@ -165,7 +165,7 @@ static void redirections_are_followed_but_not_to_files_or_for_ever(void **state)
     assert_true(nothing_left(f, w));
 }
 
-static void a_wrong_checksum_is_refused_with_both(void **state) {
+static void test_a_wrong_checksum_is_refused_with_both(void **state) {
     fixture *f = *state;
     world *w = world_of(f, "wrong", "/good", wrong_digest);
     assert_int_equal(get(w), ERR_DATA);
@@ -174,7 +174,7 @@ static void a_wrong_checksum_is_refused_with_both(void **state) {
     assert_true(nothing_left(f, w));
 }
 
-static void a_cut_connection_is_told(void **state) {
+static void test_a_cut_connection_is_told(void **state) {
     fixture *f = *state;
     world *w = world_of(f, "cut", "/cut", body_digest);
     assert_int_equal(get(w), ERR_DATA);
@@ -186,7 +186,7 @@ static void a_cut_connection_is_told(void **state) {
     assert_mentions(w->err.message, "the connection was cut after 0 B");
 }
 
-static void a_refusal_of_the_server_is_told(void **state) {
+static void test_a_refusal_of_the_server_is_told(void **state) {
     fixture *f = *state;
     world *w = world_of(f, "missing", "/missing", body_digest);
     assert_int_equal(get(w), ERR_DATA);
@@ -194,7 +194,7 @@ static void a_refusal_of_the_server_is_told(void **state) {
     assert_true(nothing_left(f, w));
 }
 
-static void without_a_server_the_hint_says_how_to_do_without(void **state) {
+static void test_without_a_server_the_hint_says_how_to_do_without(void **state) {
     fixture *f = *state;
     world *w = world_of(f, "absent", "/good", body_digest);
     w->file.url = arena_format(f->a, "http://127.0.0.1:%d/good", closed_port);
@@ -204,7 +204,7 @@ static void without_a_server_the_hint_says_how_to_do_without(void **state) {
     assert_true(nothing_left(f, w));
 }
 
-static void a_wrong_file_that_is_there_is_not_touched(void **state) {
+static void test_a_wrong_file_that_is_there_is_not_touched(void **state) {
     fixture *f = *state;
     world *w = world_of(f, "there", "/good", body_digest);
     fixture_file(f, "there/text.txt", "mine");
@@ -217,7 +217,7 @@ static void a_wrong_file_that_is_there_is_not_touched(void **state) {
     assert_string_equal(bytes, "mine");
 }
 
-static void an_unknown_checksum_is_recorded_and_holds_from_then_on(void **state) {
+static void test_an_unknown_checksum_is_recorded_and_holds_from_then_on(void **state) {
     fixture *f = *state;
     world *w = world_of(f, "unknown", "/good", NULL);
     fixture_file(f, "unknown/checksums.txt", "something else in the file, without a newline");
@@ -244,7 +244,7 @@ static void an_unknown_checksum_is_recorded_and_holds_from_then_on(void **state)
     assert_non_null(catalogue_checksum(&w->file, &w->places, f->a));
 }
 
-static void an_interruption_leaves_nothing(void **state) {
+static void test_an_interruption_leaves_nothing(void **state) {
     fixture *f = *state;
     world *w = world_of(f, "stopped", "/good", body_digest);
     const volatile int stop = 1;
@@ -252,7 +252,7 @@ static void an_interruption_leaves_nothing(void **state) {
     assert_true(nothing_left(f, w));
 }
 
-static void what_a_killed_download_left_is_used_again(void **state) {
+static void test_what_a_killed_download_left_is_used_again(void **state) {
     fixture *f = *state;
     world *w = world_of(f, "left", "/good", body_digest);
     char *half = memory_alloc(2 * BODY);
@@ -263,7 +263,7 @@ static void what_a_killed_download_left_is_used_again(void **state) {
     assert_has_body(f, w);
 }
 
-static void two_downloads_of_a_file_do_not_mix(void **state) {
+static void test_two_downloads_of_a_file_do_not_mix(void **state) {
     fixture *f = *state;
     world *w = world_of(f, "locked", "/good", body_digest);
     int other = open(fixture_file(f, "locked/text.txt.part", "half"), O_WRONLY);
@@ -275,7 +275,7 @@ static void two_downloads_of_a_file_do_not_mix(void **state) {
     assert_has_body(f, w);
 }
 
-static void a_cache_that_cannot_be_made_is_told(void **state) {
+static void test_a_cache_that_cannot_be_made_is_told(void **state) {
     fixture *f = *state;
     fixture_file(f, "file", "no folder");
     world *w = world_of(f, "file/cache", "/good", body_digest);
@@ -307,7 +307,7 @@ static int get_on_full_disk(fixture *f) {
     return nothing_left(f, w) && file_exists(fixture_path(f, "disk/other.txt")) ? 0 : 4;
 }
 
-static void a_full_disk_leaves_nothing(void **state) {
+static void test_a_full_disk_leaves_nothing(void **state) {
     int code = in_child(*state, get_on_full_disk);
     if (code == CANNOT_MOUNT) skip();
     assert_int_equal(code, 0);
@@ -322,26 +322,26 @@ static int get_beyond_file_size(fixture *f) {
     return nothing_left(f, w) ? 0 : 4;
 }
 
-static void a_write_that_fails_half_way_leaves_nothing(void **state) {
+static void test_a_write_that_fails_half_way_leaves_nothing(void **state) {
     assert_int_equal(in_child(*state, get_beyond_file_size), 0);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_good_file_arrives_and_is_not_fetched_again),
-        cmocka_unit_test(redirections_are_followed_but_not_to_files_or_for_ever),
-        cmocka_unit_test(a_wrong_checksum_is_refused_with_both),
-        cmocka_unit_test(a_cut_connection_is_told),
-        cmocka_unit_test(a_refusal_of_the_server_is_told),
-        cmocka_unit_test(without_a_server_the_hint_says_how_to_do_without),
-        cmocka_unit_test(a_wrong_file_that_is_there_is_not_touched),
-        cmocka_unit_test(an_unknown_checksum_is_recorded_and_holds_from_then_on),
-        cmocka_unit_test(an_interruption_leaves_nothing),
-        cmocka_unit_test(what_a_killed_download_left_is_used_again),
-        cmocka_unit_test(two_downloads_of_a_file_do_not_mix),
-        cmocka_unit_test(a_cache_that_cannot_be_made_is_told),
-        cmocka_unit_test(a_full_disk_leaves_nothing),
-        cmocka_unit_test(a_write_that_fails_half_way_leaves_nothing),
+        cmocka_unit_test(test_a_good_file_arrives_and_is_not_fetched_again),
+        cmocka_unit_test(test_redirections_are_followed_but_not_to_files_or_for_ever),
+        cmocka_unit_test(test_a_wrong_checksum_is_refused_with_both),
+        cmocka_unit_test(test_a_cut_connection_is_told),
+        cmocka_unit_test(test_a_refusal_of_the_server_is_told),
+        cmocka_unit_test(test_without_a_server_the_hint_says_how_to_do_without),
+        cmocka_unit_test(test_a_wrong_file_that_is_there_is_not_touched),
+        cmocka_unit_test(test_an_unknown_checksum_is_recorded_and_holds_from_then_on),
+        cmocka_unit_test(test_an_interruption_leaves_nothing),
+        cmocka_unit_test(test_what_a_killed_download_left_is_used_again),
+        cmocka_unit_test(test_two_downloads_of_a_file_do_not_mix),
+        cmocka_unit_test(test_a_cache_that_cannot_be_made_is_told),
+        cmocka_unit_test(test_a_full_disk_leaves_nothing),
+        cmocka_unit_test(test_a_write_that_fails_half_way_leaves_nothing),
     };
     setenv("no_proxy", "127.0.0.1", 1); // a proxy of the machine is not for the loopback interface
     log_set_quiet(true);

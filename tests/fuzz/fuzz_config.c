@@ -6,7 +6,7 @@
 //   any, a fixed sequence of mutations of small experiments
 //
 // Input: the experiment, and after a byte 0x1E one override.
-#include "unit/test_config_tables.h"
+#include "support/config_tables.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -141,7 +141,7 @@ static double reference_cross_entropy(const loss_run *r, int row) {
 
 enum { CASES = sizeof cases / sizeof *cases };
 
-static void losses_are_as_defined(void **state) {
+static void test_losses_are_as_defined(void **state) {
     (void)state;
     error err = {0};
     for (const char *const *name = kernels_available(); *name; name++) {
@@ -163,7 +163,7 @@ static void losses_are_as_defined(void **state) {
     assert_int_equal(kernels_select("auto", &err), OK);
 }
 
-static void gradients_agree_with_differences(void **state) {
+static void test_gradients_agree_with_differences(void **state) {
     (void)state;
     int wrong = 0;
     for (int i = 0; i < CASES; i++) {
@@ -177,7 +177,7 @@ static void gradients_agree_with_differences(void **state) {
     assert_int_equal(wrong, 0);
 }
 
-static void micro_batches_add_up(void **state) {
+static void test_micro_batches_add_up(void **state) {
     (void)state;
     for (int i = 0; i < CASES; i++) {
         loss_run r;
@@ -197,9 +197,9 @@ static void micro_batches_add_up(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(losses_are_as_defined),
-        cmocka_unit_test(gradients_agree_with_differences),
-        cmocka_unit_test(micro_batches_add_up),
+        cmocka_unit_test(test_losses_are_as_defined),
+        cmocka_unit_test(test_gradients_agree_with_differences),
+        cmocka_unit_test(test_micro_batches_add_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,7 +81,7 @@ static int check_model(const char *name, const char *yaml, const model_shape *sh
     return !agree;
 }
 
-static void gradients_agree_with_differences(void **state) {
+static void test_gradients_agree_with_differences(void **state) {
     (void)state;
     int wrong = 0;
     for (int k = 0; k < SHAPES; k++)
@@ -90,7 +90,7 @@ static void gradients_agree_with_differences(void **state) {
     assert_int_equal(wrong, 0);
 }
 
-static void gradients_agree_with_differences_under_dropout(void **state) {
+static void test_gradients_agree_with_differences_under_dropout(void **state) {
     (void)state;
     int wrong = 0;
     arena *a = arena_new();
@@ -145,7 +145,7 @@ static void check_micro_batches(const model_shape *shape, int passes) {
     }
 }
 
-static void micro_batches_make_a_batch(void **state) {
+static void test_micro_batches_make_a_batch(void **state) {
     (void)state;
     for (int k = 0; k < SHAPES; k++)
         for (int passes = 1; passes <= 2; passes++) check_micro_batches(&shapes[k], passes);
@@ -167,17 +167,17 @@ static void check_evaluation(const model_shape *shape) {
 }
 
 // Training and evaluation graphs compute the same losses.
-static void evaluation_is_training_without_gradients(void **state) {
+static void test_evaluation_is_training_without_gradients(void **state) {
     (void)state;
     for (int k = 0; k < SHAPES; k++) check_evaluation(&shapes[k]);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gradients_agree_with_differences),
-        cmocka_unit_test(gradients_agree_with_differences_under_dropout),
-        cmocka_unit_test(micro_batches_make_a_batch),
-        cmocka_unit_test(evaluation_is_training_without_gradients),
+        cmocka_unit_test(test_gradients_agree_with_differences),
+        cmocka_unit_test(test_gradients_agree_with_differences_under_dropout),
+        cmocka_unit_test(test_micro_batches_make_a_batch),
+        cmocka_unit_test(test_evaluation_is_training_without_gradients),
     };
     error err;
     int failed = 0;

@@ -25,7 +25,7 @@ static void backward(case_run *r, uint32_t micro) {
     graph_backward(r->g, &r->context);
 }
 
-static void outputs_are_as_defined(void **state) {
+static void test_outputs_are_as_defined(void **state) {
     (void)state;
     error err = {0};
     int wrong = 0;
@@ -48,7 +48,7 @@ static void outputs_are_as_defined(void **state) {
     assert_int_equal(wrong, 0);
 }
 
-static void gradients_agree_with_differences(void **state) {
+static void test_gradients_agree_with_differences(void **state) {
     (void)state;
     int wrong = 0;
     for (int i = 0; i < OPERATOR_CASES; i++) {
@@ -70,7 +70,7 @@ static void gradients_agree_with_differences(void **state) {
 }
 
 // After the first micro-batch gradients are added to, whichever operator comes first.
-static void micro_batches_add_up(void **state) {
+static void test_micro_batches_add_up(void **state) {
     (void)state;
     for (int i = 0; i < OPERATOR_CASES; i++) {
         case_run r;
@@ -96,9 +96,9 @@ static void micro_batches_add_up(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(outputs_are_as_defined),
-        cmocka_unit_test(gradients_agree_with_differences),
-        cmocka_unit_test(micro_batches_add_up),
+        cmocka_unit_test(test_outputs_are_as_defined),
+        cmocka_unit_test(test_gradients_agree_with_differences),
+        cmocka_unit_test(test_micro_batches_add_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,9 @@
 // A small GPT (two pre-norm blocks, exact GELU, learned positions, tied head) against PyTorch in double
 // precision: logits, loss, all gradients, and the losses of ten AdamW steps with clipping; with the kernels
 // of every instruction set that runs here.
-#include "parity/model_fixture.h"
+#include "support/model_fixture.h"
 
-#include "train/optimizer.h"
+#include "train/optimizers/optimizer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 // Every layer, in a small model around it, against PyTorch in double precision: logits, losses, all
 // gradients. Where every token occurs once the gradient of the embedding table is the gradient of the
 // layer's input.
-#include "parity/model_fixture.h"
+#include "support/model_fixture.h"
 
 #include "kernels/kernels.h"
 

@@ -1,10 +1,10 @@
 // Every optimizer against PyTorch (Lion and Muon: against their papers' formulas in double precision) over
 // 25 updates that follow a falling rate, with and without clipping by global norm.
-#include "parity/fixture.h"
-#include "settings.h"
+#include "support/fixture.h"
+#include "support/settings.h"
 
 #include "graph/parameters.h"
-#include "train/optimizer.h"
+#include "train/optimizers/optimizer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 // Every schedule that PyTorch has, against torch.optim.lr_scheduler.
-#include "parity/fixture.h"
-#include "settings.h"
+#include "support/fixture.h"
+#include "support/settings.h"
 
-#include "train/schedule.h"
+#include "train/schedules/schedule.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,9 +31,10 @@ static void test_functions_of_the_step(void **state) {
         schedule_progress progress = {.max_steps = (int64_t)steps,
                                       .steps_per_epoch =
                                           *fixture_integers(&f, NULL, folder, "steps_per_epoch")};
+        const schedule s = schedule_begin(&choice, lr);
         for (size_t t = 0; t < steps; t++) {
             progress.step = (int64_t)t;
-            check_rate(names[i], t, schedule_rate(&choice, lr, &progress), rates[t]);
+            check_rate(names[i], t, schedule_rate(&s, &progress), rates[t]);
         }
     }
     fixture_close(&f);
@@ -53,12 +54,12 @@ static void test_plateau(void **state) {
         const double *rates = fixture_numbers(&f, NULL, folder, "rates");
         const component_choice choice =
             settings_choose(schedule_registry, fixture_text(&f, folder, "settings"), f.memory);
-        run_state run = {0};
-        const schedule_progress progress = {.step = 100, .max_steps = 1000, .state = &run};
-        assert_true(schedule_rate(&choice, lr, &progress) == lr);
+        const schedule_progress progress = {.step = 100, .max_steps = 1000};
+        schedule s = schedule_begin(&choice, lr);
+        assert_true(schedule_rate(&s, &progress) == lr);
         for (size_t t = 0; t < evaluations; t++) {
-            schedule_observe(&choice, lr, losses[t], &run);
-            check_rate(names[i], t, schedule_rate(&choice, lr, &progress), rates[t]);
+            schedule_observe(&s, losses[t]);
+            check_rate(names[i], t, schedule_rate(&s, &progress), rates[t]);
         }
         assert_true(rates[evaluations - 1] < 0.5 * lr); // the losses do call for reductions
     }

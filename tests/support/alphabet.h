@@ -2,7 +2,7 @@
 #ifndef RUNEXP_TESTS_SUPPORT_ALPHABET_H
 #define RUNEXP_TESTS_SUPPORT_ALPHABET_H
 
-#include "settings.h"
+#include "support/settings.h"
 
 #include "data/tokenizer.h"
 

@@ -2,7 +2,7 @@
 #ifndef RUNEXP_TESTS_SUPPORT_MODEL_H
 #define RUNEXP_TESTS_SUPPORT_MODEL_H
 
-#include "settings.h"
+#include "support/settings.h"
 #include "support/numbers.h"
 
 #include "kernels/kernels.h"

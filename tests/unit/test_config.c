@@ -1,6 +1,6 @@
 // Experiments to settings: types, ranges, defaults, components, paths, and the messages for all that is
 // wrong.
-#include "unit/test_config_load.h"
+#include "support/config_load.h"
 
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
 // Files that extend files, overrides, and what happens to settings when a component's type changes.
-#include "unit/test_config_load.h"
+#include "support/config_load.h"
 
 #include "base/file.h"
 

@@ -1,5 +1,5 @@
 // What goes out: the resolved experiment as YAML, differences, the JSON Schema, reference pages.
-#include "unit/test_config_load.h"
+#include "support/config_load.h"
 
 #include <ctype.h>
 

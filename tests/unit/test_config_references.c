@@ -1,5 +1,5 @@
 // ${a.b}: whole and in part, to defaults and lists, cycles, misspelt names, variables.
-#include "unit/test_config_load.h"
+#include "support/config_load.h"
 
 static void test_whole_and_part(void **state) {
     (void)state;

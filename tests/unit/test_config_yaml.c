@@ -1,5 +1,5 @@
 // YAML: what is refused and how it is said, odd files, limits.
-#include "unit/test_config_load.h"
+#include "support/config_load.h"
 
 #include <stdlib.h>
 

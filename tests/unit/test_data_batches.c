@@ -1,5 +1,5 @@
 #include "data/batches.h"
-#include "data_fixture.h"
+#include "support/data_fixture.h"
 
 enum { BLOCK = 8, ROWS = 4, MOST = 4096 };
 
@@ -21,7 +21,7 @@ static void assert_targets_follow(size_t count) {
     }
 }
 
-static void windows_are_whole_and_reach_both_ends(void **state) {
+static void test_windows_are_whole_and_reach_both_ends(void **state) {
     fixture *f = *state;
     component_choice windows = fixture_choice(f, batches_registry, "windows");
     split_tokens from = counting(f, BLOCK + 3); // three places to start
@@ -41,7 +41,7 @@ static void windows_are_whole_and_reach_both_ends(void **state) {
     for (int i = 0; i < 3; i++) assert_in_range(starts[i], 320, 480); // 400 expected, 5 standard deviations
 }
 
-static void batches_depend_on_seed_and_step_alone(void **state) {
+static void test_batches_depend_on_seed_and_step_alone(void **state) {
     fixture *f = *state;
     static int32_t again[MOST], other[MOST];
     split_tokens from = counting(f, 5000);
@@ -62,7 +62,7 @@ static void batches_depend_on_seed_and_step_alone(void **state) {
 }
 
 // Every epoch every token but the first is a target exactly once, whatever the lengths.
-static void chunks_see_every_token_once_an_epoch(void **state) {
+static void test_chunks_see_every_token_once_an_epoch(void **state) {
     fixture *f = *state;
     component_choice chunks = fixture_choice(f, batches_registry, "chunks");
     for (size_t count = 2; count < 300; count += 1 + count / 8) {
@@ -89,7 +89,7 @@ static void chunks_see_every_token_once_an_epoch(void **state) {
     }
 }
 
-static void chunks_come_in_another_order_every_epoch(void **state) {
+static void test_chunks_come_in_another_order_every_epoch(void **state) {
     fixture *f = *state;
     enum { PIECES = 5, EPOCHS = 2000 };
     component_choice chunks = fixture_choice(f, batches_registry, "chunks");
@@ -104,7 +104,7 @@ static void chunks_come_in_another_order_every_epoch(void **state) {
         for (int chunk = 0; chunk < PIECES; chunk++) assert_in_range(at[row][chunk], 292, 508);
 }
 
-static void a_batch_that_is_not_full_is_padded_or_dropped(void **state) {
+static void test_a_batch_that_is_not_full_is_padded_or_dropped(void **state) {
     fixture *f = *state;
     component_choice chunks = fixture_choice(f, batches_registry, "chunks");
     split_tokens from = counting(f, 6 * BLOCK + 1); // six chunks in rows of four
@@ -122,7 +122,7 @@ static void a_batch_that_is_not_full_is_padded_or_dropped(void **state) {
     assert_int_equal(batches_steps_per_epoch(&chunks, &from, BLOCK, 100), 1); // nothing would be left
 }
 
-static void a_split_shorter_than_a_block_is_padded(void **state) {
+static void test_a_split_shorter_than_a_block_is_padded(void **state) {
     fixture *f = *state;
     for (int kind = 0; batches_registry[kind]; kind++) {
         component_choice choice = fixture_choice(f, batches_registry, batches_registry[kind]->name);
@@ -135,7 +135,7 @@ static void a_split_shorter_than_a_block_is_padded(void **state) {
     }
 }
 
-static void the_digest_is_crc32(void **state) {
+static void test_the_digest_is_crc32(void **state) {
     (void)state;
     int32_t words[2];
     memcpy(words, "12345678", 8);
@@ -144,13 +144,13 @@ static void the_digest_is_crc32(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(windows_are_whole_and_reach_both_ends),
-        cmocka_unit_test(batches_depend_on_seed_and_step_alone),
-        cmocka_unit_test(chunks_see_every_token_once_an_epoch),
-        cmocka_unit_test(chunks_come_in_another_order_every_epoch),
-        cmocka_unit_test(a_batch_that_is_not_full_is_padded_or_dropped),
-        cmocka_unit_test(a_split_shorter_than_a_block_is_padded),
-        cmocka_unit_test(the_digest_is_crc32),
+        cmocka_unit_test(test_windows_are_whole_and_reach_both_ends),
+        cmocka_unit_test(test_batches_depend_on_seed_and_step_alone),
+        cmocka_unit_test(test_chunks_see_every_token_once_an_epoch),
+        cmocka_unit_test(test_chunks_come_in_another_order_every_epoch),
+        cmocka_unit_test(test_a_batch_that_is_not_full_is_padded_or_dropped),
+        cmocka_unit_test(test_a_split_shorter_than_a_block_is_padded),
+        cmocka_unit_test(test_the_digest_is_crc32),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

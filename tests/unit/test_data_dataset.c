@@ -2,7 +2,7 @@
 #include "data/batches.h"
 #include "data/dataset.h"
 #include "data/sha256.h"
-#include "data_fixture.h"
+#include "support/data_fixture.h"
 
 // --- helpers
 
@@ -84,7 +84,7 @@ static void assert_splits(fixture *f, const world *w, const char *train, const c
 // --- splits
 
 // nanoGPT's prepare.py: train = data[:int(n * 0.9)], val = data[int(n * 0.9):], n in characters.
-static void splits_end_where_nanogpt_ends_them(void **state) {
+static void test_splits_end_where_nanogpt_ends_them(void **state) {
     fixture *f = *state;
     for (int n = 20; n < 400; n += 7) {
         char *path = fixture_path(f, "n.txt");
@@ -104,7 +104,7 @@ static void splits_end_where_nanogpt_ends_them(void **state) {
     }
 }
 
-static void every_tokenizer_gets_the_same_split(void **state) {
+static void test_every_tokenizer_gets_the_same_split(void **state) {
     fixture *f = *state;
     for (int i = 0; tokenizer_registry[i]; i++) {
         world w = world_of(f, fixture_file(f, "s.txt", "жжжж😀aéa"));
@@ -118,7 +118,7 @@ static void every_tokenizer_gets_the_same_split(void **state) {
     }
 }
 
-static void a_split_may_run_over_several_files(void **state) {
+static void test_a_split_may_run_over_several_files(void **state) {
     fixture *f = *state;
     fixture_file(f, "many/a.txt", "ab");
     fixture_file(f, "many/b.txt", "cdefgh");
@@ -138,7 +138,7 @@ static void a_split_may_run_over_several_files(void **state) {
     assert_string_equal(w.d->sha256, digest);
 }
 
-static void own_sources_leave_the_rest_to_train(void **state) {
+static void test_own_sources_leave_the_rest_to_train(void **state) {
     fixture *f = *state;
     world w = world_of(f, fixture_file(f, "o.txt", "0123456789"));
     w.settings.split = fractions(f, 0.6, 0.2, 0.2);
@@ -150,7 +150,7 @@ static void own_sources_leave_the_rest_to_train(void **state) {
     assert_splits(f, &w, "0123456789", "vwxyz", "tt");
 }
 
-static void a_corpus_in_parts_keeps_them(void **state) {
+static void test_a_corpus_in_parts_keeps_them(void **state) {
     fixture *f = *state;
     world w = world_of(f, "parts");
     fixture_file(f, "cache/a.txt", "aaaa");
@@ -167,7 +167,7 @@ static void a_corpus_in_parts_keeps_them(void **state) {
     assert_mentions(w.err.message, "mixes");
 }
 
-static void unseen_characters_of_other_splits_are_counted(void **state) {
+static void test_unseen_characters_of_other_splits_are_counted(void **state) {
     fixture *f = *state;
     world w = world_of(f, fixture_file(f, "u.txt", "abababxbyy"));
     w.settings.tokenizer = fixture_choice(f, tokenizer_registry, "char");
@@ -180,7 +180,7 @@ static void unseen_characters_of_other_splits_are_counted(void **state) {
     assert_mentions(w.d->description, "test 2 (2 unknown)");
 }
 
-static void a_given_tokenizer_is_used(void **state) {
+static void test_a_given_tokenizer_is_used(void **state) {
     fixture *f = *state;
     world w = world_of(f, fixture_file(f, "g.txt", "abc"));
     w.settings.tokenizer = fixture_choice(f, tokenizer_registry, "char");
@@ -194,7 +194,7 @@ static void a_given_tokenizer_is_used(void **state) {
     assert_int_equal(other.d->splits[SPLIT_TEST].tokens[0], 2);
 }
 
-static void wrong_splits_are_refused(void **state) {
+static void test_wrong_splits_are_refused(void **state) {
     fixture *f = *state;
     world w = world_of(f, fixture_file(f, "w.txt", "0123456789"));
     w.settings.split = fractions(f, 0.8, 0.3, 0);
@@ -220,7 +220,7 @@ static void wrong_splits_are_refused(void **state) {
 
 // --- sources
 
-static void globs_are_sorted_and_must_match(void **state) {
+static void test_globs_are_sorted_and_must_match(void **state) {
     fixture *f = *state;
     fixture_file(f, "g/b.txt", "b");
     fixture_file(f, "g/B.txt", "B");
@@ -243,7 +243,7 @@ static void globs_are_sorted_and_must_match(void **state) {
     assert_int_equal(open_world(f, &w), ERR_IO);
 }
 
-static void names_are_looked_up_in_folders_then_in_the_cache(void **state) {
+static void test_names_are_looked_up_in_folders_then_in_the_cache(void **state) {
     fixture *f = *state;
     world w = world_of(f, "whole");
     w.settings.split = fractions(f, 1, 0, 0);
@@ -264,7 +264,7 @@ static void names_are_looked_up_in_folders_then_in_the_cache(void **state) {
     assert_splits(f, &w, "first", "", "");
 }
 
-static void files_of_a_package_come_from_its_folder(void **state) {
+static void test_files_of_a_package_come_from_its_folder(void **state) {
     fixture *f = *state;
     world w = world_of(f, "packaged");
     w.settings.split = fractions(f, 1, 0, 0);
@@ -281,7 +281,7 @@ static void files_of_a_package_come_from_its_folder(void **state) {
     assert_splits(f, &w, "2uno", "", "");
 }
 
-static void unknown_names_get_the_nearest(void **state) {
+static void test_unknown_names_get_the_nearest(void **state) {
     fixture *f = *state;
     world w = world_of(f, "summd");
     assert_int_equal(open_world(f, &w), ERR_CONFIG);
@@ -289,7 +289,7 @@ static void unknown_names_get_the_nearest(void **state) {
     assert_mentions(w.err.hint, "whole, summed, parts, packaged");
 }
 
-static void a_name_stands_for_that_very_text(void **state) {
+static void test_a_name_stands_for_that_very_text(void **state) {
     fixture *f = *state;
     world w = world_of(f, "summed");
     fixture_file(f, "cache/summed.txt", "abd");
@@ -302,7 +302,7 @@ static void a_name_stands_for_that_very_text(void **state) {
 
 // --- catalogue
 
-static void wrong_catalogues_say_where(void **state) {
+static void test_wrong_catalogues_say_where(void **state) {
     fixture *f = *state;
     static const struct {
         const char *yaml;
@@ -353,7 +353,7 @@ static void wrong_catalogues_say_where(void **state) {
     assert_int_equal(catalogue_load(fixture_path(f, "none.yaml"), f->a, &c, &err), ERR_IO);
 }
 
-static void the_listing_tells_what_is_missing(void **state) {
+static void test_the_listing_tells_what_is_missing(void **state) {
     fixture *f = *state;
     world w = world_of(f, "whole");
     catalogue c;
@@ -374,18 +374,21 @@ static void the_listing_tells_what_is_missing(void **state) {
     text_free(&out);
 }
 
-static void the_shipped_catalogue_is_right(void **state) {
+static void test_the_shipped_catalogue_is_right(void **state) {
     fixture *f = *state;
     static const char *const names[] = {"tinyshakespeare", "pushkin", "wikitext2", "fortunes"};
     catalogue c;
     error err;
     if (catalogue_load("experiments/datasets.yaml", f->a, &c, &err) != OK) fail_msg("%s", err.message);
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) assert_non_null(catalogue_find(&c, names[i]));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const catalogue_entry *entry;
+        assert_int_equal(catalogue_need(&c, names[i], &entry, &err), OK);
+    }
 }
 
 // --- sha256
 
-static void sha256_known_answers(void **state) {
+static void test_sha256_known_answers(void **state) {
     (void)state;
     char digest[SHA256_TEXT];
     error err;
@@ -404,23 +407,23 @@ static void sha256_known_answers(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(splits_end_where_nanogpt_ends_them),
-        cmocka_unit_test(every_tokenizer_gets_the_same_split),
-        cmocka_unit_test(a_split_may_run_over_several_files),
-        cmocka_unit_test(own_sources_leave_the_rest_to_train),
-        cmocka_unit_test(a_corpus_in_parts_keeps_them),
-        cmocka_unit_test(unseen_characters_of_other_splits_are_counted),
-        cmocka_unit_test(a_given_tokenizer_is_used),
-        cmocka_unit_test(wrong_splits_are_refused),
-        cmocka_unit_test(globs_are_sorted_and_must_match),
-        cmocka_unit_test(names_are_looked_up_in_folders_then_in_the_cache),
-        cmocka_unit_test(files_of_a_package_come_from_its_folder),
-        cmocka_unit_test(unknown_names_get_the_nearest),
-        cmocka_unit_test(a_name_stands_for_that_very_text),
-        cmocka_unit_test(wrong_catalogues_say_where),
-        cmocka_unit_test(the_listing_tells_what_is_missing),
-        cmocka_unit_test(the_shipped_catalogue_is_right),
-        cmocka_unit_test(sha256_known_answers),
+        cmocka_unit_test(test_splits_end_where_nanogpt_ends_them),
+        cmocka_unit_test(test_every_tokenizer_gets_the_same_split),
+        cmocka_unit_test(test_a_split_may_run_over_several_files),
+        cmocka_unit_test(test_own_sources_leave_the_rest_to_train),
+        cmocka_unit_test(test_a_corpus_in_parts_keeps_them),
+        cmocka_unit_test(test_unseen_characters_of_other_splits_are_counted),
+        cmocka_unit_test(test_a_given_tokenizer_is_used),
+        cmocka_unit_test(test_wrong_splits_are_refused),
+        cmocka_unit_test(test_globs_are_sorted_and_must_match),
+        cmocka_unit_test(test_names_are_looked_up_in_folders_then_in_the_cache),
+        cmocka_unit_test(test_files_of_a_package_come_from_its_folder),
+        cmocka_unit_test(test_unknown_names_get_the_nearest),
+        cmocka_unit_test(test_a_name_stands_for_that_very_text),
+        cmocka_unit_test(test_wrong_catalogues_say_where),
+        cmocka_unit_test(test_the_listing_tells_what_is_missing),
+        cmocka_unit_test(test_the_shipped_catalogue_is_right),
+        cmocka_unit_test(test_sha256_known_answers),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

@@ -1,5 +1,5 @@
 #include "data/tokenizer.h"
-#include "data_fixture.h"
+#include "support/data_fixture.h"
 
 static tokenizer *build(fixture *f, const char *type, const char *unknown, const char *errors,
                         const char *training, const char *rest) {
@@ -31,17 +31,15 @@ static const char *decode(fixture *f, const tokenizer *t, const encoding *e) {
 
 // What the tokens of an encoding stand for must add up to what was encoded.
 static void assert_adds_up(const tokenizer *t, const encoding *e) {
-    size_t characters = 0, bytes = 0;
+    size_t characters = 0;
     for (size_t i = 0; i < e->count; i++) {
         assert_in_range(e->ids[i], 0, tokenizer_vocabulary(t) - 1);
         characters += (size_t)tokenizer_characters(t, e->ids[i]);
-        bytes += (size_t)tokenizer_bytes(t, e->ids[i]);
     }
     assert_int_equal(characters, e->characters);
-    assert_int_equal(bytes, e->bytes);
 }
 
-static void char_ids_are_sorted_code_points(void **state) {
+static void test_char_ids_are_sorted_code_points(void **state) {
     fixture *f = *state;
     tokenizer *t = build(f, "char", NULL, NULL, "hello\n", "ole");
     assert_int_equal(tokenizer_vocabulary(t), 5); // \n e h l o
@@ -52,7 +50,7 @@ static void char_ids_are_sorted_code_points(void **state) {
     assert_memory_equal(e.ids, expected, sizeof expected);
 }
 
-static void char_takes_every_length_of_utf8(void **state) {
+static void test_char_takes_every_length_of_utf8(void **state) {
     fixture *f = *state;
     const char *sample = "Мой дядя, naïve €5 😀!";
     tokenizer *t = build(f, "char", NULL, NULL, sample, "");
@@ -64,7 +62,7 @@ static void char_takes_every_length_of_utf8(void **state) {
     assert_adds_up(t, &e);
 }
 
-static void byte_is_lossless(void **state) {
+static void test_byte_is_lossless(void **state) {
     fixture *f = *state;
     const char *sample = "Мой \xFF\x80 😀";
     tokenizer *t = build(f, "byte", NULL, NULL, "", "");
@@ -76,7 +74,7 @@ static void byte_is_lossless(void **state) {
     assert_adds_up(t, &e);
 }
 
-static void characters_unseen_in_training_get_an_id_only_when_there_are_any(void **state) {
+static void test_characters_unseen_in_training_get_an_id_only_when_there_are_any(void **state) {
     fixture *f = *state;
     tokenizer *t = build(f, "char", "auto", NULL, "abc", "abd");
     assert_int_equal(tokenizer_vocabulary(t), 4);
@@ -89,12 +87,11 @@ static void characters_unseen_in_training_get_an_id_only_when_there_are_any(void
     assert_int_equal(e.characters, 3);
     assert_string_equal(decode(f, t, &e), "a\uFFFD\uFFFD");
     assert_int_equal(tokenizer_characters(t, 0), 0);
-    assert_int_equal(tokenizer_bytes(t, 0), 0);
     assert_int_equal(tokenizer_unknown(build(f, "char", "auto", NULL, "abc", "cab")), -1);
     assert_int_equal(tokenizer_unknown(build(f, "char", "unk", NULL, "abc", "cab")), 0);
 }
 
-static void unknown_error_names_character_and_place(void **state) {
+static void test_unknown_error_names_character_and_place(void **state) {
     fixture *f = *state;
     tokenizer *t = build(f, "char", "error", NULL, "ab\n", "");
     encoding e;
@@ -106,7 +103,7 @@ static void unknown_error_names_character_and_place(void **state) {
     assert_int_equal(err.column, 2);
 }
 
-static void unknown_skip_leaves_out(void **state) {
+static void test_unknown_skip_leaves_out(void **state) {
     fixture *f = *state;
     tokenizer *t = build(f, "char", "skip", NULL, "abc", "é");
     encoding e = encode(f, t, "aébéc");
@@ -115,7 +112,7 @@ static void unknown_skip_leaves_out(void **state) {
     assert_int_equal(tokenizer_vocabulary(t), 3);
 }
 
-static void unknown_bytes_is_lossless(void **state) {
+static void test_unknown_bytes_is_lossless(void **state) {
     fixture *f = *state;
     tokenizer *t = build(f, "char", "bytes", "replace", "abc", "");
     assert_int_equal(tokenizer_vocabulary(t), 3 + 256);
@@ -128,7 +125,7 @@ static void unknown_bytes_is_lossless(void **state) {
     assert_adds_up(t, &e);
 }
 
-static void invalid_utf8_is_refused_with_its_place(void **state) {
+static void test_invalid_utf8_is_refused_with_its_place(void **state) {
     fixture *f = *state;
     static const char *const wrong[] = {"\x80",    "\xC3", "\xC0\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80",
                                         "\xE2\x82"};
@@ -146,7 +143,7 @@ static void invalid_utf8_is_refused_with_its_place(void **state) {
     }
 }
 
-static void places_count_from_the_start_of_the_file(void **state) {
+static void test_places_count_from_the_start_of_the_file(void **state) {
     fixture *f = *state;
     const char *sample = "one\ntwo\nthr\xFF";
     component_choice choice = fixture_choice(f, tokenizer_registry, "char");
@@ -158,7 +155,7 @@ static void places_count_from_the_start_of_the_file(void **state) {
     assert_int_equal(err.column, 4);
 }
 
-static void invalid_utf8_can_be_replaced(void **state) {
+static void test_invalid_utf8_can_be_replaced(void **state) {
     fixture *f = *state;
     tokenizer *t = build(f, "char", NULL, "replace", "a\xFF\xFE", "");
     assert_int_equal(tokenizer_vocabulary(t), 2);
@@ -169,7 +166,7 @@ static void invalid_utf8_can_be_replaced(void **state) {
                                           "a");
 }
 
-static void parts_make_one_sequence(void **state) {
+static void test_parts_make_one_sequence(void **state) {
     fixture *f = *state;
     tokenizer *t = build(f, "char", NULL, NULL, "abc", "");
     const text_part parts[] = {{"x", "xxab", 2, 4}, {"y", "caa", 0, 2}};
@@ -180,7 +177,7 @@ static void parts_make_one_sequence(void **state) {
     assert_int_equal(e.bytes, 4);
 }
 
-static void unseen_characters_are_listed(void **state) {
+static void test_unseen_characters_are_listed(void **state) {
     fixture *f = *state;
     tokenizer *t = build(f, "char", NULL, NULL, "abcd ", "");
     text out = {0};
@@ -199,7 +196,7 @@ static void unseen_characters_are_listed(void **state) {
                      0);
 }
 
-static void saved_tokenizers_come_back(void **state) {
+static void test_saved_tokenizers_come_back(void **state) {
     fixture *f = *state;
     const char *sample = "Мой дядя\n😀 самых честных правил";
     tokenizer *all[] = {
@@ -227,7 +224,7 @@ static void saved_tokenizers_come_back(void **state) {
     }
 }
 
-static void damaged_tokenizers_are_refused(void **state) {
+static void test_damaged_tokenizers_are_refused(void **state) {
     fixture *f = *state;
     static const struct {
         const char *saved, *mentions;
@@ -258,20 +255,20 @@ static void damaged_tokenizers_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(char_ids_are_sorted_code_points),
-        cmocka_unit_test(char_takes_every_length_of_utf8),
-        cmocka_unit_test(byte_is_lossless),
-        cmocka_unit_test(characters_unseen_in_training_get_an_id_only_when_there_are_any),
-        cmocka_unit_test(unknown_error_names_character_and_place),
-        cmocka_unit_test(unknown_skip_leaves_out),
-        cmocka_unit_test(unknown_bytes_is_lossless),
-        cmocka_unit_test(invalid_utf8_is_refused_with_its_place),
-        cmocka_unit_test(places_count_from_the_start_of_the_file),
-        cmocka_unit_test(invalid_utf8_can_be_replaced),
-        cmocka_unit_test(parts_make_one_sequence),
-        cmocka_unit_test(unseen_characters_are_listed),
-        cmocka_unit_test(saved_tokenizers_come_back),
-        cmocka_unit_test(damaged_tokenizers_are_refused),
+        cmocka_unit_test(test_char_ids_are_sorted_code_points),
+        cmocka_unit_test(test_char_takes_every_length_of_utf8),
+        cmocka_unit_test(test_byte_is_lossless),
+        cmocka_unit_test(test_characters_unseen_in_training_get_an_id_only_when_there_are_any),
+        cmocka_unit_test(test_unknown_error_names_character_and_place),
+        cmocka_unit_test(test_unknown_skip_leaves_out),
+        cmocka_unit_test(test_unknown_bytes_is_lossless),
+        cmocka_unit_test(test_invalid_utf8_is_refused_with_its_place),
+        cmocka_unit_test(test_places_count_from_the_start_of_the_file),
+        cmocka_unit_test(test_invalid_utf8_can_be_replaced),
+        cmocka_unit_test(test_parts_make_one_sequence),
+        cmocka_unit_test(test_unseen_characters_are_listed),
+        cmocka_unit_test(test_saved_tokenizers_come_back),
+        cmocka_unit_test(test_damaged_tokenizers_are_refused),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

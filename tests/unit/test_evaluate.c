@@ -88,7 +88,7 @@ static double direct_sum(const fixture *f, size_t count, size_t stride) {
     return sum;
 }
 
-static void every_target_is_scored_once(void **state) {
+static void test_every_target_is_scored_once(void **state) {
     fixture *f = *state;
     const size_t counts[] = {2, 3, 11, 12, 13, 14, 24, 25, 26, 60, 61};
     const int strides[] = {1, 5, 11, 12};
@@ -104,7 +104,7 @@ static void every_target_is_scored_once(void **state) {
         }
 }
 
-static void batches_make_no_difference(void **state) {
+static void test_batches_make_no_difference(void **state) {
     fixture *f = *state;
     const int batches[] = {2, 3, 7, 16, 40};
     for (int stride = 5; stride <= BLOCK; stride += 7) {
@@ -118,13 +118,13 @@ static void batches_make_no_difference(void **state) {
     }
 }
 
-static void strides_change_the_context(void **state) {
+static void test_strides_change_the_context(void **state) {
     fixture *f = *state;
     assert_true(evaluate(f, 150, 4, 1).loss != evaluate(f, 150, 4, BLOCK).loss);
 }
 
 // Bits count the characters that the targets stand for; an unknown token stands for none.
-static void bits_are_counted_by_character(void **state) {
+static void test_bits_are_counted_by_character(void **state) {
     fixture *f = *state;
     const int32_t unknown = tokenizer_unknown(f->letters);
     assert_true(unknown >= 0);
@@ -143,7 +143,7 @@ static void bits_are_counted_by_character(void **state) {
     assert_true(isfinite(result.loss));
 }
 
-static void splits_without_targets_have_no_loss(void **state) {
+static void test_splits_without_targets_have_no_loss(void **state) {
     fixture *f = *state;
     for (size_t count = 0; count < 2; count++) {
         const evaluation result = evaluate(f, count, 3, BLOCK);
@@ -153,7 +153,7 @@ static void splits_without_targets_have_no_loss(void **state) {
 }
 
 // A lender's memory changes nothing, whatever stands in it.
-static void memory_can_be_borrowed(void **state) {
+static void test_memory_can_be_borrowed(void **state) {
     fixture *f = *state;
     error err = {0};
     const split_tokens part = {.tokens = f->tokens, .count = 100};
@@ -176,7 +176,7 @@ static void memory_can_be_borrowed(void **state) {
 }
 
 // What is made of weights once lasts for one evaluation.
-static void weights_may_change(void **state) {
+static void test_weights_may_change(void **state) {
     fixture *f = *state;
     error err = {0};
     const split_tokens part = {.tokens = f->tokens, .count = 100};
@@ -205,7 +205,7 @@ static evaluation evaluate_part(fixture *f, size_t count, size_t max_tokens) {
     return result;
 }
 
-static void a_sample_of_everything_is_everything(void **state) {
+static void test_a_sample_of_everything_is_everything(void **state) {
     fixture *f = *state;
     const evaluation whole = evaluate(f, 97, 4, 5);
     for (size_t most = 96; most < 1000; most *= 3) {
@@ -215,7 +215,7 @@ static void a_sample_of_everything_is_everything(void **state) {
     }
 }
 
-static void samples_are_whole_windows_spread_evenly(void **state) {
+static void test_samples_are_whole_windows_spread_evenly(void **state) {
     fixture *f = *state;
     const struct {
         size_t count, most, windows;
@@ -242,15 +242,15 @@ static void samples_are_whole_windows_spread_evenly(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(every_target_is_scored_once),
-        TEST(batches_make_no_difference),
-        TEST(strides_change_the_context),
-        TEST(bits_are_counted_by_character),
-        TEST(splits_without_targets_have_no_loss),
-        TEST(memory_can_be_borrowed),
-        TEST(weights_may_change),
-        TEST(a_sample_of_everything_is_everything),
-        TEST(samples_are_whole_windows_spread_evenly),
+        TEST(test_every_target_is_scored_once),
+        TEST(test_batches_make_no_difference),
+        TEST(test_strides_change_the_context),
+        TEST(test_bits_are_counted_by_character),
+        TEST(test_splits_without_targets_have_no_loss),
+        TEST(test_memory_can_be_borrowed),
+        TEST(test_weights_may_change),
+        TEST(test_a_sample_of_everything_is_everything),
+        TEST(test_samples_are_whole_windows_spread_evenly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,7 +54,7 @@ static generator *open_generator(const test_model *t, const sampling_settings *s
 
 // --- decoding graphs
 
-static void each_token_has_the_logits_of_the_block(void **state) {
+static void test_each_token_has_the_logits_of_the_block(void **state) {
     (void)state;
     enum { BATCH = 3, TIME = 45, CHUNK = 7 };
     for (int i = 0; i < MODEL_TEXTS; i++) {
@@ -98,7 +98,7 @@ static void each_token_has_the_logits_of_the_block(void **state) {
 }
 
 // The workspace has room for a score for each slot of the cache, however short the graph.
-static void a_long_cache_has_room_for_its_scores(void **state) {
+static void test_a_long_cache_has_room_for_its_scores(void **state) {
     (void)state;
     enum { LONG = 1 << 20, THREADS = 3 };
     kernels_set_threads(THREADS);
@@ -115,7 +115,7 @@ static void a_long_cache_has_room_for_its_scores(void **state) {
 }
 
 // A window that reaches beyond the block needs no cache beyond the block.
-static void caches_end_with_the_block(void **state) {
+static void test_caches_end_with_the_block(void **state) {
     (void)state;
     test_model t = test_model_new(
         "model: {width: 6, layers: [embedding, {attention: {heads: 2, kv_heads: 1, window: 1000000000}}, unembedding]}",
@@ -130,7 +130,7 @@ static void caches_end_with_the_block(void **state) {
 
 // --- generators
 
-static void contexts_of_any_length_agree(void **state) {
+static void test_contexts_of_any_length_agree(void **state) {
     (void)state;
     const struct {
         int block_size;
@@ -155,7 +155,7 @@ static void contexts_of_any_length_agree(void **state) {
         }
 }
 
-static void cropping_reads_the_last_block(void **state) {
+static void test_cropping_reads_the_last_block(void **state) {
     (void)state;
     enum { BLOCK = 20 };
     const sampling_settings settings = sampling(OVERFLOW_CROP);
@@ -174,7 +174,7 @@ static void cropping_reads_the_last_block(void **state) {
 }
 
 // Caches that forget their oldest tokens are attention through a window of their size, at any depth.
-static void a_ring_is_a_window(void **state) {
+static void test_a_ring_is_a_window(void **state) {
     (void)state;
     enum { BLOCK = 20 };
     const char *const layers =
@@ -215,7 +215,7 @@ static void a_ring_is_a_window(void **state) {
 }
 
 // Convolutions remember all that they see, so that no context is too long for them.
-static void convolutions_do_not_end_with_the_block(void **state) {
+static void test_convolutions_do_not_end_with_the_block(void **state) {
     (void)state;
     const char *const yaml =
         "model:\n"
@@ -241,7 +241,7 @@ static void convolutions_do_not_end_with_the_block(void **state) {
     test_model_free(&longer);
 }
 
-static void rings_and_positions_do_not_mix(void **state) {
+static void test_rings_and_positions_do_not_mix(void **state) {
     (void)state;
     const sampling_settings settings = sampling(OVERFLOW_RING);
     test_model t = test_model_new(model_texts[0].yaml, VOCABULARY, 20, 0.1);
@@ -283,7 +283,7 @@ static void slow_generate(const test_model *t, const tokenizer *letters, const s
     sampler_free(s);
 }
 
-static void texts_are_those_of_the_slow_way(void **state) {
+static void test_texts_are_those_of_the_slow_way(void **state) {
     (void)state;
     enum { TOKENS = 45 };
     const overflow_mode modes[] = {OVERFLOW_CROP, OVERFLOW_HOP};
@@ -324,7 +324,7 @@ static void texts_are_those_of_the_slow_way(void **state) {
 // A model without absolute positions goes on for ever, and the same way every time.
 // Where a text is longer than its filters, a hyena layer looks back at their length, and at what the short
 // convolution adds before it, however far the text has gone.
-static void filters_end_where_they_say(void **state) {
+static void test_filters_end_where_they_say(void **state) {
     (void)state;
     enum { BLOCK = 20, TAPS = 23, SHORT = 3, REACH = TAPS - 1 + SHORT };
     const sampling_settings settings = sampling(OVERFLOW_AUTO);
@@ -354,7 +354,7 @@ static void filters_end_where_they_say(void **state) {
     test_model_free(&t);
 }
 
-static void rings_go_on(void **state) {
+static void test_rings_go_on(void **state) {
     (void)state;
     enum { TOKENS = 300 };
     const sampling_settings settings = sampling(OVERFLOW_AUTO);
@@ -386,7 +386,7 @@ static void append_to_stream(void *to, uint32_t stream, const char *bytes, size_
 
 // A text is the same to the last character whichever others are made with it, and whether there is room for
 // more; across the end of the block too.
-static void texts_together_are_those_alone(void **state) {
+static void test_texts_together_are_those_alone(void **state) {
     (void)state;
     enum { TOKENS = 70 };
     static const int groups[][TOGETHER + 1] = {{5}, {3, 2}, {1, 4}, {2, 2, 1}};
@@ -430,7 +430,7 @@ static void texts_together_are_those_alone(void **state) {
 }
 
 // Caches of 2 x 65536 x 256 values: two of them fit into the memory for texts in step.
-static void long_texts_are_made_a_few_at_a_time(void **state) {
+static void test_long_texts_are_made_a_few_at_a_time(void **state) {
     (void)state;
     const sampling_settings settings = sampling(OVERFLOW_AUTO);
     test_model t =
@@ -451,7 +451,7 @@ static void stop_after_five(void *seen, uint32_t stream, const char *bytes, size
     if (++*(int *)seen == 5) stop_now = 1;
 }
 
-static void generation_can_be_stopped(void **state) {
+static void test_generation_can_be_stopped(void **state) {
     (void)state;
     const sampling_settings settings = sampling(OVERFLOW_AUTO);
     arena *a = arena_new();
@@ -472,7 +472,7 @@ static void generation_can_be_stopped(void **state) {
 }
 
 // A generator reads the weights as they are at the time.
-static void new_weights_count_at_once(void **state) {
+static void test_new_weights_count_at_once(void **state) {
     (void)state;
     const sampling_settings settings = sampling(OVERFLOW_AUTO);
     test_model t = test_model_new(model_texts[2].yaml, VOCABULARY, 20, 0.1);
@@ -488,21 +488,21 @@ static void new_weights_count_at_once(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_token_has_the_logits_of_the_block),
-        cmocka_unit_test(a_long_cache_has_room_for_its_scores),
-        cmocka_unit_test(caches_end_with_the_block),
-        cmocka_unit_test(contexts_of_any_length_agree),
-        cmocka_unit_test(cropping_reads_the_last_block),
-        cmocka_unit_test(a_ring_is_a_window),
-        cmocka_unit_test(convolutions_do_not_end_with_the_block),
-        cmocka_unit_test(rings_and_positions_do_not_mix),
-        cmocka_unit_test(texts_are_those_of_the_slow_way),
-        cmocka_unit_test(filters_end_where_they_say),
-        cmocka_unit_test(rings_go_on),
-        cmocka_unit_test(texts_together_are_those_alone),
-        cmocka_unit_test(long_texts_are_made_a_few_at_a_time),
-        cmocka_unit_test(generation_can_be_stopped),
-        cmocka_unit_test(new_weights_count_at_once),
+        cmocka_unit_test(test_each_token_has_the_logits_of_the_block),
+        cmocka_unit_test(test_a_long_cache_has_room_for_its_scores),
+        cmocka_unit_test(test_caches_end_with_the_block),
+        cmocka_unit_test(test_contexts_of_any_length_agree),
+        cmocka_unit_test(test_cropping_reads_the_last_block),
+        cmocka_unit_test(test_a_ring_is_a_window),
+        cmocka_unit_test(test_convolutions_do_not_end_with_the_block),
+        cmocka_unit_test(test_rings_and_positions_do_not_mix),
+        cmocka_unit_test(test_texts_are_those_of_the_slow_way),
+        cmocka_unit_test(test_filters_end_where_they_say),
+        cmocka_unit_test(test_rings_go_on),
+        cmocka_unit_test(test_texts_together_are_those_alone),
+        cmocka_unit_test(test_long_texts_are_made_a_few_at_a_time),
+        cmocka_unit_test(test_generation_can_be_stopped),
+        cmocka_unit_test(test_new_weights_count_at_once),
     };
     return cmocka_run_group_tests(tests, draw_tokens, NULL);
 }

@@ -71,7 +71,7 @@ static void *nothing(void *argument) {
     return argument;
 }
 
-static void allocations_are_counted(void **state) {
+static void test_allocations_are_counted(void **state) {
     (void)state;
     pthread_t thread;
     error err = {0};
@@ -91,7 +91,7 @@ static void allocations_are_counted(void **state) {
     allocations = 0;
 }
 #else
-static void allocations_are_counted(void **state) {
+static void test_allocations_are_counted(void **state) {
     (void)state;
     skip();
 }
@@ -136,18 +136,18 @@ static void check_runs(int threads) {
     check_runs_of(threads, 1000); // the loss in chunks
 }
 
-static void runs_on_one_thread_allocate_nothing(void **state) {
+static void test_runs_on_one_thread_allocate_nothing(void **state) {
     (void)state;
     check_runs(1);
 }
 
-static void runs_on_several_threads_allocate_nothing(void **state) {
+static void test_runs_on_several_threads_allocate_nothing(void **state) {
     (void)state;
     check_runs(3);
 }
 
 // With short vectors more loops are worth threads.
-static void plain_runs_allocate_nothing(void **state) {
+static void test_plain_runs_allocate_nothing(void **state) {
     (void)state;
     error err;
     assert_int_equal(kernels_select("plain", &err), OK);
@@ -157,10 +157,10 @@ static void plain_runs_allocate_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(allocations_are_counted),
-        cmocka_unit_test(runs_on_one_thread_allocate_nothing),
-        cmocka_unit_test(runs_on_several_threads_allocate_nothing),
-        cmocka_unit_test(plain_runs_allocate_nothing),
+        cmocka_unit_test(test_allocations_are_counted),
+        cmocka_unit_test(test_runs_on_one_thread_allocate_nothing),
+        cmocka_unit_test(test_runs_on_several_threads_allocate_nothing),
+        cmocka_unit_test(test_plain_runs_allocate_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

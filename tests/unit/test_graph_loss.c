@@ -64,7 +64,7 @@ static outcome run(int chunk, double smoothing) {
     return made;
 }
 
-static void chunks_make_the_whole(void **state) {
+static void test_chunks_make_the_whole(void **state) {
     (void)state;
     error err = {0};
     const int chunks[] = {TARGETS, 100, 192};
@@ -84,7 +84,7 @@ static void chunks_make_the_whole(void **state) {
     assert_int_equal(kernels_select("auto", &err), OK);
 }
 
-static void threads_change_nothing(void **state) {
+static void test_threads_change_nothing(void **state) {
     (void)state;
     outcome one = run(100, 0.1);
     for (int threads = 2; threads <= 4; threads++) {
@@ -120,7 +120,7 @@ static int operators_of(int rows, int vocabulary, activation act, bool read_agai
     return added;
 }
 
-static void only_large_linear_logits_are_made_in_chunks(void **state) {
+static void test_only_large_linear_logits_are_made_in_chunks(void **state) {
     (void)state;
     assert_int_equal(operators_of(768, 65, ACTIVATION_NONE, false), 1);
     assert_int_equal(operators_of(192, 30000, ACTIVATION_NONE, false), 1);
@@ -132,9 +132,9 @@ static void only_large_linear_logits_are_made_in_chunks(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(chunks_make_the_whole),
-        cmocka_unit_test(threads_change_nothing),
-        cmocka_unit_test(only_large_linear_logits_are_made_in_chunks),
+        cmocka_unit_test(test_chunks_make_the_whole),
+        cmocka_unit_test(test_threads_change_nothing),
+        cmocka_unit_test(test_only_large_linear_logits_are_made_in_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,13 +66,13 @@ static void find(search *s, double gradient_scale) {
     s->found = graph_find_not_finite(s->built.graph, &c, &s->index, &s->is_gradient, &s->maker);
 }
 
-static void nothing_is_found_when_all_is_finite(void **state) {
+static void test_nothing_is_found_when_all_is_finite(void **state) {
     search *s = *state;
     find(s, 1);
     assert_null(s->found);
 }
 
-static void a_nan_in_a_weight_is_found_there(void **state) {
+static void test_a_nan_in_a_weight_is_found_there(void **state) {
     search *s = *state;
     values_of(s, "repeat/1/residual2/mlp/fc1.weight")[100] = (real)NAN;
     find(s, 1);
@@ -84,7 +84,7 @@ static void a_nan_in_a_weight_is_found_there(void **state) {
     assert_string_equal(s->maker->path, "repeat/1/residual2/mlp");
 }
 
-static void an_infinity_in_a_norm_is_found_there(void **state) {
+static void test_an_infinity_in_a_norm_is_found_there(void **state) {
     search *s = *state;
     values_of(s, "repeat/0/residual1/layernorm/weight")[3] = -(real)INFINITY;
     find(s, 1);
@@ -95,7 +95,7 @@ static void an_infinity_in_a_norm_is_found_there(void **state) {
 }
 
 // Finite weights whose product is not: the activation is named, by the layer that made it.
-static void an_overflow_is_found_where_it_happens(void **state) {
+static void test_an_overflow_is_found_where_it_happens(void **state) {
     search *s = *state;
     real *weight = values_of(s, "repeat/0/residual2/mlp/fc1.weight");
     for (int i = 0; i < 12; i++) weight[i] = (real)1e30; // relu2 squares it
@@ -110,7 +110,7 @@ static void an_overflow_is_found_where_it_happens(void **state) {
 }
 
 // The forward pass is finite, the backward pass is not.
-static void an_overflowing_gradient_is_found(void **state) {
+static void test_an_overflowing_gradient_is_found(void **state) {
     search *s = *state;
     real *weight = values_of(s, "unembedding/weight");
     const parameter *p = parameters_find(s->t.model->parameters, "unembedding/weight");
@@ -121,7 +121,7 @@ static void an_overflowing_gradient_is_found(void **state) {
     assert_string_equal(s->maker->path, "unembedding");
 }
 
-static void evaluation_graphs_are_searched_too(void **state) {
+static void test_evaluation_graphs_are_searched_too(void **state) {
     search *s = *state;
     model_graph evaluation = test_model_build(&s->t, GRAPH_EVAL, BATCH, TIME, NULL);
     tokens_bind(evaluation.ids, s->ids);
@@ -141,9 +141,9 @@ static void evaluation_graphs_are_searched_too(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(nothing_is_found_when_all_is_finite),  TEST(a_nan_in_a_weight_is_found_there),
-        TEST(an_infinity_in_a_norm_is_found_there), TEST(an_overflow_is_found_where_it_happens),
-        TEST(an_overflowing_gradient_is_found),     TEST(evaluation_graphs_are_searched_too),
+        TEST(test_nothing_is_found_when_all_is_finite),  TEST(test_a_nan_in_a_weight_is_found_there),
+        TEST(test_an_infinity_in_a_norm_is_found_there), TEST(test_an_overflow_is_found_where_it_happens),
+        TEST(test_an_overflowing_gradient_is_found),     TEST(test_evaluation_graphs_are_searched_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,7 +72,7 @@ static bool is_right_on(const char *set, const case_run *exact, probe probes[CAS
     return right;
 }
 
-static void operators_are_as_defined(void **state) {
+static void test_operators_are_as_defined(void **state) {
     (void)state;
     error err = {0};
     int wrong = 0;
@@ -93,7 +93,7 @@ static void operators_are_as_defined(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(operators_are_as_defined),
+        cmocka_unit_test(test_operators_are_as_defined),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

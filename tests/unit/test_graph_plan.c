@@ -67,7 +67,7 @@ static void tensors_lie_apart(const char *name, const graph *g) {
     assert_true(placed > 0);
 }
 
-static void living_tensors_lie_apart(void **state) {
+static void test_living_tensors_lie_apart(void **state) {
     (void)state;
     const graph_mode modes[] = {GRAPH_TRAIN, GRAPH_EVAL, GRAPH_DECODE};
     for (int i = 0; i < MODEL_TEXTS; i++)
@@ -83,7 +83,7 @@ static void living_tensors_lie_apart(void **state) {
 }
 
 // Memory is worth planning: the activations of an evaluation come and go.
-static void dead_bytes_are_used_again(void **state) {
+static void test_dead_bytes_are_used_again(void **state) {
     (void)state;
     test_model t = test_model_new(model_texts[0].yaml, VOCABULARY, BLOCK, 0.1);
     model_graph built = test_model_build(&t, GRAPH_EVAL, BATCH, TIME, NULL);
@@ -170,7 +170,7 @@ static void check_training_poisoned(const char *name, const char *yaml, int time
     test_model_free(&t);
 }
 
-static void training_reads_only_living_bytes(void **state) {
+static void test_training_reads_only_living_bytes(void **state) {
     (void)state;
     arena *a = arena_new();
     for (int i = 0; i < MODEL_TEXTS; i++) {
@@ -183,7 +183,7 @@ static void training_reads_only_living_bytes(void **state) {
     arena_free(a);
 }
 
-static void evaluation_reads_only_living_bytes(void **state) {
+static void test_evaluation_reads_only_living_bytes(void **state) {
     (void)state;
     for (int i = 0; i < MODEL_TEXTS; i++) {
         test_model t = test_model_new(model_texts[i].yaml, VOCABULARY, BLOCK, 0.1);
@@ -203,7 +203,7 @@ static void evaluation_reads_only_living_bytes(void **state) {
     }
 }
 
-static void decoding_reads_only_living_bytes(void **state) {
+static void test_decoding_reads_only_living_bytes(void **state) {
     (void)state;
     for (int i = 0; i < MODEL_TEXTS; i++) {
         test_model t = test_model_new(model_texts[i].yaml, VOCABULARY, BLOCK, 0.1);
@@ -252,7 +252,7 @@ static void refused_close(refused *r) {
     parameters_free(r->set);
 }
 
-static void gradients_that_would_be_lost_are_refused(void **state) {
+static void test_gradients_that_would_be_lost_are_refused(void **state) {
     (void)state;
     enum { HALF = 6 };
     static real factors[TOKENS * 3 * HALF];
@@ -284,7 +284,7 @@ static void gradients_that_would_be_lost_are_refused(void **state) {
 // --- losses of large vocabularies
 
 // The bytes of all the logits are not among those that are planned, whatever the graph is for.
-static void logits_of_large_vocabularies_are_not_held(void **state) {
+static void test_logits_of_large_vocabularies_are_not_held(void **state) {
     (void)state;
     enum { MANY = 30000, SEQUENCES = 16, LENGTH = 128 };
     const graph_mode modes[] = {GRAPH_TRAIN, GRAPH_EVAL};
@@ -304,13 +304,13 @@ static void logits_of_large_vocabularies_are_not_held(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(living_tensors_lie_apart),
-        cmocka_unit_test(dead_bytes_are_used_again),
-        cmocka_unit_test(training_reads_only_living_bytes),
-        cmocka_unit_test(evaluation_reads_only_living_bytes),
-        cmocka_unit_test(decoding_reads_only_living_bytes),
-        cmocka_unit_test(gradients_that_would_be_lost_are_refused),
-        cmocka_unit_test(logits_of_large_vocabularies_are_not_held),
+        cmocka_unit_test(test_living_tensors_lie_apart),
+        cmocka_unit_test(test_dead_bytes_are_used_again),
+        cmocka_unit_test(test_training_reads_only_living_bytes),
+        cmocka_unit_test(test_evaluation_reads_only_living_bytes),
+        cmocka_unit_test(test_decoding_reads_only_living_bytes),
+        cmocka_unit_test(test_gradients_that_would_be_lost_are_refused),
+        cmocka_unit_test(test_logits_of_large_vocabularies_are_not_held),
     };
     return cmocka_run_group_tests(tests, draw_tokens, NULL);
 }

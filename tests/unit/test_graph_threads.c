@@ -140,7 +140,7 @@ static void threads_change_nothing(const char *isa) {
     }
 }
 
-static void results_do_not_depend_on_threads(void **state) {
+static void test_results_do_not_depend_on_threads(void **state) {
     (void)state;
     error err = {0};
     for (const char *const *name = kernels_available(); *name; name++) {
@@ -150,7 +150,7 @@ static void results_do_not_depend_on_threads(void **state) {
     assert_int_equal(kernels_select("auto", &err), OK);
 }
 
-static void instruction_sets_agree(void **state) {
+static void test_instruction_sets_agree(void **state) {
     (void)state;
     error err = {0};
     for (int i = 0; i < WIDE; i++) {
@@ -173,8 +173,8 @@ static void instruction_sets_agree(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(results_do_not_depend_on_threads),
-        cmocka_unit_test(instruction_sets_agree),
+        cmocka_unit_test(test_results_do_not_depend_on_threads),
+        cmocka_unit_test(test_instruction_sets_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,7 +61,7 @@ static void check_times(const model_text *described) {
     test_model_free(&m);
 }
 
-static void every_step_is_timed_and_changes_nothing(void **state) {
+static void test_every_step_is_timed_and_changes_nothing(void **state) {
     (void)state;
     for (int i = 0; i < MODEL_TEXTS; i++) check_times(&model_texts[i]);
 }
@@ -83,7 +83,7 @@ static void assert_work(const op *o, double forward_flops, double backward_flops
 }
 
 // With W = 8 and rows = BATCH * TIME; ids count as the reals that have as many bytes.
-static void work_is_counted_from_shapes(void **state) {
+static void test_work_is_counted_from_shapes(void **state) {
     (void)state;
     static const char yaml[] = "model:\n"
                                "  width: 8\n"
@@ -111,7 +111,7 @@ static void work_is_counted_from_shapes(void **state) {
     test_model_free(&m);
 }
 
-static void a_large_table_is_not_read_whole(void **state) {
+static void test_a_large_table_is_not_read_whole(void **state) {
     (void)state;
     enum { MANY = 5000, W = 8, ROWS = BATCH * TIME };
     test_model m =
@@ -125,7 +125,7 @@ static void a_large_table_is_not_read_whole(void **state) {
 }
 
 // A loss in chunks is a product and its gradients, all in the forward step.
-static void a_loss_in_chunks_counts_its_gradients(void **state) {
+static void test_a_loss_in_chunks_counts_its_gradients(void **state) {
     (void)state;
     enum { MANY = 5000, W = 8, LENGTH = 300 };
     const double x = LENGTH * W, weight = (double)MANY * W, id = (double)sizeof(int32_t) / sizeof(real);
@@ -142,10 +142,10 @@ static void a_loss_in_chunks_counts_its_gradients(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_step_is_timed_and_changes_nothing),
-        cmocka_unit_test(work_is_counted_from_shapes),
-        cmocka_unit_test(a_large_table_is_not_read_whole),
-        cmocka_unit_test(a_loss_in_chunks_counts_its_gradients),
+        cmocka_unit_test(test_every_step_is_timed_and_changes_nothing),
+        cmocka_unit_test(test_work_is_counted_from_shapes),
+        cmocka_unit_test(test_a_large_table_is_not_read_whole),
+        cmocka_unit_test(test_a_loss_in_chunks_counts_its_gradients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-#include "unit/kernels_testing.h"
+#include "support/kernels.h"
 
 typedef struct problem {
     attention_shape shape;

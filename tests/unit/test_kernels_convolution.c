@@ -1,4 +1,4 @@
-#include "kernels_testing.h"
+#include "support/kernels.h"
 
 enum { CHANNELS = 37, MOST_THREADS = 3 };
 
@@ -155,7 +155,7 @@ static void results_are_as_defined(void) {
     check_length(9, 150, true, false);
 }
 
-static void lengths_of_all_kinds(void **state) {
+static void test_lengths_of_all_kinds(void **state) {
     (void)state;
     on_every_isa(results_are_as_defined);
 }
@@ -189,7 +189,7 @@ static void gradients_are_added(void) {
         }
 }
 
-static void gradients_add_up(void **state) {
+static void test_gradients_add_up(void **state) {
     (void)state;
     on_every_isa(gradients_are_added);
 }
@@ -214,7 +214,7 @@ static void threads_change_nothing(void) {
     }
 }
 
-static void results_do_not_depend_on_threads(void **state) {
+static void test_results_do_not_depend_on_threads(void **state) {
     (void)state;
     on_every_isa(threads_change_nothing);
 }
@@ -235,7 +235,7 @@ static void future_changes_nothing(void) {
     free(wanted);
 }
 
-static void the_past_does_not_see_the_future(void **state) {
+static void test_the_past_does_not_see_the_future(void **state) {
     (void)state;
     on_every_isa(future_changes_nothing);
 }
@@ -332,18 +332,18 @@ static void streams_are_filtered(void) {
     }
 }
 
-static void streams_see_as_many_tokens_as_there_are_taps(void **state) {
+static void test_streams_see_as_many_tokens_as_there_are_taps(void **state) {
     (void)state;
     on_every_isa(streams_are_filtered);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lengths_of_all_kinds),
-        cmocka_unit_test(gradients_add_up),
-        cmocka_unit_test(results_do_not_depend_on_threads),
-        cmocka_unit_test(the_past_does_not_see_the_future),
-        cmocka_unit_test(streams_see_as_many_tokens_as_there_are_taps),
+        cmocka_unit_test(test_lengths_of_all_kinds),
+        cmocka_unit_test(test_gradients_add_up),
+        cmocka_unit_test(test_results_do_not_depend_on_threads),
+        cmocka_unit_test(test_the_past_does_not_see_the_future),
+        cmocka_unit_test(test_streams_see_as_many_tokens_as_there_are_taps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-#include "unit/kernels_testing.h"
+#include "support/kernels.h"
 
 static const size_t sizes[] = {1, 3, 4, 15, 16, 17, 64, 100, 4095, 4097, 9001};
 enum { SIZES = sizeof sizes / sizeof *sizes };

@@ -1,4 +1,4 @@
-#include "unit/kernels_testing.h"
+#include "support/kernels.h"
 
 static int32_t *new_ids(int rows, int vocabulary) {
     const rng_stream stream = {3, RNG_DATA, 0, 0, 0};

@@ -5,7 +5,7 @@
 // take them through every instruction set.
 #define KERNEL_ISA test
 #include "kernels/vector_math.h"
-#include "unit/kernels_testing.h"
+#include "support/kernels.h"
 
 #include <math.h>
 
@@ -84,7 +84,7 @@ static long double wanted_bell(long double x) {
     return expl(-x * x / 2);
 }
 
-static void functions_are_precise(void **state) {
+static void test_functions_are_precise(void **state) {
     (void)state;
     check_units("exp", exp_of, expl, -86.9, 88.7, 2);
     check_units("exp", exp_of, expl, -1, 1, 2);
@@ -100,7 +100,7 @@ static void functions_are_precise(void **state) {
     check_units("bell", bell_of, wanted_bell, -12.5, 12.5, limit_near + 60 * (sizeof(real) == 8));
 }
 
-static void ends_are_right(void **state) {
+static void test_ends_are_right(void **state) {
     (void)state;
     assert_true(vec_exp(vec_set(-INFINITY))[0] == 0);
     assert_true(vec_exp(vec_set(-1000))[0] == 0);
@@ -177,7 +177,7 @@ static void test_not_a_number(void **state) {
     on_every_isa(not_a_number_stays_so);
 }
 
-static void sets_are_chosen_by_name(void **state) {
+static void test_sets_are_chosen_by_name(void **state) {
     (void)state;
     error err = {0};
     const char *const *names = kernels_available();
@@ -202,8 +202,10 @@ static void sets_are_chosen_by_name(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(functions_are_precise),   cmocka_unit_test(ends_are_right),
-        cmocka_unit_test(sets_are_chosen_by_name), cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_functions_are_precise),
+        cmocka_unit_test(test_ends_are_right),
+        cmocka_unit_test(test_sets_are_chosen_by_name),
+        cmocka_unit_test(test_activations),
         cmocka_unit_test(test_not_a_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-#include "unit/kernels_testing.h"
+#include "support/kernels.h"
 
 // Rows of groups of `size` values, `heads` of them, in rows of width ld; offset is added to the inputs.
 typedef struct layout {

@@ -1,5 +1,5 @@
 // Products with packed matrices, and the team of threads that computes them.
-#include "unit/kernels_testing.h"
+#include "support/kernels.h"
 
 #include "base/clock.h"
 #include "base/team.h"
@@ -113,7 +113,7 @@ static void count_part(const void *what, int part, int parts) {
 }
 
 // Also when its threads have gone to sleep, and when there are more parts than threads can be had.
-static void a_team_does_every_part_once(void **state) {
+static void test_a_team_does_every_part_once(void **state) {
     (void)state;
     enum { MOST = 300, TIMES = 2000 };
     static atomic_int counts[MOST];
@@ -145,7 +145,7 @@ static void straggle(const void *what, int part, int parts) {
     if (s->stops) usleep(5000);
 }
 
-static void a_team_does_without_a_thread_that_stops_and_with_it_later(void **state) {
+static void test_a_team_does_without_a_thread_that_stops_and_with_it_later(void **state) {
     (void)state;
     straggler s = {.caller = pthread_self(), .stops = true}, *const what = &s;
     const double begin = clock_seconds();
@@ -161,8 +161,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes),
         cmocka_unit_test(test_rows),
-        cmocka_unit_test(a_team_does_every_part_once),
-        cmocka_unit_test(a_team_does_without_a_thread_that_stops_and_with_it_later),
+        cmocka_unit_test(test_a_team_does_every_part_once),
+        cmocka_unit_test(test_a_team_does_without_a_thread_that_stops_and_with_it_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,12 +8,11 @@
 
 #include "support/numbers.h"
 
-#include "kernels/ceilings.h"
 #include "kernels/kernels.h"
 
 #include <cmocka.h>
 
-static void multiply_adds_are_done_and_counted(void **state) {
+static void test_multiply_adds_are_done_and_counted(void **state) {
     (void)state;
     error err = {0};
     for (const char *const *set = kernels_available(); *set; set++) {
@@ -32,7 +31,7 @@ static void multiply_adds_are_done_and_counted(void **state) {
     assert_int_equal(kernels_select("auto", &err), OK);
 }
 
-static void memory_is_read_and_written(void **state) {
+static void test_memory_is_read_and_written(void **state) {
     (void)state;
     enum { N = 3 * 1024 };
     error err = {0};
@@ -54,25 +53,10 @@ static void memory_is_read_and_written(void **state) {
     assert_int_equal(kernels_select("auto", &err), OK);
 }
 
-static void ceilings_only_rise(void **state) {
-    (void)state;
-    error err = {0};
-    ceilings c = {0};
-    kernels_set_threads(2);
-    assert_true(ceilings_run_multiply_adds() > 0);
-    assert_int_equal(ceilings_measure(0, &c, &err), OK);
-    assert_true(c.flops > 0 && c.read > 0 && c.triad > 0);
-    const ceilings first = c;
-    assert_int_equal(ceilings_measure(0, &c, &err), OK);
-    assert_true(c.flops >= first.flops && c.read >= first.read && c.triad >= first.triad);
-    kernels_set_threads(1);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(multiply_adds_are_done_and_counted),
-        cmocka_unit_test(memory_is_read_and_written),
-        cmocka_unit_test(ceilings_only_rise),
+        cmocka_unit_test(test_multiply_adds_are_done_and_counted),
+        cmocka_unit_test(test_memory_is_read_and_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

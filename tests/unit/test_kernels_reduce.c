@@ -1,5 +1,5 @@
 // Column sums, norms of whole arrays, the search for NaN, and the loss.
-#include "unit/kernels_testing.h"
+#include "support/kernels.h"
 
 static void column_sums(void) {
     static const int shapes[][2] = {{1, 1}, {3, 5}, {65, 16}, {64, 65}, {200, 100}, {5000, 40}};

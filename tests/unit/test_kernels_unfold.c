@@ -1,4 +1,4 @@
-#include "unit/kernels_testing.h"
+#include "support/kernels.h"
 
 static void check_unfold(int batch, int time, int width, int taps) {
     const size_t n = (size_t)batch * (size_t)time * (size_t)width, columns = (size_t)width * (size_t)taps;

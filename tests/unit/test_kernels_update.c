@@ -1,4 +1,4 @@
-#include "unit/kernels_testing.h"
+#include "support/kernels.h"
 
 enum { STEPS = 5 };
 

@@ -59,7 +59,7 @@ static bool hardly_changed(const model_run *r, int from, int to, double rounding
                               r->built.logits->data + at) <= limit;
 }
 
-static void the_past_does_not_see_the_future(void **state) {
+static void test_the_past_does_not_see_the_future(void **state) {
     (void)state;
     const int cuts[] = {0, 1, 2, 30, 47, 48, 63, 64, 75};
     for (int i = 0; i < MODEL_TEXTS; i++) {
@@ -84,7 +84,7 @@ static void the_past_does_not_see_the_future(void **state) {
     }
 }
 
-static void sequences_of_a_batch_do_not_see_each_other(void **state) {
+static void test_sequences_of_a_batch_do_not_see_each_other(void **state) {
     (void)state;
     for (int i = 0; i < MODEL_TEXTS; i++) {
         model_run r;
@@ -99,7 +99,7 @@ static void sequences_of_a_batch_do_not_see_each_other(void **state) {
 }
 
 // With L layers of window W a token reaches L (W - 1) tokens ahead, no further.
-static void windows_end_where_they_say(void **state) {
+static void test_windows_end_where_they_say(void **state) {
     (void)state;
     enum { WINDOW = 5, LAYERS = 2, REACH = LAYERS * (WINDOW - 1), CHANGED = 20 };
     model_run r;
@@ -122,7 +122,7 @@ static void windows_end_where_they_say(void **state) {
 }
 
 // Convolutions of kernel K reach K - 1 tokens ahead each.
-static void kernels_end_where_they_say(void **state) {
+static void test_kernels_end_where_they_say(void **state) {
     (void)state;
     enum { REACH = (4 - 1) + (6 - 1) + (1 - 1), CHANGED = 20 };
     model_run r;
@@ -146,10 +146,10 @@ static void kernels_end_where_they_say(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_past_does_not_see_the_future),
-        cmocka_unit_test(sequences_of_a_batch_do_not_see_each_other),
-        cmocka_unit_test(windows_end_where_they_say),
-        cmocka_unit_test(kernels_end_where_they_say),
+        cmocka_unit_test(test_the_past_does_not_see_the_future),
+        cmocka_unit_test(test_sequences_of_a_batch_do_not_see_each_other),
+        cmocka_unit_test(test_windows_end_where_they_say),
+        cmocka_unit_test(test_kernels_end_where_they_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

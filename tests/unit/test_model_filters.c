@@ -38,7 +38,7 @@ static const tensor *made_in_training(const model_graph *built, int number) {
     return NULL;
 }
 
-static void filters_are_those_of_the_operators(void **state) {
+static void test_filters_are_those_of_the_operators(void **state) {
     (void)state;
     error err = {0};
     arena *a = arena_new();
@@ -73,7 +73,7 @@ static void filters_are_those_of_the_operators(void **state) {
     arena_free(a);
 }
 
-static void other_models_have_none(void **state) {
+static void test_other_models_have_none(void **state) {
     (void)state;
     error err = {0};
     arena *a = arena_new();
@@ -90,8 +90,8 @@ static void other_models_have_none(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(filters_are_those_of_the_operators),
-        cmocka_unit_test(other_models_have_none),
+        cmocka_unit_test(test_filters_are_those_of_the_operators),
+        cmocka_unit_test(test_other_models_have_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,7 +86,7 @@ static const char gpt[] = "model:\n"
                           "    - layernorm\n"
                           "    - unembedding: {tied: false, bias: true}\n";
 
-static void gpt2_weights_are_normal(void **state) {
+static void test_gpt2_weights_are_normal(void **state) {
     (void)state;
     const double into_residual = 0.02 / sqrt(2.0 * DEPTH);
     test_model t = initialised(gpt, 1337);
@@ -109,7 +109,7 @@ static void gpt2_weights_are_normal(void **state) {
     test_model_free(&t);
 }
 
-static void torch_weights_are_uniform(void **state) {
+static void test_torch_weights_are_uniform(void **state) {
     (void)state;
     test_model t = initialised("model:\n"
                                "  width: 96\n"
@@ -134,7 +134,7 @@ static void torch_weights_are_uniform(void **state) {
 }
 
 // As torch.nn.Conv1d, whatever the model's initialisation: it counts what a window holds.
-static void convolutions_are_as_in_torch(void **state) {
+static void test_convolutions_are_as_in_torch(void **state) {
     (void)state;
     const char *const inits[] = {"torch", "gpt2"};
     for (int i = 0; i < 2; i++) {
@@ -172,7 +172,7 @@ static void convolutions_are_as_in_torch(void **state) {
 }
 
 // Residuals are counted wherever they stand; layers outside of them are not scaled.
-static void only_what_is_added_is_scaled(void **state) {
+static void test_only_what_is_added_is_scaled(void **state) {
     (void)state;
     test_model t =
         initialised("model:\n"
@@ -200,7 +200,7 @@ static void only_what_is_added_is_scaled(void **state) {
     test_model_free(&t);
 }
 
-static void weights_are_a_function_of_the_seed(void **state) {
+static void test_weights_are_a_function_of_the_seed(void **state) {
     (void)state;
     test_model a = initialised(gpt, 1337), b = initialised(gpt, 1337), c = initialised(gpt, 1338);
     const parameter_set *set = a.model->parameters;
@@ -217,7 +217,7 @@ static void weights_are_a_function_of_the_seed(void **state) {
 }
 
 // Every parameter draws from a stream of its own: no two are alike, nor correlated.
-static void parameters_are_independent(void **state) {
+static void test_parameters_are_independent(void **state) {
     (void)state;
     test_model t = initialised(gpt, 1337);
     const char *const names[] = {"embedding/weight",
@@ -240,7 +240,7 @@ static void parameters_are_independent(void **state) {
     test_model_free(&t);
 }
 
-static void layers_added_at_the_end_change_nothing_before(void **state) {
+static void test_layers_added_at_the_end_change_nothing_before(void **state) {
     (void)state;
     const char *const start = "model:\n"
                               "  width: 96\n"
@@ -267,7 +267,7 @@ static void layers_added_at_the_end_change_nothing_before(void **state) {
 }
 
 // An untrained model knows nothing: its loss is about the logarithm of the vocabulary.
-static void an_untrained_gpt_guesses(void **state) {
+static void test_an_untrained_gpt_guesses(void **state) {
     (void)state;
     int32_t ids[4 * BLOCK], targets[4 * BLOCK];
     test_tokens(1, 4 * BLOCK, VOCABULARY, ids);
@@ -285,14 +285,14 @@ static void an_untrained_gpt_guesses(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gpt2_weights_are_normal),
-        cmocka_unit_test(torch_weights_are_uniform),
-        cmocka_unit_test(convolutions_are_as_in_torch),
-        cmocka_unit_test(only_what_is_added_is_scaled),
-        cmocka_unit_test(weights_are_a_function_of_the_seed),
-        cmocka_unit_test(parameters_are_independent),
-        cmocka_unit_test(layers_added_at_the_end_change_nothing_before),
-        cmocka_unit_test(an_untrained_gpt_guesses),
+        cmocka_unit_test(test_gpt2_weights_are_normal),
+        cmocka_unit_test(test_torch_weights_are_uniform),
+        cmocka_unit_test(test_convolutions_are_as_in_torch),
+        cmocka_unit_test(test_only_what_is_added_is_scaled),
+        cmocka_unit_test(test_weights_are_a_function_of_the_seed),
+        cmocka_unit_test(test_parameters_are_independent),
+        cmocka_unit_test(test_layers_added_at_the_end_change_nothing_before),
+        cmocka_unit_test(test_an_untrained_gpt_guesses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

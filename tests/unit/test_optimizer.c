@@ -1,10 +1,10 @@
 // Optimizers: what they touch and what they leave alone, Muon's orthogonalisation, exactness over threads.
 // Their numbers are compared with PyTorch's in tests/parity/test_optimizers.c.
-#include "settings.h"
+#include "support/settings.h"
 
 #include "base/rng.h"
 #include "graph/parameters.h"
-#include "train/optimizer.h"
+#include "train/optimizers/optimizer.h"
 
 #include <math.h>
 #include <setjmp.h>

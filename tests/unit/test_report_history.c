@@ -1,4 +1,4 @@
-// What is read off metrics: smoothing, best and final evaluation, gap, overfitting, divergence.
+// What is derived from metrics: smoothing, best and final evaluation, gap, overfitting, divergence.
 #include "report/history.h"
 
 #include <math.h>
@@ -27,7 +27,7 @@ static metrics_data run_of(const double *train, size_t train_count, const double
     return m;
 }
 
-static void no_rows(void **state) {
+static void test_no_rows(void **state) {
     (void)state;
     metrics_data m = {.status = "running"};
     history h;
@@ -37,7 +37,7 @@ static void no_rows(void **state) {
     assert_int_equal(h.steps, 0);
 }
 
-static void best_final_and_gap(void **state) {
+static void test_best_final_and_gap(void **state) {
     (void)state;
     const double train[] = {4, 3, 2.5, 2.25, 2}, val[] = {4, 3.1, 2.6, 2.6, 2.7};
     metrics_data m = run_of(train, 5, val, 5, 1);
@@ -57,7 +57,7 @@ static void best_final_and_gap(void **state) {
     assert_float_equal(h.gaps[3].gap, 2.7 - 2.25, 1e-6);
 }
 
-static void gap_prefers_evaluations_of_the_training_split(void **state) {
+static void test_gap_prefers_evaluations_of_the_training_split(void **state) {
     (void)state;
     const double train[] = {4, 3}, val[] = {4, 3.5, 3.2};
     metrics_data m = run_of(train, 2, val, 3, 1);
@@ -80,7 +80,7 @@ static bool overfits(const double *train, const double *val) {
     return h.overfits;
 }
 
-static void overfitting(void **state) {
+static void test_overfitting(void **state) {
     (void)state;
     const double falling[] = {4, 3, 2.5, 2.2, 2}, rising[] = {4, 2.4, 2.5, 2.7, 3};
     assert_true(overfits(falling, (const double[]){4, 3.2, 2.8, 2.9, 3.0}));
@@ -90,7 +90,7 @@ static void overfitting(void **state) {
     assert_false(overfits(rising, (const double[]){4, 3.2, 2.8, 2.9, 3.0}));      // worse on everything
 }
 
-static void divergence(void **state) {
+static void test_divergence(void **state) {
     (void)state;
     const double train[] = {4, 3, NAN, 2, INFINITY}, val[] = {4, NAN, 3, INFINITY};
     metrics_data m = run_of(train, 5, val, 4, 2);
@@ -103,7 +103,7 @@ static void divergence(void **state) {
     assert_float_equal(h.smoothed[3], 2, 0);
 }
 
-static void smoothing(void **state) {
+static void test_smoothing(void **state) {
     (void)state;
     enum { N = 1000 };
     double noisy[N], smooth[N];
@@ -133,12 +133,12 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(no_rows),
-        cmocka_unit_test(best_final_and_gap),
-        cmocka_unit_test(gap_prefers_evaluations_of_the_training_split),
-        cmocka_unit_test(overfitting),
-        cmocka_unit_test(divergence),
-        cmocka_unit_test(smoothing),
+        cmocka_unit_test(test_no_rows),
+        cmocka_unit_test(test_best_final_and_gap),
+        cmocka_unit_test(test_gap_prefers_evaluations_of_the_training_split),
+        cmocka_unit_test(test_overfitting),
+        cmocka_unit_test(test_divergence),
+        cmocka_unit_test(test_smoothing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -81,7 +81,7 @@ static void add_filters(report_run *r, int count, int lags, int channels, int ze
     r->filter_count = count;
 }
 
-static void scripts_without_gnuplot(void **state) {
+static void test_scripts_without_gnuplot(void **state) {
     (void)state;
     report_run r = run_of("no_gnuplot", 100, 10);
     add_filters(&r, 3, 200, 5, 200);
@@ -112,7 +112,7 @@ static size_t lines_of_block(const char *script, const char *block) {
 }
 
 // A line for each lag: quantiles of the channels' magnitudes; later lags share a line.
-static void filters_are_summed_up(void **state) {
+static void test_filters_are_summed_up(void **state) {
     (void)state;
     report_run r = run_of("filters", 100, 10);
     add_filters(&r, 3, 8192, 5, 8192);
@@ -138,7 +138,7 @@ static void filters_are_summed_up(void **state) {
     assert_non_null(strstr(script, "'repeat/50/hyena'"));
 }
 
-static void long_curves_are_thinned_and_keep_their_peaks(void **state) {
+static void test_long_curves_are_thinned_and_keep_their_peaks(void **state) {
     (void)state;
     report_run r = run_of("long", 50000, 0);
     r.metrics.train[31234].loss = 7.125;
@@ -154,7 +154,7 @@ static void long_curves_are_thinned_and_keep_their_peaks(void **state) {
     assert_int_equal(lines_of_block(content_of("short/loss.gp"), "train_raw"), 4000);
 }
 
-static void names_cannot_break_a_script(void **state) {
+static void test_names_cannot_break_a_script(void **state) {
     (void)state;
     script_heading heading = {.stem = "x", .height = SCRIPT_HEIGHT, .legend_lines = 1};
     heading.title = "it's `date` \"quoted\"\nprint 'boom' \xFF naïve";
@@ -186,7 +186,7 @@ static void draw(report_run *r, int count) {
     assert_int_equal(scripts, count);
 }
 
-static void usual_run_is_drawn(void **state) {
+static void test_usual_run_is_drawn(void **state) {
     (void)state;
     report_run r = run_of("usual", 500, 50);
     r.metrics.eval[SPLIT_TEST] = r.metrics.eval[SPLIT_VAL];
@@ -197,7 +197,7 @@ static void usual_run_is_drawn(void **state) {
     draw(&r, 7);
 }
 
-static void strange_runs_are_drawn(void **state) {
+static void test_strange_runs_are_drawn(void **state) {
     (void)state;
     report_run r = run_of("empty", 0, 0);
     draw(&r, 0);
@@ -218,7 +218,7 @@ static void strange_runs_are_drawn(void **state) {
     draw(&r, 0);
 }
 
-static void diverged_runs_are_drawn(void **state) {
+static void test_diverged_runs_are_drawn(void **state) {
     (void)state;
     report_run r = run_of("diverged", 200, 20);
     for (int i = 150; i < 200; i++) r.metrics.train[i].loss = exp(i - 140);
@@ -239,7 +239,7 @@ static void diverged_runs_are_drawn(void **state) {
     draw(&r, 2); // learning rate and speed are still numbers
 }
 
-static void comparison_is_drawn(void **state) {
+static void test_comparison_is_drawn(void **state) {
     (void)state;
     report_run runs[] = {run_of("first", 300, 30), run_of("second", 500, 50), run_of("no_val", 100, 0)};
     for (int i = 0; i < 3; i++) with_history(&runs[i]);
@@ -255,7 +255,7 @@ static void comparison_is_drawn(void **state) {
     assert_non_null(strstr(content_of("compare-first-second-no_val/steps.gp"), "set multiplot"));
 }
 
-static void picture_lands_beside_its_script(void **state) {
+static void test_picture_lands_beside_its_script(void **state) {
     (void)state;
     report_run r = run_of("beside", 50, 10);
     assert_int_equal(report_plot_run(with_history(&r), folder, &installed, &err), OK);
@@ -266,7 +266,7 @@ static void picture_lands_beside_its_script(void **state) {
     assert_true(file_exists(path_of("beside/lr.png")));
 }
 
-static void failures_of_gnuplot_are_reported(void **state) {
+static void test_failures_of_gnuplot_are_reported(void **state) {
     (void)state;
     const char *picture = "unset";
     assert_int_equal(gnuplot_run(&missing, "x.gp", memory, &picture, &err), OK);
@@ -289,7 +289,7 @@ static void failures_of_gnuplot_are_reported(void **state) {
     assert_true(clock_seconds() - start < 5);
 }
 
-static void unwritable_folder_is_an_error(void **state) {
+static void test_unwritable_folder_is_an_error(void **state) {
     (void)state;
     report_run r = run_of("unwritable", 10, 0);
     assert_int_equal(report_plot_run(with_history(&r), "/proc/nowhere", &missing, &err), ERR_IO);
@@ -311,17 +311,17 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(scripts_without_gnuplot),
-        cmocka_unit_test(filters_are_summed_up),
-        cmocka_unit_test(long_curves_are_thinned_and_keep_their_peaks),
-        cmocka_unit_test(names_cannot_break_a_script),
-        cmocka_unit_test(usual_run_is_drawn),
-        cmocka_unit_test(strange_runs_are_drawn),
-        cmocka_unit_test(diverged_runs_are_drawn),
-        cmocka_unit_test(comparison_is_drawn),
-        cmocka_unit_test(picture_lands_beside_its_script),
-        cmocka_unit_test(failures_of_gnuplot_are_reported),
-        cmocka_unit_test(unwritable_folder_is_an_error),
+        cmocka_unit_test(test_scripts_without_gnuplot),
+        cmocka_unit_test(test_filters_are_summed_up),
+        cmocka_unit_test(test_long_curves_are_thinned_and_keep_their_peaks),
+        cmocka_unit_test(test_names_cannot_break_a_script),
+        cmocka_unit_test(test_usual_run_is_drawn),
+        cmocka_unit_test(test_strange_runs_are_drawn),
+        cmocka_unit_test(test_diverged_runs_are_drawn),
+        cmocka_unit_test(test_comparison_is_drawn),
+        cmocka_unit_test(test_picture_lands_beside_its_script),
+        cmocka_unit_test(test_failures_of_gnuplot_are_reported),
+        cmocka_unit_test(test_unwritable_folder_is_an_error),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

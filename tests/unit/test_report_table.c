@@ -17,7 +17,7 @@
 
 static arena *memory;
 
-static void text_is_aligned(void **state) {
+static void test_text_is_aligned(void **state) {
     (void)state;
     table *t = table_new(memory);
     table_column(t, "run", false);
@@ -42,7 +42,7 @@ static void text_is_aligned(void **state) {
     text_free(&out);
 }
 
-static void csv_is_quoted(void **state) {
+static void test_csv_is_quoted(void **state) {
     (void)state;
     table *t = table_new(memory);
     table_column(t, "run", false);
@@ -76,7 +76,7 @@ static report_run run_of(const char *name, const char *run_status, const char *y
     return r;
 }
 
-static void compared_runs(void **state) {
+static void test_compared_runs(void **state) {
     (void)state;
     const eval_row worse[] = {{.step = 50, .loss = 2.5, .perplexity = 12.18},
                               {.step = 100, .loss = 2.75, .perplexity = 15.64}};
@@ -113,7 +113,7 @@ static void compared_runs(void **state) {
 }
 
 // 1.0e-3 and 0.001 are the same learning rate; names and prompts do not matter.
-static void equal_settings_are_no_columns(void **state) {
+static void test_equal_settings_are_no_columns(void **state) {
     (void)state;
     const report_run runs[] = {run_of("a", "finished", "{name: a, optimizer: {lr: 1.0e-3}}", NULL, 0),
                                run_of("b", "finished", "{name: b, optimizer: {lr: 0.001}}", NULL, 0)};
@@ -125,7 +125,7 @@ static void equal_settings_are_no_columns(void **state) {
 
 // What layers take from model.dropout has no column, nor what only one of two layers has at all: the table
 // names the layers.
-static void layers_are_named_once(void **state) {
+static void test_layers_are_named_once(void **state) {
     (void)state;
     const report_run runs[] = {
         run_of(
@@ -160,7 +160,7 @@ static void layers_are_named_once(void **state) {
     text_free(&out);
 }
 
-static void listed_runs(void **state) {
+static void test_listed_runs(void **state) {
     (void)state;
     char folder[] = "/tmp/runexp-list-XXXXXX", command[128];
     error err;
@@ -214,9 +214,9 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_is_aligned),       cmocka_unit_test(csv_is_quoted),
-        cmocka_unit_test(compared_runs),         cmocka_unit_test(equal_settings_are_no_columns),
-        cmocka_unit_test(layers_are_named_once), cmocka_unit_test(listed_runs),
+        cmocka_unit_test(test_text_is_aligned),       cmocka_unit_test(test_csv_is_quoted),
+        cmocka_unit_test(test_compared_runs),         cmocka_unit_test(test_equal_settings_are_no_columns),
+        cmocka_unit_test(test_layers_are_named_once), cmocka_unit_test(test_listed_runs),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -11,7 +11,7 @@
 #include <math.h>
 
 // Known answers published with the Random123 library for Philox4x32-10.
-static void philox_gives_the_published_answers(void **state) {
+static void test_philox_gives_the_published_answers(void **state) {
     (void)state;
     static const struct {
         uint32_t counter[4], key[2], out[4];
@@ -31,7 +31,7 @@ static void philox_gives_the_published_answers(void **state) {
     }
 }
 
-static void streams_keep_their_layout(void **state) {
+static void test_streams_keep_their_layout(void **state) {
     (void)state;
     const rng_stream s = {1337, RNG_DROPOUT, 2, 3, 0};
     static const uint32_t wanted[4] = {0xdcff2e17, 0xeb96d3db, 0x14cecb66, 0xc7c188fa};
@@ -49,7 +49,7 @@ static void streams_keep_their_layout(void **state) {
     assert_true(fabs(z[1] + 0.2604343) < 1e-7);
 }
 
-static void every_part_of_a_stream_counts(void **state) {
+static void test_every_part_of_a_stream_counts(void **state) {
     (void)state;
     const rng_stream s = {5, RNG_DROPOUT, 2, 3, 4};
     const rng_stream others[] = {{6, RNG_DROPOUT, 2, 3, 4}, {5 | (uint64_t)1 << 32, RNG_DROPOUT, 2, 3, 4},
@@ -59,7 +59,7 @@ static void every_part_of_a_stream_counts(void **state) {
         assert_int_not_equal(rng_bits(&s, 17), rng_bits(&others[i], 17));
 }
 
-static void uniforms_and_normals_have_their_moments(void **state) {
+static void test_uniforms_and_normals_have_their_moments(void **state) {
     (void)state;
     enum { COUNT = 40000 };
     const rng_stream s = {11, RNG_INIT, 0, 0, 0};
@@ -81,7 +81,7 @@ static void uniforms_and_normals_have_their_moments(void **state) {
     assert_true(fabs(normal_squares / COUNT - 1) < 5 * 1.4143 / 200);
 }
 
-static void limits_are_kept(void **state) {
+static void test_limits_are_kept(void **state) {
     (void)state;
     const rng_stream s = {3, RNG_DATA, 0, 0, 0};
     int seen[7] = {0};
@@ -96,11 +96,11 @@ static void limits_are_kept(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(philox_gives_the_published_answers),
-        cmocka_unit_test(streams_keep_their_layout),
-        cmocka_unit_test(every_part_of_a_stream_counts),
-        cmocka_unit_test(uniforms_and_normals_have_their_moments),
-        cmocka_unit_test(limits_are_kept),
+        cmocka_unit_test(test_philox_gives_the_published_answers),
+        cmocka_unit_test(test_streams_keep_their_layout),
+        cmocka_unit_test(test_every_part_of_a_stream_counts),
+        cmocka_unit_test(test_uniforms_and_normals_have_their_moments),
+        cmocka_unit_test(test_limits_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 // Schedules: warm-up, ends, and the forms that PyTorch does not have. The others are compared with PyTorch
 // in tests/parity/test_schedules.c.
-#include "settings.h"
+#include "support/settings.h"
 
-#include "train/schedule.h"
+#include "train/schedules/schedule.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -15,8 +15,9 @@ static arena *memory;
 
 static double rate(const char *settings, int64_t step, int64_t max_steps, int64_t steps_per_epoch) {
     const component_choice choice = settings_choose(schedule_registry, settings, memory);
-    const schedule_progress progress = {step, max_steps, steps_per_epoch, NULL};
-    return schedule_rate(&choice, 2.0, &progress);
+    const schedule_progress progress = {step, max_steps, steps_per_epoch};
+    const schedule s = schedule_begin(&choice, 2.0);
+    return schedule_rate(&s, &progress);
 }
 
 static void check(const char *settings, int64_t step, double expected) {
@@ -109,7 +110,7 @@ static void test_step(void **state) {
     check("{type: step, milestones: [70, 30], gamma: 0.5}", 70, 0.5);
 }
 
-// The state of a plateau is all in run_state: a copy of it goes on alike.
+// The state of a schedule is all in its numbers: from a copy of them it goes on alike.
 static void test_plateau_resumes(void **state) {
     (void)state;
     const component_choice choice = settings_choose(
@@ -118,27 +119,32 @@ static void test_plateau_resumes(void **state) {
     enum { COUNT = sizeof losses / sizeof *losses };
     double rates[COUNT];
     for (int cut = 0; cut < COUNT; cut++) {
-        run_state run = {0}, resumed;
+        schedule run = schedule_begin(&choice, 2.0);
         for (int i = 0; i < COUNT; i++) {
             if (i == cut) {
-                resumed = run;
-                memset(&run, 0xff, sizeof run);
+                schedule resumed = schedule_begin(&choice, 2.0);
+                for (int k = 0; k < run.type->state_count; k++) resumed.state[k] = run.state[k];
                 run = resumed;
             }
-            schedule_observe(&choice, 2.0, losses[i], &run);
-            const schedule_progress progress = {.step = i, .max_steps = 100, .state = &run};
-            const double got = schedule_rate(&choice, 2.0, &progress);
+            schedule_observe(&run, losses[i]);
+            const double got = schedule_rate(&run, &(schedule_progress){.step = i, .max_steps = 100});
             if (cut > 0) assert_true(got == rates[i]);
             rates[i] = got;
         }
     }
-    assert_true(rates[2] == 2.0);        // one evaluation without improvement is let pass
-    assert_true(rates[3] == 1.0);        // the second is not
+    assert_true(rates[2] == 2.0);        // one evaluation without improvement changes nothing
+    assert_true(rates[3] == 1.0);        // the second does
     assert_true(rates[COUNT - 1] < 1.0); // NaN is no improvement either
-    run_state run = {.plateau_factor = 1, .plateau_best = 1, .plateau_bad = 5};
-    const component_choice constant = settings_choose(schedule_registry, "constant", memory);
-    schedule_observe(&constant, 2.0, 3.0, &run); // others do not look
-    assert_int_equal(run.plateau_bad, 5);
+}
+
+// Schedules without a state do not look at losses.
+static void test_constant_observes_nothing(void **state) {
+    (void)state;
+    const component_choice choice = settings_choose(schedule_registry, "constant", memory);
+    schedule s = schedule_begin(&choice, 2.0);
+    assert_int_equal(s.type->state_count, 0);
+    for (int i = 0; i < 20; i++) schedule_observe(&s, 3.0);
+    assert_true(schedule_rate(&s, &(schedule_progress){.step = 20, .max_steps = 100}) == 2.0);
 }
 
 static int open_arena(void **state) {
@@ -155,10 +161,15 @@ static int close_arena(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_warm_up),      cmocka_unit_test(test_odd_lengths),
-        cmocka_unit_test(test_exponential),  cmocka_unit_test(test_cosine_and_linear),
-        cmocka_unit_test(test_inverse_sqrt), cmocka_unit_test(test_wsd),
-        cmocka_unit_test(test_step),         cmocka_unit_test(test_plateau_resumes),
+        cmocka_unit_test(test_warm_up),
+        cmocka_unit_test(test_odd_lengths),
+        cmocka_unit_test(test_exponential),
+        cmocka_unit_test(test_cosine_and_linear),
+        cmocka_unit_test(test_inverse_sqrt),
+        cmocka_unit_test(test_wsd),
+        cmocka_unit_test(test_step),
+        cmocka_unit_test(test_plateau_resumes),
+        cmocka_unit_test(test_constant_observes_nothing),
     };
     return cmocka_run_group_tests(tests, open_arena, close_arena);
 }

@@ -102,7 +102,7 @@ static size_t lines(const char *s) {
     return n;
 }
 
-static void rows_come_back(void **state) {
+static void test_rows_come_back(void **state) {
     (void)state;
     metrics *m = create();
     for (int64_t step = 1; step <= 1500; step++) add_train(m, step); // more than two chunks
@@ -131,7 +131,7 @@ static void rows_come_back(void **state) {
     assert_memory_equal(&d.eval[SPLIT_VAL][2], &row, sizeof row);
 }
 
-static void twin_has_a_line_for_each_row(void **state) {
+static void test_twin_has_a_line_for_each_row(void **state) {
     (void)state;
     metrics *m = create();
     add_train(m, 1);
@@ -151,7 +151,7 @@ static void twin_has_a_line_for_each_row(void **state) {
     assert_true(isnan(d.train[1].loss) && isinf(d.train[1].grad_norm));
 }
 
-static void resume_cuts_later_rows(void **state) {
+static void test_resume_cuts_later_rows(void **state) {
     (void)state;
     metrics *m = create();
     for (int64_t step = 1; step <= 700; step++) {
@@ -181,7 +181,7 @@ static void resume_cuts_later_rows(void **state) {
     assert_int_equal(lines(twin()), 1 + 600 + 4);
 }
 
-static void run_can_be_read_while_it_is_written(void **state) {
+static void test_run_can_be_read_while_it_is_written(void **state) {
     (void)state;
     metrics *m = create();
     for (int64_t step = 1; step <= 20; step++) {
@@ -195,7 +195,7 @@ static void run_can_be_read_while_it_is_written(void **state) {
     assert_int_equal(metrics_close(m, "finished", &err), OK);
 }
 
-static void a_run_has_one_writer(void **state) {
+static void test_a_run_has_one_writer(void **state) {
     (void)state;
     metrics *m = create(), *second;
     add_train(m, 1);
@@ -211,7 +211,7 @@ static void a_run_has_one_writer(void **state) {
 
 // A child writes rows as fast as it can and tells each finished one through a pipe; it is killed at a
 // moment that differs from round to round.
-static void killed_writer_leaves_readable_files(void **state) {
+static void test_killed_writer_leaves_readable_files(void **state) {
     (void)state;
     for (int round = 0; round < 60; round++) {
         int channel[2];
@@ -267,7 +267,7 @@ static void truncate_file(const char *name, double fraction) {
     assert_int_equal(truncate(file_of(name), (off_t)((double)info.st_size * fraction)), 0);
 }
 
-static void damaged_archive_is_read_and_built_again_from_its_twin(void **state) {
+static void test_damaged_archive_is_read_and_built_again_from_its_twin(void **state) {
     (void)state;
     metrics *m = create();
     for (int64_t step = 1; step <= 50; step++) add_train(m, step);
@@ -294,7 +294,7 @@ static void damaged_archive_is_read_and_built_again_from_its_twin(void **state) 
     assert_int_equal(d.eval_count[SPLIT_VAL], 0);
 }
 
-static void half_a_line_at_the_end_of_the_twin_is_cut(void **state) {
+static void test_half_a_line_at_the_end_of_the_twin_is_cut(void **state) {
     (void)state;
     metrics *m = create();
     for (int64_t step = 1; step <= 10; step++) add_train(m, step);
@@ -309,7 +309,7 @@ static void half_a_line_at_the_end_of_the_twin_is_cut(void **state) {
     assert_int_equal(read_back().train_count, 11); // the archive lost nothing
 }
 
-static void what_is_no_run_is_refused(void **state) {
+static void test_what_is_no_run_is_refused(void **state) {
     (void)state;
     metrics_data d;
     unlink(file_of("metrics.h5"));
@@ -328,7 +328,7 @@ static void what_is_no_run_is_refused(void **state) {
 }
 
 // A limit on the size of files stands in for a full disk: writes fail, with another errno.
-static void full_disk_is_an_error_and_the_run_goes_on_after_it(void **state) {
+static void test_full_disk_is_an_error_and_the_run_goes_on_after_it(void **state) {
     (void)state;
     metrics *m = create();
     for (int64_t step = 1; step <= 5; step++) add_train(m, step);
@@ -359,7 +359,7 @@ static void full_disk_is_an_error_and_the_run_goes_on_after_it(void **state) {
 
 // Whatever bytes are overwritten, reading ends in rows or an error. (A fixed sequence of places and
 // values.)
-static void scrambled_archive_never_crashes(void **state) {
+static void test_scrambled_archive_never_crashes(void **state) {
     (void)state;
     metrics *m = create();
     for (int64_t step = 1; step <= 20; step++) add_train(m, step);
@@ -400,17 +400,17 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_come_back),
-        cmocka_unit_test(twin_has_a_line_for_each_row),
-        cmocka_unit_test(resume_cuts_later_rows),
-        cmocka_unit_test(run_can_be_read_while_it_is_written),
-        cmocka_unit_test(a_run_has_one_writer),
-        cmocka_unit_test(killed_writer_leaves_readable_files),
-        cmocka_unit_test(damaged_archive_is_read_and_built_again_from_its_twin),
-        cmocka_unit_test(half_a_line_at_the_end_of_the_twin_is_cut),
-        cmocka_unit_test(what_is_no_run_is_refused),
-        cmocka_unit_test(full_disk_is_an_error_and_the_run_goes_on_after_it),
-        cmocka_unit_test(scrambled_archive_never_crashes),
+        cmocka_unit_test(test_rows_come_back),
+        cmocka_unit_test(test_twin_has_a_line_for_each_row),
+        cmocka_unit_test(test_resume_cuts_later_rows),
+        cmocka_unit_test(test_run_can_be_read_while_it_is_written),
+        cmocka_unit_test(test_a_run_has_one_writer),
+        cmocka_unit_test(test_killed_writer_leaves_readable_files),
+        cmocka_unit_test(test_damaged_archive_is_read_and_built_again_from_its_twin),
+        cmocka_unit_test(test_half_a_line_at_the_end_of_the_twin_is_cut),
+        cmocka_unit_test(test_what_is_no_run_is_refused),
+        cmocka_unit_test(test_full_disk_is_an_error_and_the_run_goes_on_after_it),
+        cmocka_unit_test(test_scrambled_archive_never_crashes),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,0 +1,28 @@
+// Runs as arguments of commands: found by name or path, loaded, opened.
+#ifndef RUNEXP_CLI_RUNS_H
+#define RUNEXP_CLI_RUNS_H
+
+#include "cli/command.h"
+#include "report/run.h"
+#include "train/trained.h"
+
+// The row of --runs in the option table of a command; its settings struct has a member `const char *runs`.
+#define RUNS_OPTION(settings)                                                                              \
+    {                                                                                                      \
+        .key = "runs", .type = OPTION_STRING, .offset = offsetof(settings, runs), .fallback = "runs",      \
+        .doc = "folder of the runs"                                                                        \
+    }
+
+// The folder of a run: the argument itself, or <runs>/<argument>. ERR_USAGE when neither is a folder.
+status find_run(const char *argument, const char *runs, arena *a, const char **folder, error *err);
+
+// Loads the run that each argument of the call names, in order. Memory from the call.
+status load_runs(const command_call *call, const char *runs, report_run **out, error *err);
+
+// Opens a checkpoint of a run: `which` is best, last, auto (the best there is) or the path of a file; the
+// argument may also be a checkpoint file itself. Problems with the overrides are printed: ERR_CONFIG with
+// an empty message then. Free with trained_free.
+status open_trained(const char *run, const char *runs, const char *which, const string_list *overrides,
+                    arena *a, trained *out, error *err);
+
+#endif

@@ -1,0 +1,25 @@
+#include "train/run_state.h"
+
+#include <string.h>
+
+void run_state_numbers(run_state *state, checkpoint_number out[RUN_STATE_NUMBERS]) {
+    const checkpoint_number numbers[RUN_STATE_NUMBERS] = {
+        {.name = "step", .integer = &state->step},
+        {.name = "tokens", .integer = &state->tokens},
+        {.name = "seconds", .number = &state->seconds},
+        {.name = "best_loss", .number = &state->best_loss},
+        {.name = "best_step", .integer = &state->best_step},
+        {.name = "evaluations_without_improvement", .integer = &state->evaluations_without_improvement},
+        {.name = "batch_digest", .integer = &state->batch_digest},
+    };
+    memcpy(out, numbers, sizeof numbers);
+}
+
+checkpoint_group run_state_block(const char *path, const parameter_set *set, real *block, arena *a) {
+    checkpoint_array *arrays = arena_alloc(a, (size_t)set->count * sizeof *arrays);
+    for (int i = 0; i < set->count; i++) {
+        const parameter *p = set->items[i];
+        arrays[i] = (checkpoint_array){p->name, p->about.rank, p->about.shape, block + p->offset};
+    }
+    return (checkpoint_group){path, arrays, set->count};
+}

@@ -1,0 +1,26 @@
+// The same rate from the first update to the last.
+#include "train/schedules/schedule.h"
+
+typedef struct constant_settings {
+    schedule_common common;
+} constant_settings;
+
+static const option constant_options[] = {
+    ROW_WARMUP(constant_settings, "0"),
+    {0},
+};
+
+static double constant_rate(const schedule *of, const schedule_progress *p) {
+    (void)p;
+    return of->lr;
+}
+
+const schedule_type schedule_constant = {
+    .about = {.name = "constant",
+              .kind = "schedule",
+              .summary = "the optimizer's rate throughout",
+              .example = "schedule: {type: constant, warmup_steps: 100}\n",
+              .options = constant_options,
+              .settings_size = sizeof(constant_settings)},
+    .rate = constant_rate,
+};

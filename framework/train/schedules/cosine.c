@@ -1,0 +1,45 @@
+// Half a cosine wave from the base rate down to a floor.
+#include "train/schedules/schedule.h"
+
+#include <math.h>
+
+typedef struct cosine_settings {
+    schedule_common common;
+    double min_lr;
+    int64_t decay_steps;
+} cosine_settings;
+
+static const option cosine_options[] = {
+    ROW_WARMUP(cosine_settings, "0"),
+    ROW_MIN_LR(cosine_settings, "rate at the end; a tenth of lr is usual"),
+    {.key = "decay_steps",
+     .type = OPTION_INT,
+     .offset = offsetof(cosine_settings, decay_steps),
+     .fallback = "0",
+     .min = 0,
+     .max = -1,
+     .unit = "steps",
+     .doc = "the step, warm-up included, from which on the rate is min_lr; 0: the end of training"},
+    {0},
+};
+
+static double cosine_rate(const schedule *of, const schedule_progress *p) {
+    const cosine_settings *s = of->settings;
+    const double lr = of->lr;
+    const double x = schedule_fraction(&s->common, p, s->decay_steps > 0 ? s->decay_steps : p->max_steps);
+    return s->min_lr + 0.5 * (lr - s->min_lr) * (1 + cos(M_PI * x));
+}
+
+const schedule_type schedule_cosine = {
+    .about = {.name = "cosine",
+              .kind = "schedule",
+              .summary = "half a cosine wave from lr down to min_lr: the usual choice",
+              .paper = "arXiv 1608.03983",
+              .details =
+                  "min_lr + (lr - min_lr) (1 + cos(pi x)) / 2, where x goes from 0 at the end of the "
+                  "warm-up to 1 at decay_steps.",
+              .example = "schedule: {type: cosine, warmup_steps: 100, min_lr: 1.0e-4}\n",
+              .options = cosine_options,
+              .settings_size = sizeof(cosine_settings)},
+    .rate = cosine_rate,
+};

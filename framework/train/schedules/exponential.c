@@ -1,0 +1,67 @@
+// The rate multiplied by a factor after every epoch, or after every step.
+#include "train/schedules/schedule.h"
+
+#include <math.h>
+
+typedef enum exponential_per { PER_EPOCH, PER_STEP } exponential_per;
+
+typedef struct exponential_settings {
+    schedule_common common;
+    double gamma;
+    int per; // exponential_per
+    int64_t after;
+} exponential_settings;
+
+static const char *const pers[] = {"epoch", "step", NULL};
+
+static const option exponential_options[] = {
+    ROW_WARMUP(exponential_settings, "0"),
+    {.key = "gamma",
+     .type = OPTION_REAL,
+     .offset = offsetof(exponential_settings, gamma),
+     .fallback = "0.95",
+     .min = 0,
+     .max = 1,
+     .flags = OPTION_ABOVE_MIN,
+     .doc = "factor of each reduction (per step it must be very near to 1)"},
+    {.key = "per",
+     .type = OPTION_CHOICE,
+     .offset = offsetof(exponential_settings, per),
+     .fallback = "epoch",
+     .choices = pers,
+     .doc = "reduce after each pass over the training data, or after each step that follows the warm-up"},
+    {.key = "after",
+     .type = OPTION_INT,
+     .offset = offsetof(exponential_settings, after),
+     .fallback = "1",
+     .min = 1,
+     .max = -1,
+     .unit = "epochs or steps",
+     .doc = "the first reduction comes when this many epochs (or steps) are done (char-rnn: 10 epochs)"},
+    {0},
+};
+
+static double exponential_rate(const schedule *of, const schedule_progress *p) {
+    const exponential_settings *s = of->settings;
+    const double lr = of->lr;
+    int64_t done = 0;
+    if (s->per == PER_STEP)
+        done = p->step - s->common.warmup_steps;
+    else if (p->steps_per_epoch > 0)
+        done = p->step / p->steps_per_epoch;
+    return done < s->after ? lr : lr * pow(s->gamma, (double)(done - s->after + 1));
+}
+
+const schedule_type schedule_exponential = {
+    .about = {.name = "exponential",
+              .kind = "schedule",
+              .summary = "the rate falls by a factor after every epoch or every step",
+              .details =
+                  "lr * gamma^max(0, n - after + 1), n the number of whole epochs done (warm-up included) "
+                  "or of steps done since the warm-up. With after: 1 the same numbers as "
+                  "torch.optim.lr_scheduler.ExponentialLR.",
+              .example = "schedule: {type: exponential, gamma: 0.97, per: epoch, after: 10}\n",
+              .options = exponential_options,
+              .settings_size = sizeof(exponential_settings)},
+    .rate = exponential_rate,
+};

@@ -1,0 +1,226 @@
+// A run from its beginning to its end: steps, evaluations, samples, checkpoints, early stopping.
+#include "base/clock.h"
+#include "base/log.h"
+#include "train/trainer_parts.h"
+
+#include <math.h>
+
+enum { LINES_IN_A_PIPE = 20, LIVE_LINES_PER_SECOND = 5 };
+
+// --- evaluation
+
+// With averaged weights: exchanges them with the trained ones, so that graphs see the average. Call again
+// to undo.
+static void exchange_average(trainer *t) {
+    if (!t->average) return;
+    real *values = t->model->parameters->values;
+    for (size_t i = 0; i < t->model->parameters->total; i++) {
+        real kept = values[i];
+        values[i] = t->average[i];
+        t->average[i] = kept;
+    }
+}
+
+// Metrics that cannot be written (a full disk) are kept and written with a later row: a reason to warn,
+// once, not to stop.
+static void warn_of_metrics(trainer *t, const error *why) {
+    if (!t->metrics_warned) log_warning("%s; training continues, the rows are kept for later", why->message);
+    t->metrics_warned = true;
+}
+
+static void record(trainer *t, split part, const evaluation *e) {
+    const eval_row row = {t->state.step, t->state.tokens, t->state.seconds,
+                          e->loss,       e->perplexity,   e->bits_per_char};
+    error why;
+    if (metrics_add_eval(t->metrics, part, &row, &why) != OK) warn_of_metrics(t, &why);
+}
+
+static void collect(void *to, uint32_t stream, const char *bytes, size_t count) {
+    (void)stream;
+    text_add_bytes(to, bytes, count);
+}
+
+// Generates text from the current weights into samples.txt, and into the log too with `logged`.
+static status write_sample(trainer *t, int64_t tokens, bool logged, error *err) {
+    const experiment *e = t->request.experiment;
+    if (tokens == 0) return OK;
+    if (!t->generator) TRY(generator_new(t->model, &e->sampling, 1, &t->generator, err));
+    arena *a = arena_new();
+    encoding prompt;
+    text sample = {0};
+    generated made;
+    const tokenizer *tok = t->request.dataset->tokenizer;
+    status result = generate_encode_prompt(tok, e->sampling.prompt, a, &prompt, err);
+    if (result == OK) {
+        text_add(&sample, "%s", e->sampling.prompt ? e->sampling.prompt : "");
+        generate(t->generator, tok, prompt.ids, prompt.count, (size_t)tokens, 0, 1, collect, &sample,
+                 t->request.stop, &made);
+        char *heading = arena_format(a, "step %lld", (long long)t->state.step);
+        result = run_folder_add_sample(&t->request.folder, heading, sample.bytes, err);
+        if (logged) {
+            text visible = {0};
+            text_add_visible(&visible, sample.bytes, sample.length);
+            log_line("sample (%.0f tokens/s):\n%s", (double)made.tokens / made.seconds, visible.bytes);
+            text_free(&visible);
+        }
+    }
+    text_free(&sample);
+    arena_free(a);
+    return result;
+}
+
+static status evaluate(trainer *t, error *err) {
+    const experiment *e = t->request.experiment;
+    const dataset *d = t->request.dataset;
+    evaluation train = {.loss = NAN}, val = {.loss = NAN};
+    exchange_average(t);
+    if (e->evaluation.train_tokens)
+        evaluate_sample(t->evaluator, &d->splits[SPLIT_TRAIN], d->tokenizer,
+                        (size_t)e->evaluation.train_tokens, &train);
+    if (d->splits[SPLIT_VAL].count) evaluate_split(t->evaluator, &d->splits[SPLIT_VAL], d->tokenizer, &val);
+    status result = write_sample(t, e->evaluation.sample_tokens, false, err);
+    exchange_average(t);
+    TRY(result);
+    if (e->evaluation.train_tokens) record(t, SPLIT_TRAIN, &train);
+    if (!d->splits[SPLIT_VAL].count) {
+        if (e->evaluation.train_tokens)
+            log_line("step %lld: train loss %.4f, perplexity %.3f", (long long)t->state.step, train.loss,
+                     train.perplexity);
+        return OK;
+    }
+    record(t, SPLIT_VAL, &val);
+    bool better = val.loss < t->state.best_loss - e->evaluation.min_delta;
+    t->state.evaluations_without_improvement = better ? 0 : t->state.evaluations_without_improvement + 1;
+    if (better) t->state.best_loss = val.loss, t->state.best_step = t->state.step;
+    schedule_observe(&t->schedule, val.loss);
+    text line = {0};
+    text_add(&line, "step %lld: ", (long long)t->state.step);
+    if (e->evaluation.train_tokens) text_add(&line, "train loss %.4f, ", train.loss);
+    text_add(&line, "val loss %.4f, perplexity %.3f, %.3f bits/char", val.loss, val.perplexity,
+             val.bits_per_char);
+    if (better) text_add(&line, "  (best)");
+    log_line("%s", line.bytes);
+    text_free(&line);
+    return better ? trainer_save(t, t->request.folder.best, err) : OK;
+}
+
+// --- the loop
+
+static void report_progress(trainer *t, const train_row *row) {
+    int64_t max_steps = t->request.experiment->training.max_steps;
+    double now = clock_seconds();
+    int64_t every = max_steps / LINES_IN_A_PIPE ? max_steps / LINES_IN_A_PIPE : 1;
+    bool live = log_is_terminal();
+    if (live ? now - t->last_line < 1.0 / LIVE_LINES_PER_SECOND : row->step % every != 0) return;
+    char rate[32], left[32];
+    text_count((double)(row->tokens - t->tokens_at_start) / (t->state.seconds - t->seconds_at_start), rate,
+               sizeof rate);
+    double per_step = (now - t->started) / (double)(row->step - t->step_at_start);
+    text_duration(per_step * (double)(max_steps - row->step), left, sizeof left);
+    (live ? log_live : log_line)("step %lld/%lld  loss %.4f  lr %.3g  grad_norm %.3g  %s tokens/s  %s left",
+                                 (long long)row->step, (long long)max_steps, row->loss, row->lr,
+                                 row->grad_norm, rate, left);
+    t->last_line = now;
+}
+
+static bool out_of_patience(const trainer *t) {
+    int64_t patience = t->request.experiment->evaluation.patience;
+    return patience && t->state.evaluations_without_improvement >= patience;
+}
+
+static bool due(int64_t now, int64_t interval) {
+    return interval && now % interval == 0;
+}
+
+static status loop(trainer *t, error *err) {
+    const experiment *e = t->request.experiment;
+    while (t->state.step < e->training.max_steps && !out_of_patience(t)) {
+        if (*t->request.stop) {
+            TRY(trainer_save(t, t->request.folder.last, err));
+            fail(err, ERR_INTERRUPTED, "interrupted at step %lld; the checkpoint is written",
+                 (long long)t->state.step);
+            return error_hint(err, "run the same command again to resume");
+        }
+        train_row row = {0};
+        TRY(trainer_step(t, &row, err));
+        error why;
+        if (due(row.step, e->training.log_interval) && metrics_add_train(t->metrics, &row, &why) != OK)
+            warn_of_metrics(t, &why);
+        report_progress(t, &row);
+        bool last = row.step == e->training.max_steps;
+        if (due(row.step, e->evaluation.interval) || last) TRY(evaluate(t, err));
+        if (due(row.step, e->checkpoint.interval) && !last)
+            TRY(trainer_save(t, t->request.folder.last, err));
+    }
+    if (out_of_patience(t))
+        log_line("stopped at step %lld: no better validation loss in %lld evaluations (best at step %lld)",
+                 (long long)t->state.step, (long long)e->evaluation.patience,
+                 (long long)t->state.best_step);
+    return trainer_save(t, t->request.folder.last, err);
+}
+
+// What is done once at the end, with the best weights: the test split and a sample.
+static status conclude(trainer *t, error *err) {
+    const experiment *e = t->request.experiment;
+    const dataset *d = t->request.dataset;
+    int64_t last_step = t->state.step;
+    if (d->splits[SPLIT_VAL].count && t->state.best_step != last_step) {
+        TRY(trainer_load_best(t, err));
+        t->state.step = t->state.best_step;
+    }
+    exchange_average(t);
+    if (d->splits[SPLIT_TEST].count) {
+        evaluation test;
+        evaluate_split(t->evaluator, &d->splits[SPLIT_TEST], d->tokenizer, &test);
+        log_line("test loss %.4f, perplexity %.3f, %.3f bits/char (weights of step %lld)", test.loss,
+                 test.perplexity, test.bits_per_char, (long long)t->state.step);
+        record(t, SPLIT_TEST, &test);
+    }
+    status result = write_sample(t, e->sampling.max_tokens, true, err);
+    exchange_average(t);
+    t->state.step = last_step;
+    return result;
+}
+
+static status begin(trainer *t, bool resume, error *err) {
+    if (resume) {
+        TRY(trainer_load(t, err));
+        TRY(metrics_resume(t->request.folder.path, &t->request.facts, t->state.step, &t->metrics, err));
+    } else {
+        trainer_initialise(t);
+        TRY(metrics_create(t->request.folder.path, &t->request.facts, t->config_text.bytes, &t->metrics,
+                           err));
+    }
+    t->started = t->last_line = clock_seconds();
+    t->step_at_start = t->state.step;
+    t->tokens_at_start = t->state.tokens;
+    t->seconds_at_start = t->state.seconds;
+    return OK;
+}
+
+status trainer_run(trainer *t, bool resume, error *err) {
+    status result = begin(t, resume, err);
+    if (result == OK && resume) log_line("resuming at step %lld", (long long)t->state.step);
+    if (result == OK) result = loop(t, err);
+    if (result == OK) result = conclude(t, err);
+    generator_free(t->generator);
+    t->generator = NULL;
+    const char *outcome = result == OK                ? "finished"
+                          : result == ERR_INTERRUPTED ? "interrupted"
+                          : result == ERR_DIVERGED    ? "diverged"
+                                                      : "failed";
+    error closing;
+    status closed = metrics_close(t->metrics, outcome, &closing);
+    t->metrics = NULL;
+    if (result == OK && closed != OK) {
+        *err = closing;
+        return closed;
+    }
+    if (result == OK) {
+        char took[32];
+        text_duration(t->state.seconds, took, sizeof took);
+        log_line("finished: %lld steps, %s of training, results in %s", (long long)t->state.step, took,
+                 t->request.folder.path);
+    }
+    return result;
+}

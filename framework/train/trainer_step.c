@@ -1,0 +1,134 @@
+// One update: the passes of a batch through the model, the norm of the gradients, the optimizer.
+#include "base/clock.h"
+#include "data/batches.h"
+#include "kernels/kernels.h"
+#include "train/trainer_parts.h"
+
+#include <math.h>
+#include <stdio.h>
+
+void trainer_fill_batch(trainer *t, int64_t step) {
+    const experiment *e = t->request.experiment;
+    batches_fill(&e->dataset.batches, &t->request.dataset->splits[SPLIT_TRAIN], (int)e->dataset.block_size,
+                 t->rows, (uint64_t)e->seed, step, t->ids, t->targets);
+}
+
+static size_t tokens_of_a_pass(const trainer *t) {
+    return (size_t)(t->rows / t->passes) * (size_t)t->model->block_size;
+}
+
+// Points the graph at the tokens of a pass of the coming step; returns the context to run it in.
+static run_context enter_pass(trainer *t, int micro, double gradient_scale) {
+    size_t first = (size_t)micro * tokens_of_a_pass(t);
+    tokens_bind(t->built.ids, t->ids + first);
+    tokens_bind(t->built.targets, t->targets + first);
+    return (run_context){(uint64_t)t->request.experiment->seed, (uint32_t)t->state.step, (uint32_t)micro, 0,
+                         gradient_scale};
+}
+
+// Where a bad value appeared, as the end of a sentence.
+static void describe_place(const tensor *bad, const op *maker, size_t index, bool is_gradient, char *where,
+                           size_t size) {
+    if (is_gradient)
+        snprintf(
+            where, size,
+            "; the first bad value is in the gradient of %s, element %zu, as the %s of %s passes it back",
+            bad->name, index, maker->kind->name, maker->path);
+    else if (bad->kind == TENSOR_PARAMETER)
+        snprintf(where, size, "; the first bad value is in the weight %s, element %zu", bad->name, index);
+    else
+        snprintf(where, size, "; the first bad value is in the output of the %s of %s, element %zu",
+                 maker->kind->name, maker->path, index);
+}
+
+// Runs the failing passes again, looking at every tensor, to name where the first bad value appeared.
+static status diverged(trainer *t, int failing_micro, double gradient_scale, const char *what, error *err) {
+    const tensor *bad = NULL;
+    const op *maker = NULL;
+    size_t index = 0;
+    bool is_gradient = false;
+    for (int micro = 0; micro <= failing_micro && !bad; micro++) {
+        const run_context c = enter_pass(t, micro, gradient_scale);
+        bad = graph_find_not_finite(t->built.graph, &c, &index, &is_gradient, &maker);
+    }
+    char where[512] = "";
+    if (bad) describe_place(bad, maker, index, is_gradient, where, sizeof where);
+    fail(err, ERR_DIVERGED, "training diverged at step %lld: %s is not finite%s",
+         (long long)t->state.step + 1, what, where);
+    return error_hint(
+        err,
+        "lower optimizer.lr, add schedule.warmup_steps or set training.grad_clip; the last good checkpoint has been kept");
+}
+
+// Adds the seconds since the end of the last part to this one.
+static void part_ends(trainer *t, step_part part) {
+    if (!t->parts) return;
+    const double now = clock_seconds();
+    t->parts[part] += now - t->part_began;
+    t->part_began = now;
+}
+
+// The number of targets of the batch that count.
+static int64_t count_scored(const trainer *t) {
+    const size_t tokens = (size_t)t->rows * (size_t)t->model->block_size;
+    int64_t scored = 0;
+    for (size_t i = 0; i < tokens; i++) scored += t->targets[i] >= 0;
+    return scored;
+}
+
+// Forward and backward passes over the whole batch; adds up the losses of its tokens.
+static status run_passes(trainer *t, double gradient_scale, double *nll, error *err) {
+    const size_t tokens = tokens_of_a_pass(t);
+    *nll = 0;
+    for (int micro = 0; micro < t->passes; micro++) {
+        const run_context c = enter_pass(t, micro, gradient_scale);
+        graph_forward(t->built.graph, &c);
+        for (size_t i = 0; i < tokens; i++) *nll += (double)t->built.losses->data[i];
+        if (!isfinite(*nll)) return diverged(t, micro, gradient_scale, "the loss", err);
+        graph_backward(t->built.graph, &c);
+    }
+    return OK;
+}
+
+// Moves the averaged weights towards the new ones, faster in the beginning, when the old ones are noise.
+static void update_average(trainer *t) {
+    if (!t->average) return;
+    const double decay = t->request.experiment->training.average_decay;
+    const double warm = (1.0 + (double)t->state.step) / (10.0 + (double)t->state.step);
+    kernels->update_average(t->model->parameters->total, (real)(decay < warm ? decay : warm),
+                            t->model->parameters->values, t->average);
+}
+
+// Applies the gradients to the weights; returns the learning rate.
+static double update_weights(trainer *t, double norm) {
+    const experiment *e = t->request.experiment;
+    const schedule_progress progress = {t->state.step, e->training.max_steps, t->steps_per_epoch};
+    const double lr = schedule_rate(&t->schedule, &progress);
+    optimizer_step(t->optimizer, lr, gradient_clip_factor(norm, e->training.grad_clip), t->state.step + 1);
+    update_average(t);
+    return lr;
+}
+
+status trainer_step(trainer *t, train_row *row, error *err) {
+    const double started = clock_seconds();
+    t->part_began = started;
+    trainer_fill_batch(t, t->state.step);
+    part_ends(t, STEP_BATCH);
+    const int64_t scored = count_scored(t);
+    const double gradient_scale = 1.0 / (double)scored;
+    double nll;
+    TRY(run_passes(t, gradient_scale, &nll, err));
+    part_ends(t, STEP_PASSES);
+    const double norm = gradient_norm(t->model->parameters);
+    part_ends(t, STEP_NORM);
+    if (!isfinite(norm)) return diverged(t, t->passes - 1, gradient_scale, "the gradient", err);
+    const double lr = update_weights(t, norm);
+    part_ends(t, STEP_UPDATE);
+    const double seconds = clock_seconds() - started;
+    t->state.step++;
+    t->state.tokens += scored;
+    t->state.seconds += seconds;
+    *row = (train_row){t->state.step, t->state.tokens,         t->state.seconds, nll / (double)scored, lr,
+                       norm,          (double)scored / seconds};
+    return OK;
+}
