@@ -55,7 +55,7 @@ static void copy_v(const prepare_settings *s, int time, const real *from, real *
 
 static void prepare_forward(const graph *g, const run_context *c, const op *o) {
     prepare_settings *s = o->settings;
-    if (s->rope_dim) tabulate(s, g->time, g->mode == GRAPH_DECODE ? c->position : 0);
+    if (s->rope_dim) tabulate(s, g->time, c->position);
     const real *x = o->in[QKV]->data;
     real *y = o->out[PREPARED]->data;
     if (o->in[Q_GAMMA]) {
@@ -94,6 +94,7 @@ static size_t prepare_workspace(const op *o, bool backward) {
 static const op_kind rotate_kind = {.name = "rotate_qk",
                                     .forward = prepare_forward,
                                     .backward = prepare_backward,
+                                    .varies = true,
                                     .overwrites = 1u << QKV,
                                     .passthrough = -1};
 
@@ -103,6 +104,7 @@ static const op_kind prepare_kind = {
     .backward = prepare_backward,
     .saves = SAVES_INPUT(QKV) | SAVES_INPUT(Q_GAMMA) | SAVES_INPUT(K_GAMMA) | SAVES_OUTPUT(Q_STATISTICS) |
              SAVES_OUTPUT(K_STATISTICS),
+    .varies = true,
     .overwrites = 1u << QKV,
     .passthrough = -1,
     .workspace = prepare_workspace,
@@ -149,7 +151,7 @@ typedef struct attention_settings {
 
 static dropout_mask mask_of(const graph *g, const run_context *c, const op *o) {
     const attention_settings *s = o->settings;
-    return (dropout_mask){g->mode == GRAPH_TRAIN ? (real)s->dropout : 0, op_dropout_stream(c, o)};
+    return (dropout_mask){g->options.gradients ? (real)s->dropout : 0, op_dropout_stream(c, o)};
 }
 
 static void block_forward(const graph *g, const run_context *c, const op *o) {
@@ -184,6 +186,7 @@ static const op_kind block_kind = {
     .forward = block_forward,
     .backward = block_backward,
     .saves = SAVES_INPUT(QKV) | SAVES_OUTPUT(Y) | SAVES_OUTPUT(LSE),
+    .varies = true,
     .overwrites = 1u << QKV,
     .passthrough = -1,
     .flops = block_flops,
@@ -226,7 +229,7 @@ tensor *op_attention(graph *g, tensor *qkv, const attention_options *options) {
     if (options->rope_dim || options->q_gamma) qkv = prepare(g, qkv, options);
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, 3,
                              (int[]){g->batch, g->time, options->heads * options->head_size});
-    if (g->mode == GRAPH_DECODE) {
+    if (g->options.states) {
         // A window that reaches beyond the block never made a difference in training.
         bool windowed = options->window && options->window < options->block_size;
         s->capacity = windowed ? options->window : options->block_size;

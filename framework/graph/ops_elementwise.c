@@ -169,10 +169,15 @@ static void dropout_backward(const graph *g, const run_context *c, const op *o) 
 }
 
 static const op_kind dropout_kind = {
-    .name = "dropout", .forward = dropout_forward, .backward = dropout_backward, .passthrough = 1};
+    .name = "dropout",
+    .forward = dropout_forward,
+    .backward = dropout_backward,
+    .varies = true,
+    .passthrough = 1,
+};
 
 tensor *op_dropout(graph *g, tensor *x, double p) {
-    if (p == 0 || g->mode != GRAPH_TRAIN) return x;
+    if (p == 0 || !g->options.gradients) return x;
     dropout_settings *s = arena_alloc(g->memory, sizeof *s);
     s->p = p;
     tensor *y = like(g, x);
@@ -211,14 +216,19 @@ static void columns_backward(const graph *g, const run_context *c, const op *o) 
 }
 
 static const op_kind columns_kind = {
-    .name = "dropout", .forward = columns_forward, .backward = columns_backward, .passthrough = -1};
+    .name = "dropout",
+    .forward = columns_forward,
+    .backward = columns_backward,
+    .varies = true,
+    .passthrough = -1,
+};
 
 tensor *op_dropout_columns(graph *g, tensor *x, int column, int width, double p) {
     dropout_settings *s = arena_alloc(g->memory, sizeof *s);
     int shape[TENSOR_MAX_RANK];
     memcpy(shape, x->shape, sizeof shape);
     shape[x->rank - 1] = width;
-    *s = (dropout_settings){g->mode == GRAPH_TRAIN ? p : 0, column};
+    *s = (dropout_settings){g->options.gradients ? p : 0, column};
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, x->rank, shape);
     op *o = graph_append(g, &columns_kind, &x, 1, y, s);
     if (s->p > 0) o->site = g->sites++;

@@ -59,7 +59,7 @@ tensor *op_embedding(graph *g, tensor *ids, tensor *table, double scale) {
 static void add_positions(const graph *g, const run_context *c, const op *o, const real *table) {
     int columns = o->out[0]->shape[2];
     size_t per_row = (size_t)g->time * (size_t)columns;
-    if (g->mode == GRAPH_DECODE) table += (size_t)c->position * (size_t)columns;
+    table += (size_t)c->position * (size_t)columns;
     for (int b = 0; b < g->batch; b++)
         kernels->add(per_row, o->in[0]->data + (size_t)b * per_row, table,
                      o->out[0]->data + (size_t)b * per_row);
@@ -81,6 +81,7 @@ static void learned_backward(const graph *g, const run_context *c, const op *o) 
 static const op_kind learned_kind = {.name = "learned_positions",
                                      .forward = learned_forward,
                                      .backward = learned_backward,
+                                     .varies = true,
                                      .passthrough = 0};
 
 tensor *op_learned_positions(graph *g, tensor *x, tensor *table) {
@@ -98,7 +99,7 @@ static void sinusoid_forward(const graph *g, const run_context *c, const op *o) 
 }
 
 static const op_kind sinusoid_kind = {
-    .name = "sinusoidal_positions", .forward = sinusoid_forward, .passthrough = 0};
+    .name = "sinusoidal_positions", .forward = sinusoid_forward, .varies = true, .passthrough = 0};
 
 tensor *op_sinusoidal_positions(graph *g, tensor *x, int block_size) {
     sinusoid_settings *s = arena_alloc(g->memory, sizeof *s);

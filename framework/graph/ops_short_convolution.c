@@ -64,7 +64,7 @@ static const op_kind decode_kind = {.name = "short_convolution",
 tensor *op_short_convolution(graph *g, tensor *x, tensor *weight, tensor *bias) {
     tensor *in[INPUTS] = {x, weight, bias, NULL}, *y = graph_tensor(g, TENSOR_ACTIVATION, 3, x->shape);
     const int channels = x->shape[2], taps = (int)(weight->count / (size_t)channels);
-    const bool keeps = g->mode == GRAPH_DECODE && taps > 1;
+    const bool keeps = g->options.states && taps > 1;
     if (keeps) in[HISTORY] = graph_state(g, "short", 3, (int[]){g->batch, taps - 1, channels});
     graph_append(g, keeps ? &decode_kind : &block_kind, in, INPUTS, y, NULL);
     return y;

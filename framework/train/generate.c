@@ -33,7 +33,6 @@ typedef struct reader {
 
 struct generator {
     const sampling_settings *settings;
-    parameter_set *parameters;
     reader one, many; // many: of more than one text, or empty
     sampler *sampler;
     int block_size, vocabulary;
@@ -68,13 +67,20 @@ static int chunk_tokens(int block_size, int streams) {
     return tokens;
 }
 
+static status open_graph(model *m, const reader *r, int tokens, model_graph *out, error *err) {
+    const graph_options options = {
+        .batch = r->streams, .time = tokens, .packs_weights = true, .few_rows = true, .states = r->states};
+    TRY(model_build(m, &options, false, out, err));
+    return graph_place(out->graph, NULL, err);
+}
+
 static status reader_open(reader *r, model *m, int streams, error *err) {
     r->streams = streams;
     r->chunk_tokens = chunk_tokens(m->block_size, streams);
-    r->states = states_new();
+    r->states = states_new(streams);
     r->ids = memory_alloc((size_t)streams * (size_t)r->chunk_tokens * sizeof *r->ids);
-    TRY(model_build(m, GRAPH_DECODE, streams, 1, r->states, true, &r->step, err));
-    return model_build(m, GRAPH_DECODE, streams, r->chunk_tokens, r->states, true, &r->chunk, err);
+    TRY(open_graph(m, r, 1, &r->step, err));
+    return open_graph(m, r, r->chunk_tokens, &r->chunk, err);
 }
 
 static void reader_close(reader *r) {
@@ -99,7 +105,6 @@ status generator_new(model *m, const sampling_settings *settings, int streams, g
     generator *g = memory_alloc(sizeof *g);
     *g = (generator){
         .settings = settings,
-        .parameters = m->parameters,
         .block_size = m->block_size,
         .vocabulary = m->vocabulary,
         .overflow = overflow,
@@ -171,7 +176,6 @@ static void advance(generator *g, reader *r, const contexts *c) {
 
 // Reads a whole text with the current weights, without what has left the context.
 static void begin(generator *g, const contexts *c) {
-    g->parameters->packed_behind = true;
     restart(g, &g->one, c,
             g->overflow == OVERFLOW_RING ? c->count : smaller(c->count, (size_t)g->block_size));
 }

@@ -5,7 +5,7 @@ static status read_contents(trained *t, arena *a, error *err) {
     parameter_set *set = t->model->parameters;
     TRY(parameters_allocate(set, false, err));
     const char *path = checkpoint_has(t->path, AVERAGE_GROUP) ? AVERAGE_GROUP : WEIGHTS_GROUP;
-    const checkpoint_group weights = run_state_block(path, set, set->values, a);
+    const checkpoint_group weights = run_state_block(path, set, parameters_write(set), a);
     checkpoint_number numbers[RUN_STATE_NUMBERS];
     run_state_numbers(&t->state, numbers);
     const checkpoint_contents contents = {&weights, numbers, 1, RUN_STATE_NUMBERS};

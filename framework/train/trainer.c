@@ -15,9 +15,11 @@
 // Builds the training graph of a step in `passes` passes, without memory yet.
 static status build(trainer *t, int passes, error *err) {
     t->passes = passes;
-    t->model->passes = passes;
-    return model_build(t->model, GRAPH_TRAIN, t->rows / passes, t->model->block_size, NULL, false,
-                       &t->built, err);
+    const graph_options options = {.batch = t->rows / passes,
+                                   .time = t->model->block_size,
+                                   .gradients = true,
+                                   .packs_weights = passes > 1};
+    return model_build(t->model, &options, true, &t->built, err);
 }
 
 // Builds it for the fewest passes whose micro-batches are as small as the experiment says or, where it
@@ -52,6 +54,9 @@ static status place_memory(trainer *t, error *err) {
     t->rows = (int)(e->training.batch_size * e->training.accumulation);
     TRY(build_for_shapes(t, err));
     TRY(graph_place(t->built.graph, NULL, err));
+    const int groups = gradient_tree_groups(t->passes, (size_t)t->rows * (size_t)block_size);
+    TRY(gradient_tree_open(&t->tree, t->passes, groups, t->built.graph->gradient_reals, err));
+    t->pass_losses = memory_alloc((size_t)t->passes * sizeof *t->pass_losses);
     TRY(evaluator_new(t->model, t->rows / t->passes, stride < block_size ? stride : block_size,
                       t->built.graph, &t->evaluator, err));
     if (e->training.average_decay > 0)
@@ -85,6 +90,8 @@ void trainer_free(trainer *t) {
     if (!t) return;
     if (t->average) memory_planned_free(t->average, t->model->parameters->block_bytes);
     evaluator_free(t->evaluator);
+    gradient_tree_free(&t->tree);
+    free(t->pass_losses);
     graph_free(t->built.graph);
     optimizer_free(t->optimizer);
     model_free(t->model);

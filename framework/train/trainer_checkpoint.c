@@ -11,8 +11,8 @@ static int64_t next_batch_digest(trainer *t) {
 enum { MOST_GROUPS = 2 + OPTIMIZER_MAX_MOMENTS, MOST_NUMBERS = RUN_STATE_NUMBERS + SCHEDULE_MAX_STATE };
 
 static int list_weights(const trainer *t, arena *a, checkpoint_group *out) {
-    const parameter_set *set = t->model->parameters;
-    out[0] = run_state_block(WEIGHTS_GROUP, set, set->values, a);
+    parameter_set *set = t->model->parameters;
+    out[0] = run_state_block(WEIGHTS_GROUP, set, parameters_write(set), a);
     if (!t->average) return 1;
     out[1] = run_state_block(AVERAGE_GROUP, set, t->average, a);
     return 2;

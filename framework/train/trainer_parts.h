@@ -5,6 +5,7 @@
 #include "models/model.h"
 #include "train/evaluate.h"
 #include "train/generate.h"
+#include "train/gradient_tree.h"
 #include "train/optimizers/optimizer.h"
 #include "train/run_state.h"
 #include "train/schedules/schedule.h"
@@ -27,6 +28,8 @@ struct trainer {
     schedule schedule;
     int rows;               // sequences of a step, all passes
     int passes;             // of a step through the model, each with rows / passes sequences
+    gradient_tree tree;     // how the gradients of the passes are summed
+    double *pass_losses;    // of the tokens of each pass, summed
     int32_t *ids, *targets; // rows x block_size
     int64_t steps_per_epoch;
     text tokenizer_text, config_text;

@@ -13,7 +13,7 @@ enum { LINES_IN_A_PIPE = 20, LIVE_LINES_PER_SECOND = 5 };
 // to undo.
 static void exchange_average(trainer *t) {
     if (!t->average) return;
-    real *values = t->model->parameters->values;
+    real *values = parameters_write(t->model->parameters);
     for (size_t i = 0; i < t->model->parameters->total; i++) {
         real kept = values[i];
         values[i] = t->average[i];
@@ -24,7 +24,8 @@ static void exchange_average(trainer *t) {
 // Metrics that cannot be written (a full disk) are kept and written with a later row: a reason to warn,
 // once, not to stop.
 static void warn_of_metrics(trainer *t, const error *why) {
-    if (!t->metrics_warned) log_warning("%s; training continues, the rows are kept for later", why->message);
+    if (!t->metrics_warned)
+        log_warning("%s; training continues, the rows are kept for later", why->message);
     t->metrics_warned = true;
 }
 

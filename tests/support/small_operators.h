@@ -21,7 +21,12 @@ static inline void test_copy_backward(const graph *g, const run_context *c, cons
 
 static inline tensor *test_copy(graph *g, tensor *x) {
     static const op_kind kind = {
-        .name = "copy", .forward = test_copy_forward, .backward = test_copy_backward, .passthrough = -1};
+        .name = "copy",
+        .forward = test_copy_forward,
+        .backward = test_copy_backward,
+        .varies = true, // not derived: what comes in is an activation
+        .passthrough = -1,
+    };
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, x->rank, x->shape);
     graph_append(g, &kind, &x, 1, y, NULL);
     return y;
@@ -33,7 +38,7 @@ static inline void test_project_forward(const graph *g, const run_context *c, co
     double sum = 0;
     for (size_t i = 0; i < o->in[0]->count; i++) {
         sum += (double)y[i] * (double)factors[i];
-        if (g->mode == GRAPH_TRAIN) y[i] = (real)c->gradient_scale * factors[i];
+        if (g->options.gradients) y[i] = (real)c->gradient_scale * factors[i];
     }
     o->out[0]->data[0] = (real)sum;
 }
