@@ -1,5 +1,5 @@
 // Multi-head causal self-attention.
-#include "models/layers.h"
+#include "models/registry.h"
 
 typedef struct attention_settings {
     int64_t heads, kv_heads, head_size, window, rope_dim;
@@ -90,9 +90,6 @@ static const option attention_layer_options[] = {
 
 static tensor *build_attention(builder *b, const component_choice *choice, tensor *x) {
     const attention_settings *s = choice->settings;
-    if (!x)
-        return builder_fail(b, choice, NULL, "begin the list with `embedding`",
-                            "there are no vectors to attend to yet");
     int width = x->shape[2], heads = (int)s->heads, kv_heads = s->kv_heads ? (int)s->kv_heads : heads;
     if (heads % kv_heads != 0)
         return builder_fail(b, choice, "kv_heads", "choose a divisor of heads",
@@ -117,23 +114,23 @@ static tensor *build_attention(builder *b, const component_choice *choice, tenso
         .rope_base = s->rope_base,
         .block_size = b->block_size,
     };
-    tensor *in_weight, *in_bias, *out_weight, *out_bias;
-    int parts =
-        heads / kv_heads + 2; // of kv_heads heads each: q, k and v, q more than once when heads share keys
-    if (!builder_linear(b, "in_proj_", (heads + 2 * kv_heads) * head_size, width, s->bias, false, parts,
-                        &in_weight, &in_bias) ||
-        !builder_linear(b, "out_proj.", width, heads * head_size, s->bias, true, 1, &out_weight, &out_bias))
-        return NULL;
+    const linear_map in_proj = {
+        .name = "in_proj_",
+        .out = (heads + 2 * kv_heads) * head_size,
+        .bias = s->bias,
+        .parts =
+            heads / kv_heads + 2, // of kv_heads heads each: q, more than once when heads share keys; k; v
+    };
+    const linear_map out_proj = {.name = "out_proj.", .out = width, .bias = s->bias, .to_residual = true};
+    const parameter_declaration ones = {.rank = 1, .shape = {head_size}, .init_value = 1};
+    tensor *qkv = builder_linear(b, x, in_proj);
+    const linear_parameters out = builder_linear_parameters(b, heads * head_size, out_proj);
     if (s->qk_norm) {
-        const parameter_declaration gain = {
-            .rank = 1, .shape = {head_size}, .init = INIT_CONSTANT, .init_value = 1};
-        options.q_gamma = builder_parameter(b, "q_norm.weight", &gain);
-        options.k_gamma = builder_parameter(b, "k_norm.weight", &gain);
-        if (!options.q_gamma || !options.k_gamma) return NULL;
+        options.q_gamma = builder_parameter(b, "q_norm.weight", ones);
+        options.k_gamma = builder_parameter(b, "k_norm.weight", ones);
     }
-    tensor *qkv = op_linear(b->graph, x, in_weight, in_bias, ACTIVATION_NONE);
-    tensor *y =
-        op_linear(b->graph, op_attention(b->graph, qkv, &options), out_weight, out_bias, ACTIVATION_NONE);
+    tensor *y = op_attention(b->graph, qkv, &options);
+    y = op_linear(b->graph, y, out.weight, out.bias, ACTIVATION_NONE);
     return op_dropout(b->graph, y, s->output_dropout);
 }
 

@@ -1,8 +1,5 @@
 // Containers: layers that hold lists of layers.
-#include "models/layers.h"
-
-#include <stdio.h>
-#include <string.h>
+#include "models/registry.h"
 
 // --- sequential
 
@@ -36,6 +33,7 @@ const layer_type layer_sequential = {
             .settings_size = sizeof(sequential_settings),
         },
     .build = build_sequential,
+    .may_begin = true,
 };
 
 // --- residual
@@ -52,13 +50,9 @@ static const option residual_options[] = {
 
 static tensor *build_residual(builder *b, const component_choice *choice, tensor *x) {
     const sequential_settings *s = choice->settings;
-    if (!x)
-        return builder_fail(b, choice, NULL, "begin the list with `embedding`",
-                            "there is nothing to add to yet");
     b->residual_depth++;
     tensor *branch = builder_sequence(b, &s->layers, x);
     b->residual_depth--;
-    if (!branch) return NULL;
     if (branch->shape[2] != x->shape[2])
         return builder_fail(b, choice, NULL, "let the last layer of the branch give the width it was given",
                             "the branch gives width %d, but is added to width %d", branch->shape[2],
@@ -109,13 +103,7 @@ static const option repeat_options[] = {
 
 static tensor *build_repeat(builder *b, const component_choice *choice, tensor *x) {
     const repeat_settings *s = choice->settings;
-    size_t length = strlen(b->path);
-    for (int64_t i = 0; i < s->times; i++) {
-        snprintf(b->path + length, sizeof b->path - length, "/%lld", (long long)i);
-        x = builder_sequence(b, &s->layers, x);
-        b->path[length] = '\0';
-        if (!x) return NULL;
-    }
+    for (int i = 0; i < s->times; i++) x = builder_branch(b, i, &s->layers, x);
     return x;
 }
 
@@ -131,6 +119,7 @@ const layer_type layer_repeat = {
             .settings_size = sizeof(repeat_settings),
         },
     .build = build_repeat,
+    .may_begin = true,
 };
 
 // --- parallel
@@ -164,18 +153,12 @@ static const option parallel_options[] = {
 static tensor *build_parallel(builder *b, const component_choice *choice, tensor *x) {
     const parallel_settings *s = choice->settings;
     tensor *outputs[OP_MAX_INPUTS] = {NULL};
-    if (!x)
-        return builder_fail(b, choice, NULL, "begin the list with `embedding`",
-                            "there is no input to share yet");
-    size_t length = strlen(b->path);
     for (int i = 0; i < s->branches.count; i++) {
-        snprintf(b->path + length, sizeof b->path - length, "/%d", i);
-        outputs[i] = builder_sequence(b, &s->branches.lists[i], x);
-        b->path[length] = '\0';
-        if (!outputs[i]) return NULL;
+        const component_list *branch = &s->branches.lists[i];
+        outputs[i] = builder_branch(b, i, branch, x);
         if (s->combine != COMBINE_CONCAT && outputs[i]->shape[2] != outputs[0]->shape[2])
-            return builder_fail(b, s->branches.lists[i].count ? &s->branches.lists[i].items[0] : choice,
-                                NULL, "give all branches the same width, or combine them by concat",
+            return builder_fail(b, branch->count ? &branch->items[0] : choice, NULL,
+                                "give all branches the same width, or combine them by concat",
                                 "this branch of parallel gives width %d, but the first gives %d",
                                 outputs[i]->shape[2], outputs[0]->shape[2]);
     }

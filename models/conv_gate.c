@@ -1,5 +1,5 @@
 // A short convolution that gates itself, and a feed-forward network.
-#include "models/layers.h"
+#include "models/registry.h"
 
 #include <math.h>
 
@@ -35,36 +35,27 @@ static const option conv_gate_options[] = {
     {0},
 };
 
-// The parameters of torch.nn.Conv1d(width, width, taps), with its initial values.
-static bool convolution_parameters(builder *b, int width, int taps, tensor **weight, tensor **bias) {
-    const double bound = 1 / sqrt((double)width * taps);
-    *weight = builder_parameter(b, "conv.weight",
-                                &(parameter_declaration){.rank = 3,
-                                                         .shape = {width, width, taps},
-                                                         .init = INIT_UNIFORM,
-                                                         .init_value = bound,
-                                                         .decay = true,
-                                                         .matrix = true});
-    *bias = builder_parameter(
-        b, "conv.bias",
-        &(parameter_declaration){.rank = 1, .shape = {width}, .init = INIT_UNIFORM, .init_value = bound});
-    return *weight && *bias;
-}
-
 static tensor *build_conv_gate(builder *b, const component_choice *choice, tensor *x) {
     const conv_gate_settings *s = choice->settings;
-    if (!x) return builder_needs_input(b, choice);
-    const int width = x->shape[2], taps = (int)s->kernel, hidden = (int)s->hidden;
-    tensor *conv, *conv_bias, *gate, *gate_bias, *w1, *b1, *w2, *b2;
-    if (!convolution_parameters(b, width, taps, &conv, &conv_bias) ||
-        !builder_linear(b, "gate.", width, width, true, false, 1, &gate, &gate_bias) ||
-        !builder_linear(b, "fc1.", hidden, width, true, false, 1, &w1, &b1) ||
-        !builder_linear(b, "fc2.", width, hidden, true, true, 1, &w2, &b2))
-        return NULL;
-    tensor *c = op_linear(b->graph, op_unfold(b->graph, x, taps), conv, conv_bias, ACTIVATION_NONE);
-    tensor *g = op_linear(b->graph, c, gate, gate_bias, ACTIVATION_SIGMOID);
-    tensor *h = op_linear(b->graph, op_multiply(b->graph, c, g), w1, b1, ACTIVATION_RELU);
-    return op_dropout(b->graph, op_linear(b->graph, h, w2, b2, ACTIVATION_NONE), s->dropout);
+    const int width = x->shape[2], taps = (int)s->kernel;
+    // As torch.nn.Conv1d(width, width, taps) begins.
+    const double bound = 1 / sqrt((double)width * taps);
+    const parameter_declaration conv_weight = {.rank = 3,
+                                               .shape = {width, width, taps},
+                                               .init = INIT_UNIFORM,
+                                               .init_value = bound,
+                                               .decay = true,
+                                               .matrix = true};
+    const parameter_declaration conv_bias = {
+        .rank = 1, .shape = {width}, .init = INIT_UNIFORM, .init_value = bound};
+    const linear_map gate = {.name = "gate.", .out = width, .bias = true, .act = ACTIVATION_SIGMOID};
+    const linear_map fc1 = {.name = "fc1.", .out = (int)s->hidden, .bias = true, .act = ACTIVATION_RELU};
+    const linear_map fc2 = {.name = "fc2.", .out = width, .bias = true, .to_residual = true};
+    tensor *weight = builder_parameter(b, "conv.weight", conv_weight);
+    tensor *bias = builder_parameter(b, "conv.bias", conv_bias);
+    tensor *c = op_linear(b->graph, op_unfold(b->graph, x, taps), weight, bias, ACTIVATION_NONE);
+    tensor *u = op_multiply(b->graph, c, builder_linear(b, c, gate));
+    return op_dropout(b->graph, builder_linear(b, builder_linear(b, u, fc1), fc2), s->dropout);
 }
 
 const layer_type layer_conv_gate = {

@@ -1,5 +1,5 @@
 // Layers that treat each position by itself: linear, mlp, activation.
-#include "models/layers.h"
+#include "models/registry.h"
 
 // Names of enum activation from ACTIVATION_GELU on.
 static const char *const activation_choices[] = {"gelu", "gelu_tanh", "relu",    "relu2",
@@ -34,10 +34,7 @@ static const option linear_options[] = {
 
 static tensor *build_linear(builder *b, const component_choice *choice, tensor *x) {
     const linear_settings *s = choice->settings;
-    if (!x) return builder_needs_input(b, choice);
-    tensor *weight, *bias;
-    if (!builder_linear(b, "", (int)s->out, x->shape[2], s->bias, false, 1, &weight, &bias)) return NULL;
-    return op_linear(b->graph, x, weight, bias, ACTIVATION_NONE);
+    return builder_linear(b, x, (linear_map){.name = "", .out = (int)s->out, .bias = s->bias});
 }
 
 const layer_type layer_linear = {
@@ -102,18 +99,20 @@ static const option mlp_options[] = {
 
 static tensor *build_mlp(builder *b, const component_choice *choice, tensor *x) {
     const mlp_settings *s = choice->settings;
-    if (!x) return builder_needs_input(b, choice);
-    int width = x->shape[2];
-    bool gated = s->activation >= MLP_SWIGLU;
-    int hidden = s->hidden ? (int)s->hidden : gated ? (8 * width / 3 + 63) / 64 * 64 : 4 * width;
-    tensor *w1, *b1, *w2, *b2;
-    if (!builder_linear(b, "fc1.", gated ? 2 * hidden : hidden, width, s->bias, false, gated ? 2 : 1, &w1,
-                        &b1))
-        return NULL;
-    if (!builder_linear(b, "fc2.", width, hidden, s->bias, true, 1, &w2, &b2)) return NULL;
-    tensor *h = op_linear(b->graph, x, w1, b1, gated ? ACTIVATION_NONE : activation_of(s->activation));
+    const int width = x->shape[2];
+    const bool gated = s->activation >= MLP_SWIGLU;
+    const int hidden = s->hidden ? (int)s->hidden : gated ? (8 * width / 3 + 63) / 64 * 64 : 4 * width;
+    const linear_map fc1 = {
+        .name = "fc1.",
+        .out = gated ? 2 * hidden : hidden,
+        .bias = s->bias,
+        .parts = gated ? 2 : 1,
+        .act = gated ? ACTIVATION_NONE : activation_of(s->activation),
+    };
+    const linear_map fc2 = {.name = "fc2.", .out = width, .bias = s->bias, .to_residual = true};
+    tensor *h = builder_linear(b, x, fc1);
     if (gated) h = op_gated(b->graph, h, gate_of[s->activation - MLP_SWIGLU]);
-    return op_dropout(b->graph, op_linear(b->graph, h, w2, b2, ACTIVATION_NONE), s->dropout);
+    return op_dropout(b->graph, builder_linear(b, h, fc2), s->dropout);
 }
 
 const layer_type layer_mlp = {
@@ -151,7 +150,7 @@ static const option activation_options[] = {
 
 static tensor *build_activation(builder *b, const component_choice *choice, tensor *x) {
     const activation_settings *s = choice->settings;
-    return x ? op_activation(b->graph, x, activation_of(s->type)) : builder_needs_input(b, choice);
+    return op_activation(b->graph, x, activation_of(s->type));
 }
 
 const layer_type layer_activation = {

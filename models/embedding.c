@@ -1,7 +1,5 @@
 // From tokens to vectors and back: embedding, positions, unembedding.
-#include "models/layers.h"
-
-#include <math.h>
+#include "models/registry.h"
 
 // --- embedding
 
@@ -37,18 +35,19 @@ static const option embedding_options[] = {
     {0},
 };
 
+// A table of vectors, drawn from a normal distribution.
+static tensor *table(builder *b, int rows, int width, double init_std) {
+    const parameter_declaration about = {
+        .rank = 2, .shape = {rows, width}, .init = INIT_NORMAL, .init_value = init_std, .decay = true};
+    return builder_parameter(b, "weight", about);
+}
+
 static tensor *build_embedding(builder *b, const component_choice *choice, tensor *x) {
     const embedding_settings *s = choice->settings;
     if (x)
         return builder_fail(b, choice, NULL, "move it to the beginning of model.layers",
                             "must be the first layer: it reads tokens, not vectors");
-    const parameter_declaration table = {.rank = 2,
-                                         .shape = {b->vocabulary, (int)s->width},
-                                         .init = INIT_NORMAL,
-                                         .init_value = s->init_std,
-                                         .decay = true};
-    b->token_table = builder_parameter(b, "weight", &table);
-    if (!b->token_table) return NULL;
+    b->token_table = table(b, b->vocabulary, (int)s->width, s->init_std);
     return op_embedding(b->graph, b->ids, b->token_table, s->scale);
 }
 
@@ -64,6 +63,7 @@ const layer_type layer_embedding = {
             .settings_size = sizeof(embedding_settings),
         },
     .build = build_embedding,
+    .may_begin = true,
 };
 
 // --- positions
@@ -97,18 +97,9 @@ static const option positions_options[] = {
 
 static tensor *build_positions(builder *b, const component_choice *choice, tensor *x) {
     const positions_settings *s = choice->settings;
-    if (!x)
-        return builder_fail(b, choice, NULL, "put it after `embedding`",
-                            "there is nothing to add positions to yet");
     b->absolute_positions = true;
     if (s->type == POSITIONS_SINUSOIDAL) return op_sinusoidal_positions(b->graph, x, b->block_size);
-    const parameter_declaration table = {.rank = 2,
-                                         .shape = {b->block_size, x->shape[2]},
-                                         .init = INIT_NORMAL,
-                                         .init_value = s->init_std,
-                                         .decay = true};
-    tensor *weight = builder_parameter(b, "weight", &table);
-    return weight ? op_learned_positions(b->graph, x, weight) : NULL;
+    return op_learned_positions(b->graph, x, table(b, b->block_size, x->shape[2], s->init_std));
 }
 
 const layer_type layer_positions = {
@@ -149,26 +140,18 @@ static const option unembedding_options[] = {
 
 static tensor *build_unembedding(builder *b, const component_choice *choice, tensor *x) {
     const unembedding_settings *s = choice->settings;
-    if (!x)
-        return builder_fail(b, choice, NULL, "begin the list with `embedding`",
-                            "there are no vectors to read yet");
-    int width = x->shape[2];
-    tensor *weight = b->token_table, *bias = NULL;
+    const int width = x->shape[2];
+    tensor *weight = b->token_table;
     if (s->tied && (!weight || weight->shape[1] != width))
         return builder_fail(b, choice, "tied",
                             "set tied: false, or let the last layer give the embedding's width",
                             "cannot share the embedding's weights: it has width %d, the last layer %d",
                             weight ? weight->shape[1] : 0, width);
-    const parameter_declaration own = {
-        .rank = 2,
-        .shape = {b->vocabulary, width},
-        .init = b->init_torch ? INIT_UNIFORM : INIT_NORMAL,
-        .init_value = b->init_torch ? 1 / sqrt(width) : b->init_std,
-        .decay = true,
-    };
-    if (!s->tied && !(weight = builder_parameter(b, "weight", &own))) return NULL;
-    const parameter_declaration zero = {.rank = 1, .shape = {b->vocabulary}, .init = INIT_CONSTANT};
-    if (s->bias && !(bias = builder_parameter(b, "bias", &zero))) return NULL;
+    parameter_declaration own = builder_weight(b, b->vocabulary, width);
+    own.matrix = false; // Muon is for hidden matrices
+    const parameter_declaration zeros = {.rank = 1, .shape = {b->vocabulary}};
+    if (!s->tied) weight = builder_parameter(b, "weight", own);
+    tensor *bias = s->bias ? builder_parameter(b, "bias", zeros) : NULL;
     return op_linear(b->graph, x, weight, bias, ACTIVATION_NONE);
 }
 

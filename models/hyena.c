@@ -1,5 +1,5 @@
 // Hyena: long convolutions with filters made by a network, between gates.
-#include "models/layers.h"
+#include "models/registry.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -173,7 +173,7 @@ static int filter_length(const builder *b, const hyena_settings *s) {
     return s->l_max ? (int)s->l_max : b->block_size;
 }
 
-// Whether the settings go together; false after builder_fail.
+// Whether the settings fit each other and the model; false after builder_fail.
 static bool is_possible(builder *b, const component_choice *choice) {
     const hyena_settings *s = choice->settings;
     const int grid = filter_length(b, s);
@@ -197,26 +197,20 @@ static bool is_possible(builder *b, const component_choice *choice) {
 // Declares a parameter of the network, whose learning rate is its own and which does not decay.
 static tensor *network_parameter(builder *b, const char *name, double lr_multiplier,
                                  parameter_declaration about) {
-    char full[96];
-    snprintf(full, sizeof full, "filter_fn.%s", name);
     about.lr_multiplier = lr_multiplier;
-    return builder_parameter(b, full, &about);
+    about.decay = about.matrix = false;
+    return builder_parameter(b, name, about);
 }
 
-// Weight or bias of linear map number i (of those with sines between them), as builder_linear would have
-// it.
-static tensor *network_linear(builder *b, const hyena_settings *s, int i, int in, int out, bool is_bias) {
+// Weight or bias of linear map number i of the network; there is a sine between one and the next.
+static tensor *network_linear(builder *b, const hyena_settings *s, int i, const char *which,
+                              parameter_declaration about) {
     char name[64];
-    snprintf(name, sizeof name, "implicit_filter.%d.%s", 2 * i, is_bias ? "bias" : "weight");
-    parameter_declaration about = {.rank = is_bias ? 1 : 2, .shape = {out, in}, .init = INIT_CONSTANT};
-    if (b->init_torch || !is_bias) {
-        about.init = b->init_torch ? INIT_UNIFORM : INIT_NORMAL;
-        about.init_value = b->init_torch ? 1 / sqrt(in) : b->init_std;
-    }
+    snprintf(name, sizeof name, "filter_fn.implicit_filter.%d.%s", 2 * i, which);
     return network_parameter(b, name, s->filter_lr_multiplier, about);
 }
 
-// The filters of `count` convolutions of so many channels each. NULL after builder_fail.
+// The filters of `count` convolutions of `width` channels each.
 static tensor *build_filters(builder *b, const hyena_settings *s, int count, int width) {
     const int channels = count * width, hidden = (int)s->filter_width, features = (int)s->emb_dim;
     implicit_filter_options f = {
@@ -230,30 +224,22 @@ static tensor *build_filters(builder *b, const hyena_settings *s, int count, int
     };
     const parameter_declaration skip = {
         .rank = 1, .shape = {channels}, .init = INIT_NORMAL, .init_value = 1};
-    f.skip = builder_parameter(b, "filter_fn.bias", &skip);
-    if (!f.skip) return NULL;
-    if (s->positions_lr_multiplier > 0) {
-        f.features = network_parameter(b, "pos_emb.z", s->positions_lr_multiplier,
+    const parameter_declaration frequency = {.rank = 2, .shape = {1, hidden}, .init_value = s->frequency};
+    f.skip = builder_parameter(b, "filter_fn.bias", skip);
+    if (s->positions_lr_multiplier > 0)
+        f.features = network_parameter(b, "filter_fn.pos_emb.z", s->positions_lr_multiplier,
                                        implicit_filter_features(f.grid, features));
-        if (!f.features) return NULL;
-    }
     for (int i = 0; i < f.layers; i++) {
         const int in = i == 0 ? features : hidden;
-        f.weight[i] = network_linear(b, s, i, in, hidden, false);
-        f.bias[i] = network_linear(b, s, i, in, hidden, true);
-        if (!f.weight[i] || !f.bias[i]) return NULL;
+        f.weight[i] = network_linear(b, s, i, "weight", builder_weight(b, hidden, in));
+        f.bias[i] = network_linear(b, s, i, "bias", builder_bias(b, hidden, in));
     }
-    f.frequency = network_parameter(
-        b, "implicit_filter.1.freq", s->filter_lr_multiplier,
-        (parameter_declaration){
-            .rank = 2, .shape = {1, hidden}, .init = INIT_CONSTANT, .init_value = s->frequency});
-    f.out = network_linear(b, s, f.layers, hidden, channels, false);
-    if (!f.frequency || !f.out) return NULL;
-    if (s->decay_lr_multiplier > 0) {
-        f.rates = network_parameter(b, "modulation.deltas", s->decay_lr_multiplier,
+    f.frequency =
+        network_parameter(b, "filter_fn.implicit_filter.1.freq", s->filter_lr_multiplier, frequency);
+    f.out = network_linear(b, s, f.layers, "weight", builder_weight(b, channels, hidden));
+    if (s->decay_lr_multiplier > 0)
+        f.rates = network_parameter(b, "filter_fn.modulation.deltas", s->decay_lr_multiplier,
                                     implicit_filter_rates(channels, f.slowest, f.fastest));
-        if (!f.rates) return NULL;
-    }
     return op_implicit_filter(b->graph, &f);
 }
 
@@ -261,7 +247,7 @@ static tensor *build_filters(builder *b, const hyena_settings *s, int count, int
 static tensor *recur(graph *g, const hyena_settings *s, tensor *rows, tensor *filters, int width) {
     const int order = (int)s->order;
     tensor *z = rows;
-    int column = order * width; // of z: first v
+    int column = order * width; // of z, at first that of v
     for (int gate = order - 1; gate >= 0; gate--) {
         convolution_options o = {.channels = width, .column = column};
         if (s->variant == VARIANT_PAPER) {
@@ -273,7 +259,7 @@ static tensor *recur(graph *g, const hyena_settings *s, tensor *rows, tensor *fi
             o.gate_out = rows;
             o.gate_out_column = gate * width;
         } else {
-            if (gate == 0) break; // it went into the convolution before
+            if (gate == 0) break; // the convolution before has applied it
             o.filter_column = (order - 1 - gate) * width;
             o.gate_in = rows;
             o.gate_in_column = gate * width;
@@ -291,7 +277,6 @@ static tensor *recur(graph *g, const hyena_settings *s, tensor *rows, tensor *fi
 
 static tensor *build_hyena(builder *b, const component_choice *choice, tensor *x) {
     const hyena_settings *s = choice->settings;
-    if (!x) return builder_needs_input(b, choice);
     if (!is_possible(b, choice)) return NULL;
     graph *g = b->graph;
     const int width = x->shape[2], order = (int)s->order, rows = (order + 1) * width;
@@ -303,19 +288,16 @@ static tensor *build_hyena(builder *b, const component_choice *choice, tensor *x
                                         .decay = true};
     const parameter_declaration offsets = {
         .rank = 1, .shape = {rows}, .init = INIT_UNIFORM, .init_value = bound};
-    tensor *in_weight, *in_bias, *out_weight, *out_bias, *short_bias = NULL;
-    if (!builder_linear(b, "in_proj.", rows, width, s->bias, false, order + 1, &in_weight, &in_bias))
-        return NULL;
-    tensor *short_weight = builder_parameter(b, "short_filter.weight", &taps);
-    if (short_weight && s->bias) short_bias = builder_parameter(b, "short_filter.bias", &offsets);
-    if (!short_weight || (s->bias && !short_bias)) return NULL;
+    const linear_map in_proj = {.name = "in_proj.", .out = rows, .bias = s->bias, .parts = order + 1};
+    const linear_map out_proj = {.name = "out_proj.", .out = width, .bias = s->bias, .to_residual = true};
+    const linear_parameters in = builder_linear_parameters(b, width, in_proj);
+    tensor *short_weight = builder_parameter(b, "short_filter.weight", taps);
+    tensor *short_bias = s->bias ? builder_parameter(b, "short_filter.bias", offsets) : NULL;
     tensor *filters = build_filters(b, s, s->variant == VARIANT_PAPER ? order : order - 1, width);
-    if (!filters || !builder_linear(b, "out_proj.", width, width, s->bias, true, 1, &out_weight, &out_bias))
-        return NULL;
-    tensor *projected = op_linear(g, x, in_weight, in_bias, ACTIVATION_NONE);
+    tensor *projected = op_linear(g, x, in.weight, in.bias, ACTIVATION_NONE);
     tensor *z = recur(g, s, op_short_convolution(g, projected, short_weight, short_bias), filters, width);
     if (s->activation) z = op_activation(g, z, (activation)s->activation);
-    return op_dropout(g, op_linear(g, z, out_weight, out_bias, ACTIVATION_NONE), s->output_dropout);
+    return op_dropout(g, builder_linear(b, z, out_proj), s->output_dropout);
 }
 
 const layer_type layer_hyena = {

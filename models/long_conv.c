@@ -1,5 +1,5 @@
 // A long convolution whose filter is a parameter, tap by tap.
-#include "models/layers.h"
+#include "models/registry.h"
 
 typedef struct long_conv_settings {
     double threshold, filter_std, filter_lr_multiplier, output_dropout;
@@ -54,7 +54,6 @@ static const option long_conv_options[] = {
 
 static tensor *build_long_conv(builder *b, const component_choice *choice, tensor *x) {
     const long_conv_settings *s = choice->settings;
-    if (!x) return builder_needs_input(b, choice);
     const int width = x->shape[2];
     const parameter_declaration taps = {.rank = 2,
                                         .shape = {b->block_size, width},
@@ -62,16 +61,16 @@ static tensor *build_long_conv(builder *b, const component_choice *choice, tenso
                                         .init_value = s->filter_std,
                                         .lr_multiplier = s->filter_lr_multiplier};
     const parameter_declaration skip = {.rank = 1, .shape = {width}, .init = INIT_NORMAL, .init_value = 1};
-    tensor *filter = builder_parameter(b, "filter", &taps), *beta = builder_parameter(b, "skip", &skip);
-    tensor *weight, *bias;
-    if (!filter || !beta ||
-        !builder_linear(b, "out_proj.", s->glu ? 2 * width : width, width, s->bias, true, s->glu ? 2 : 1,
-                        &weight, &bias))
-        return NULL;
+    const linear_map out_proj = {.name = "out_proj.",
+                                 .out = s->glu ? 2 * width : width,
+                                 .bias = s->bias,
+                                 .to_residual = true,
+                                 .parts = s->glu ? 2 : 1};
+    tensor *filter = builder_parameter(b, "filter", taps), *beta = builder_parameter(b, "skip", skip);
     if (s->threshold > 0) filter = op_shrink(b->graph, filter, s->threshold);
     const convolution_options options = {.channels = width};
     tensor *y = op_long_convolution(b->graph, x, filter, beta, &options);
-    y = op_linear(b->graph, op_activation(b->graph, y, ACTIVATION_GELU), weight, bias, ACTIVATION_NONE);
+    y = builder_linear(b, op_activation(b->graph, y, ACTIVATION_GELU), out_proj);
     if (s->glu) y = op_gated(b->graph, y, ACTIVATION_SIGMOID);
     return op_dropout(b->graph, y, s->output_dropout);
 }

@@ -1,5 +1,5 @@
 // Normalisation and dropout.
-#include "models/layers.h"
+#include "models/registry.h"
 
 typedef struct norm_settings {
     double epsilon;
@@ -7,9 +7,8 @@ typedef struct norm_settings {
 } norm_settings;
 
 static tensor *gain(builder *b, int width) {
-    return builder_parameter(
-        b, "weight",
-        &(parameter_declaration){.rank = 1, .shape = {width}, .init = INIT_CONSTANT, .init_value = 1});
+    const parameter_declaration ones = {.rank = 1, .shape = {width}, .init_value = 1};
+    return builder_parameter(b, "weight", ones);
 }
 
 // --- layernorm
@@ -33,11 +32,8 @@ static const option layernorm_options[] = {
 
 static tensor *build_layernorm(builder *b, const component_choice *choice, tensor *x) {
     const norm_settings *s = choice->settings;
-    if (!x) return builder_needs_input(b, choice);
-    int width = x->shape[2];
-    tensor *gamma = gain(b, width), *beta = NULL;
-    const parameter_declaration zero = {.rank = 1, .shape = {width}, .init = INIT_CONSTANT};
-    if (!gamma || (s->bias && !(beta = builder_parameter(b, "bias", &zero)))) return NULL;
+    const parameter_declaration zeros = {.rank = 1, .shape = {x->shape[2]}};
+    tensor *gamma = gain(b, x->shape[2]), *beta = s->bias ? builder_parameter(b, "bias", zeros) : NULL;
     return op_layernorm(b->graph, x, gamma, beta, s->epsilon);
 }
 
@@ -73,9 +69,7 @@ static const option rmsnorm_options[] = {
 
 static tensor *build_rmsnorm(builder *b, const component_choice *choice, tensor *x) {
     const norm_settings *s = choice->settings;
-    if (!x) return builder_needs_input(b, choice);
-    tensor *gamma = gain(b, x->shape[2]);
-    return gamma ? op_rmsnorm(b->graph, x, gamma, s->epsilon) : NULL;
+    return op_rmsnorm(b->graph, x, gain(b, x->shape[2]), s->epsilon);
 }
 
 const layer_type layer_rmsnorm = {
@@ -113,7 +107,7 @@ static const option dropout_options[] = {
 
 static tensor *build_dropout(builder *b, const component_choice *choice, tensor *x) {
     const dropout_settings *s = choice->settings;
-    return x ? op_dropout(b->graph, x, s->p) : builder_needs_input(b, choice);
+    return op_dropout(b->graph, x, s->p);
 }
 
 const layer_type layer_dropout = {

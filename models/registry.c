@@ -1,6 +1,5 @@
-// Every layer that an experiment can name. To add one: write it in a file of this folder, declare it in
-// models/layers.h, list it here, test it.
-#include "models/layers.h"
+// In the order in which `describe` lists them. CONTRIBUTING.md says how to add one.
+#include "models/registry.h"
 
 const component *const layer_registry[] = {
     // containers

@@ -4,7 +4,7 @@
 #include "config/config.h"
 #include "data/batches.h"
 #include "data/tokenizer.h"
-#include "graph/layer.h"
+#include "models/registry.h"
 #include "report/plot.h"
 #include "train/experiment.h"
 #include "train/optimizers/optimizer.h"

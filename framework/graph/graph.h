@@ -174,7 +174,7 @@ op *graph_append(graph *g, const op_kind *kind, tensor *const *in, int in_count,
                  void *settings);
 
 // Tells of a filter that the operator being appended applies, for those who look at what a model has
-// learned (graph/filters.h).
+// learned (models/filters.h).
 void graph_show_filter(graph *g, tensor *taps, int column, int channels);
 
 // Plans gradients (GRAPH_TRAIN) and memory, measures the workspace; with allocate also gets the memory, as

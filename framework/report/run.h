@@ -3,7 +3,7 @@
 #define RUNEXP_REPORT_RUN_H
 
 #include "config/node.h"
-#include "graph/filters.h"
+#include "models/filters.h"
 #include "report/history.h"
 #include "store/metrics.h"
 

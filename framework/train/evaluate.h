@@ -4,7 +4,7 @@
 #define RUNEXP_TRAIN_EVALUATE_H
 
 #include "data/dataset.h"
-#include "graph/model.h"
+#include "models/model.h"
 
 typedef struct evaluation {
     double loss;          // nats per token

@@ -4,7 +4,7 @@
 
 #include "config/component.h"
 #include "data/dataset.h"
-#include "graph/model.h"
+#include "models/model.h"
 #include "train/sampling.h"
 
 typedef struct training_settings {

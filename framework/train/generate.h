@@ -3,7 +3,7 @@
 #define RUNEXP_TRAIN_GENERATE_H
 
 #include "data/tokenizer.h"
-#include "graph/model.h"
+#include "models/model.h"
 #include "train/sampling.h"
 
 typedef struct generator generator;

@@ -4,7 +4,7 @@
 
 #include "config/config.h"
 #include "data/tokenizer.h"
-#include "graph/model.h"
+#include "models/model.h"
 #include "train/experiment.h"
 #include "train/run_state.h"
 

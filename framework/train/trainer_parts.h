@@ -2,7 +2,7 @@
 #ifndef RUNEXP_TRAIN_TRAINER_PARTS_H
 #define RUNEXP_TRAIN_TRAINER_PARTS_H
 
-#include "graph/model.h"
+#include "models/model.h"
 #include "train/evaluate.h"
 #include "train/generate.h"
 #include "train/optimizers/optimizer.h"

@@ -3,6 +3,8 @@
 // layer's input.
 #include "support/model_fixture.h"
 
+#include "kernels/kernels.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -5,8 +5,8 @@
 #include "support/settings.h"
 #include "support/numbers.h"
 
-#include "graph/model.h"
 #include "kernels/kernels.h"
+#include "models/model.h"
 
 #include <stdio.h>
 #include <stdlib.h>

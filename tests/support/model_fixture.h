@@ -5,7 +5,7 @@
 #include "support/fixture.h"
 #include "support/settings.h"
 
-#include "graph/model.h"
+#include "models/model.h"
 
 typedef struct model_section_only {
     model_settings model;

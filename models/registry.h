@@ -1,8 +1,11 @@
-// The layers, each defined in the file of its family.
-#ifndef RUNEXP_MODELS_LAYERS_H
-#define RUNEXP_MODELS_LAYERS_H
+// The layers that an experiment can name, each defined in the file of its family.
+#ifndef RUNEXP_MODELS_REGISTRY_H
+#define RUNEXP_MODELS_REGISTRY_H
 
-#include "graph/layer.h"
+#include "models/builder.h"
+
+// Every layer, containers included. NULL-terminated.
+extern const component *const layer_registry[];
 
 extern const layer_type layer_sequential, layer_residual, layer_repeat, layer_parallel; // containers.c
 extern const layer_type layer_embedding, layer_positions, layer_unembedding;            // embedding.c

@@ -1,8 +1,8 @@
 // The filters over time of a model, as its operators compute them from its weights.
-#ifndef RUNEXP_GRAPH_FILTERS_H
-#define RUNEXP_GRAPH_FILTERS_H
+#ifndef RUNEXP_MODELS_FILTERS_H
+#define RUNEXP_MODELS_FILTERS_H
 
-#include "graph/model.h"
+#include "models/model.h"
 
 typedef struct model_filter {
     const char *layer; // path

@@ -9,7 +9,7 @@
 
 #include "support/model.h"
 
-#include "graph/filters.h"
+#include "models/filters.h"
 
 #include <cmocka.h>
 

@@ -1,7 +1,8 @@
-#include "graph/model.h"
+#include "models/model.h"
 
 #include <stdlib.h>
-#include <string.h>
+
+#include "models/registry.h"
 
 static const char *const init_choices[] = {"gpt2", "torch", NULL};
 
@@ -69,7 +70,7 @@ void tokens_bind(tensor *t, const int32_t *ids) {
     t->ids = ids;
 }
 
-// Appends the whole model to a graph; fills *out.
+// Appends the whole model and, but for decoding, its loss to a graph; fills *out.
 static status append_model(model *m, graph *g, model_graph *out, error *err) {
     const model_settings *s = m->settings;
     const int tokens[] = {g->batch, g->time};
@@ -85,26 +86,27 @@ static status append_model(model *m, graph *g, model_graph *out, error *err) {
         .residual_count = m->residuals,
         .err = err,
     };
+    g->path = b.path;
     out->logits = builder_sequence(&b, &s->layers, NULL);
-    if (!out->logits) return err->code;
+    g->path = "loss";
+    if (b.failed) return err->code;
     m->absolute_positions = b.absolute_positions;
     m->residuals = b.residuals_met;
-    if (out->logits->shape[2] != m->vocabulary) {
+    if (!out->logits || tensor_width(out->logits) != m->vocabulary) {
         fail_at(err, ERR_CONFIG, s->layers.items[s->layers.count - 1].where,
                 "the last layer gives %d values for each token, not one for each entry of the vocabulary",
-                out->logits->shape[2]);
+                out->logits ? tensor_width(out->logits) : 0);
         return error_hint(err, "end the list of layers with `unembedding`");
     }
     if (g->mode == GRAPH_DECODE) return OK;
-    g->path = "loss";
     out->targets = graph_tensor(g, TENSOR_TOKENS, 2, tokens);
     out->losses = op_cross_entropy(g, out->logits, out->targets, 0);
     if (!out->logits->producer) out->logits = NULL;
     return OK;
 }
 
-// Builds the smallest graph of the model over a set of parameters, for what building finds out; keeps
-// nothing else.
+// Builds the smallest graph of the model and throws it away: declares the parameters, counts the residuals,
+// and checks that the layers fit.
 static status rehearse(model *m, parameter_set *parameters, error *err) {
     graph *g = graph_new(GRAPH_EVAL, 1, 1, parameters, NULL);
     model_graph unused = {0};

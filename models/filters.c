@@ -1,8 +1,8 @@
-#include "graph/filters.h"
+#include "models/filters.h"
 
 #include <string.h>
 
-// Whether a tensor is made of parameters by operators before the one of that number; marks those operators.
+// Marks the operators that t is computed by.
 static void mark_makers(const graph *g, const tensor *t, bool *needed) {
     if (!t || !t->producer) return;
     for (int k = 0; k < g->op_count; k++) {
@@ -22,13 +22,13 @@ static void copy(const graph_filter *f, int lags, arena *a, model_filter *out) {
     *out = (model_filter){arena_copy_text(a, f->path), lags, f->channels, taps};
 }
 
-// Runs the operators that lead to filters, in their order; what they made may be overwritten by the next,
-// so it is copied at once.
+// Runs the operators that filters are computed by, in order. The next may overwrite what one has made, so
+// filters are copied at once.
 static void compute(const graph *g, int block_size, arena *a, model_filter *out) {
     const run_context context = {.gradient_scale = 1};
     bool *needed = arena_alloc(a, (size_t)g->op_count * sizeof *needed);
     for (int i = 0; i < g->filter_count; i++) mark_makers(g, g->filters[i].taps, needed);
-    for (int k = -1; k < g->op_count; k++) { // first those that are parameters themselves
+    for (int k = -1; k < g->op_count; k++) { // -1: filters that are parameters themselves
         if (k >= 0 && !needed[k]) continue;
         if (k >= 0) g->ops[k]->kind->forward(g, &context, g->ops[k]);
         for (int i = 0; i < g->filter_count; i++) {
@@ -43,7 +43,7 @@ static void compute(const graph *g, int block_size, arena *a, model_filter *out)
 status model_filters(model *m, arena *a, model_filter **out, int *count, error *err) {
     model_graph built;
     *count = 0;
-    // Placed only when there is something to compute.
+    // Memory only when there is something to compute.
     TRY(model_build(m, GRAPH_EVAL, 1, m->block_size, NULL, false, &built, err));
     status result = OK;
     const graph *g = built.graph;

@@ -1,9 +1,9 @@
 // A model: the `model` section of an experiment made into parameters and graphs.
-#ifndef RUNEXP_GRAPH_MODEL_H
-#define RUNEXP_GRAPH_MODEL_H
+#ifndef RUNEXP_MODELS_MODEL_H
+#define RUNEXP_MODELS_MODEL_H
 
+#include "config/component.h"
 #include "graph/graph.h"
-#include "graph/layer.h"
 
 typedef struct model_settings {
     int64_t width, depth;
@@ -24,8 +24,8 @@ typedef struct model {
     int residuals;           // residual additions from beginning to end
 } model;
 
-// Declares the parameters. vocabulary: number of token ids. An impossible combination of layers is
-// ERR_CONFIG at its place in the experiment. Free with model_free.
+// Declares the parameters. vocabulary: number of token ids. Layers that do not fit together are ERR_CONFIG
+// at their place in the experiment. Free with model_free.
 status model_new(const model_settings *settings, int vocabulary, int block_size, model **out, error *err);
 void model_free(model *m);
 
