@@ -22,7 +22,7 @@ static const model_settings *settings_with(const char *layer, arena *a) {
 
 // Every layer composes its operators although its parameters cannot be declared, the weights having been
 // placed without them; the error is that of the first parameter.
-static void failure_in_a_layer_is_kept(void **state) {
+static void test_failure_in_a_layer_is_kept(void **state) {
     (void)state;
     static const struct {
         const char *layer, *parameter;
@@ -65,7 +65,7 @@ static void failure_in_a_layer_is_kept(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(failure_in_a_layer_is_kept),
+        cmocka_unit_test(test_failure_in_a_layer_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
