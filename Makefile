@@ -53,9 +53,12 @@ CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanit
 LDFLAGS += -fsanitize=address,undefined
 endif
 
-# Kernels are compiled once for each instruction set, with their names suffixed (framework/kernels/isa.h).
+# Every C file under some folders.
+sources = $(sort $(shell find $(1) -name '*.c'))
+
+# Kernels are compiled once for each instruction set, with their symbols suffixed (framework/kernels/isa.h).
 KERNEL_ONCE := framework/kernels/select.c
-KERNEL_SOURCES := $(filter-out $(KERNEL_ONCE),$(wildcard framework/kernels/*.c))
+KERNEL_SOURCES := $(filter-out $(KERNEL_ONCE),$(call sources,framework/kernels))
 ifneq ($(filter x86_64-%,$(MACHINE)),)
 ISAS := avx512 avx2 sse4 plain
 endif
@@ -66,7 +69,7 @@ FLAGS_sse4 := -march=x86-64-v2
 FLAGS_plain :=
 
 MAIN_SOURCE := framework/cli/main.c
-SOURCES := $(filter-out $(MAIN_SOURCE) $(KERNEL_SOURCES),$(shell find framework models -name '*.c' | sort))
+SOURCES := $(filter-out $(MAIN_SOURCE) $(KERNEL_SOURCES),$(call sources,framework models))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(foreach isa,$(ISAS),$(KERNEL_SOURCES:%.c=$(OUT)/%.$(isa).o))
 LIBRARY := $(OUT)/librunexp.a
 # What tests start as the program.
@@ -265,7 +268,7 @@ $(OUT)/runexp-emulated: $(OUT)/runexp
 
 $(LIBRARY): $(OBJECTS) $(OUT)/objects.txt
 	@rm -f $@
-	@$(AR) rcs $@ $(OBJECTS)
+	@$(AR) qcs $@ $(OBJECTS)
 
 $(OUT)/%.o: %.c $(OUT)/flags.txt
 	@mkdir -p $(@D)

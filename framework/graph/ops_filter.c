@@ -4,7 +4,7 @@
 // Source: arXiv 2302.10866, section 3.3 and appendix D.3.
 #include "graph/ops.h"
 
-#include "kernels/filter_features.h"
+#include "kernels/convolution/filter_features.h"
 
 #include <math.h>
 

@@ -1,5 +1,5 @@
 #include "kernels/activation.h"
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 #include "kernels/random_bits.h"
 
@@ -30,12 +30,12 @@ static NEVER_INLINE void activate_pieces(activation act, size_t n, const real *x
     }
 }
 
-void KERNEL(activation_forward)(activation act, size_t n, const real *x, real *y) {
+void activation_forward(activation act, size_t n, const real *x, real *y) {
     WITH_THREADS(threads_for_array(n, COST_ACTIVATION), activate_pieces(act, n, x, y));
 }
 
-void KERNEL(activation_backward)(activation act, size_t n, const real *pre, const real *dy, real *dx,
-                                 bool accumulate) {
+void activation_backward(activation act, size_t n, const real *pre, const real *dy, real *dx,
+                         bool accumulate) {
 #pragma omp parallel for schedule(static) num_threads(threads_for_array(n, COST_ACTIVATION))
     for (size_t start = 0; start < n; start += PIECE) {
         int count = piece_length(start, n);
@@ -61,11 +61,11 @@ static NEVER_INLINE void gate_rows(activation act, int rows, int F, const real *
     }
 }
 
-void KERNEL(gated_forward)(activation act, int rows, int F, const real *ab, real *y) {
+void gated_forward(activation act, int rows, int F, const real *ab, real *y) {
     WITH_THREADS(threads_for_array((size_t)rows * F, COST_ACTIVATION), gate_rows(act, rows, F, ab, y));
 }
 
-void KERNEL(gated_backward)(activation act, int rows, int F, const real *ab, const real *dy, real *dab) {
+void gated_backward(activation act, int rows, int F, const real *ab, const real *dy, real *dab) {
 #pragma omp parallel for schedule(static) num_threads(threads_for_array((size_t)rows *F, COST_ACTIVATION))
     for (int r = 0; r < rows; r++) {
         const real *a = ab + (size_t)r * 2 * F, *u = a + F, *upstream = dy + (size_t)r * F;
@@ -90,7 +90,7 @@ static NEVER_INLINE void add_pieces(size_t n, const real *a, const real *b, real
     }
 }
 
-void KERNEL(add)(size_t n, const real *a, const real *b, real *y) {
+void add(size_t n, const real *a, const real *b, real *y) {
     WITH_THREADS(threads_for_array(n, COST_COPY), add_pieces(n, a, b, y));
 }
 
@@ -108,7 +108,7 @@ static NEVER_INLINE void multiply_pieces(size_t n, const real *a, const real *b,
     }
 }
 
-void KERNEL(multiply)(size_t n, const real *a, const real *b, real *y, bool accumulate) {
+void multiply(size_t n, const real *a, const real *b, real *y, bool accumulate) {
     WITH_THREADS(threads_for_array(n, COST_COPY), multiply_pieces(n, a, b, y, accumulate));
 }
 
@@ -126,7 +126,7 @@ static NEVER_INLINE void scale_pieces(size_t n, real factor, const real *x, real
     }
 }
 
-void KERNEL(scale)(size_t n, real factor, const real *x, real *y, bool accumulate) {
+void scale(size_t n, real factor, const real *x, real *y, bool accumulate) {
     WITH_THREADS(threads_for_array(n, COST_COPY), scale_pieces(n, factor, x, y, accumulate));
 }
 
@@ -150,8 +150,8 @@ static ALWAYS_INLINE void drop(const dropout_mask *mask, uint64_t element, size_
     }
 }
 
-void KERNEL(dropout)(size_t n, const dropout_mask *mask, const real *x, const real *residual, real *y,
-                     bool accumulate) {
+void dropout(size_t n, const dropout_mask *mask, const real *x, const real *residual, real *y,
+             bool accumulate) {
     const int cost = mask->p > 0 ? COST_RANDOM : COST_COPY;
 #pragma omp parallel for schedule(static) num_threads(threads_for_array(n, cost))
     for (size_t start = 0; start < n; start += PIECE)
@@ -159,8 +159,8 @@ void KERNEL(dropout)(size_t n, const dropout_mask *mask, const real *x, const re
              y + start, accumulate);
 }
 
-void KERNEL(dropout_columns)(int rows, int width, const dropout_mask *mask, const real *x, int ldx, real *y,
-                             int ldy, bool accumulate) {
+void dropout_columns(int rows, int width, const dropout_mask *mask, const real *x, int ldx, real *y,
+                     int ldy, bool accumulate) {
     const size_t n = (size_t)rows * (size_t)width;
     const int cost = mask->p > 0 ? COST_RANDOM : COST_COPY;
 #pragma omp parallel for schedule(static) num_threads(threads_for_array(n, cost))

@@ -1,5 +1,5 @@
 // Token tables, learned positions and rotary positions (arXiv 2104.09864).
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 
 #include <string.h>
@@ -22,12 +22,11 @@ static NEVER_INLINE void look_up_rows(int rows, int columns, real scale, const i
     }
 }
 
-void KERNEL(embedding_forward)(int rows, int columns, real scale, const int32_t *ids, const real *table,
-                               real *y) {
+void embedding_forward(int rows, int columns, real scale, const int32_t *ids, const real *table, real *y) {
     WITH_THREADS(threads_for_rows(rows, columns), look_up_rows(rows, columns, scale, ids, table, y));
 }
 
-size_t KERNEL(embedding_workspace)(int rows, int vocabulary) {
+size_t embedding_workspace(int rows, int vocabulary) {
     return ((size_t)rows + (size_t)vocabulary + 1) * sizeof(int32_t);
 }
 
@@ -50,8 +49,8 @@ static void sum_rows(int count, const int32_t *which, int columns, real scale, c
     }
 }
 
-void KERNEL(embedding_backward)(int rows, int columns, int vocabulary, real scale, const int32_t *ids,
-                                const real *dy, real *dtable, bool accumulate, void *workspace) {
+void embedding_backward(int rows, int columns, int vocabulary, real scale, const int32_t *ids,
+                        const real *dy, real *dtable, bool accumulate, void *workspace) {
     // Counting sort of the rows by id: rows of id v are order[ends[v-1] .. ends[v]), in row order.
     int32_t *ends = workspace, *order = ends + vocabulary + 1;
     memset(ends, 0, ((size_t)vocabulary + 1) * sizeof *ends);
@@ -69,8 +68,8 @@ void KERNEL(embedding_backward)(int rows, int columns, int vocabulary, real scal
     }
 }
 
-void KERNEL(positions_backward)(int batch, int time, int columns, const real *dy, real *dpositions,
-                                bool accumulate) {
+void positions_backward(int batch, int time, int columns, const real *dy, real *dpositions,
+                        bool accumulate) {
 #pragma omp parallel for schedule(static) num_threads(threads_for_rows(batch *time, columns))
     for (int t = 0; t < time; t++) {
         real *to = dpositions + (size_t)t * (size_t)columns;
@@ -108,8 +107,8 @@ static NEVER_INLINE void rotate_rows(int rows, int time, int heads, int head_siz
         }
 }
 
-void KERNEL(rotate)(int rows, int time, int heads, int head_size, int rope_dim, int sign,
-                    const real *cosine, const real *sine, const real *x, real *y, int ld) {
+void rotate(int rows, int time, int heads, int head_size, int rope_dim, int sign, const real *cosine,
+            const real *sine, const real *x, real *y, int ld) {
     WITH_THREADS(threads_for_rows(rows, heads * head_size),
                  rotate_rows(rows, time, heads, head_size, rope_dim, sign, cosine, sine, x, y, ld));
 }

@@ -1,4 +1,4 @@
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 #include "kernels/vector_math.h"
 
@@ -46,8 +46,8 @@ static double row_exponentials(int n, real *z, real maximum, bool keep) {
     return sum;
 }
 
-void KERNEL(cross_entropy)(int rows, int vocabulary, real *logits, const int32_t *targets, real smoothing,
-                           bool gradient, real gradient_scale, real *losses) {
+void cross_entropy(int rows, int vocabulary, real *logits, const int32_t *targets, real smoothing,
+                   bool gradient, real gradient_scale, real *losses) {
     enum { COST = 24 };
 #pragma omp parallel for schedule(static) num_threads(threads_for((double)rows *vocabulary / VEC * COST))
     for (int r = 0; r < rows; r++) {

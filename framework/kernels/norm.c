@@ -1,5 +1,5 @@
 // LayerNorm (arXiv 1607.06450) and RMSNorm (arXiv 1910.07467), over rows and over the heads of rows.
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 
 #include <math.h>
@@ -23,7 +23,7 @@ static int padded(int columns) {
     return (columns + VEC - 1) / VEC * VEC;
 }
 
-size_t KERNEL(norm_workspace)(int rows, int columns) {
+size_t norm_workspace(int rows, int columns) {
     int length = chunk_rows(rows), chunks = (rows + length - 1) / length;
     return (size_t)chunks * 2 * (size_t)padded(columns) * sizeof(real);
 }
@@ -69,8 +69,8 @@ static NEVER_INLINE void layernorm_rows(int rows, int columns, real epsilon, con
     }
 }
 
-void KERNEL(layernorm_forward)(int rows, int columns, real epsilon, const real *x, const real *gamma,
-                               const real *beta, real *y, real *statistics) {
+void layernorm_forward(int rows, int columns, real epsilon, const real *x, const real *gamma,
+                       const real *beta, real *y, real *statistics) {
     WITH_THREADS(threads_for_rows(rows, columns),
                  layernorm_rows(rows, columns, epsilon, x, gamma, beta, y, statistics));
 }
@@ -88,9 +88,9 @@ static void add_chunks(int chunks, int columns, int which, const real *workspace
     }
 }
 
-void KERNEL(layernorm_backward)(int rows, int columns, const real *x, const real *gamma,
-                                const real *statistics, const real *dy, real *dx, bool accumulate_dx,
-                                real *dgamma, real *dbeta, bool accumulate_parameters, void *workspace) {
+void layernorm_backward(int rows, int columns, const real *x, const real *gamma, const real *statistics,
+                        const real *dy, real *dx, bool accumulate_dx, real *dgamma, real *dbeta,
+                        bool accumulate_parameters, void *workspace) {
     const int width = padded(columns), length = chunk_rows(rows), chunks = (rows + length - 1) / length;
 #pragma omp parallel for schedule(static) num_threads(threads_for_rows(rows, columns))
     for (int chunk = 0; chunk < chunks; chunk++) {
@@ -186,26 +186,26 @@ static void rms_backward(grouping s, const real *x, const real *gamma, const rea
     add_chunks(chunks, s.size, 0, workspace, dgamma, accumulate_parameters);
 }
 
-void KERNEL(rmsnorm_forward)(int rows, int columns, real epsilon, const real *x, const real *gamma, real *y,
-                             real *statistics) {
+void rmsnorm_forward(int rows, int columns, real epsilon, const real *x, const real *gamma, real *y,
+                     real *statistics) {
     rms_forward((grouping){rows, 1, columns, columns}, epsilon, x, gamma, y, statistics);
 }
 
-void KERNEL(rmsnorm_backward)(int rows, int columns, const real *x, const real *gamma,
-                              const real *statistics, const real *dy, real *dx, bool accumulate_dx,
-                              real *dgamma, bool accumulate_parameters, void *workspace) {
+void rmsnorm_backward(int rows, int columns, const real *x, const real *gamma, const real *statistics,
+                      const real *dy, real *dx, bool accumulate_dx, real *dgamma,
+                      bool accumulate_parameters, void *workspace) {
     rms_backward((grouping){rows, 1, columns, columns}, x, gamma, statistics, dy, dx, accumulate_dx, dgamma,
                  accumulate_parameters, workspace);
 }
 
-void KERNEL(head_norm_forward)(int rows, int heads, int head_size, int ld, real epsilon, const real *x,
-                               const real *gamma, real *y, real *statistics) {
+void head_norm_forward(int rows, int heads, int head_size, int ld, real epsilon, const real *x,
+                       const real *gamma, real *y, real *statistics) {
     rms_forward((grouping){rows, heads, head_size, ld}, epsilon, x, gamma, y, statistics);
 }
 
-void KERNEL(head_norm_backward)(int rows, int heads, int head_size, int ld, const real *x,
-                                const real *gamma, const real *statistics, const real *dy, real *dx,
-                                real *dgamma, bool accumulate_parameters, void *workspace) {
+void head_norm_backward(int rows, int heads, int head_size, int ld, const real *x, const real *gamma,
+                        const real *statistics, const real *dy, real *dx, real *dgamma,
+                        bool accumulate_parameters, void *workspace) {
     rms_backward((grouping){rows, heads, head_size, ld}, x, gamma, statistics, dy, dx, false, dgamma,
                  accumulate_parameters, workspace);
 }

@@ -1,5 +1,5 @@
 // Reductions: cut into parts by shape, parts combined in order.
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 
 // Rows that are added up in single precision before they go to the total: keeps the rounding error of
@@ -25,7 +25,7 @@ static ALWAYS_INLINE void sum_columns(const int vectors, int rows, int columns, 
     }
 }
 
-void KERNEL(column_sum)(int rows, int columns, const real *x, int ldx, real *out, bool accumulate) {
+void column_sum(int rows, int columns, const real *x, int ldx, real *out, bool accumulate) {
     enum { GROUP = 4 * VEC };
 #pragma omp parallel for schedule(static) num_threads(threads_for((double)rows *columns / VEC))
     for (int c = 0; c < columns; c += GROUP) {
@@ -63,7 +63,7 @@ static ALWAYS_INLINE wide get_wide(const real *x) {
 #endif
 }
 
-double KERNEL(sum_of_squares)(size_t n, const real *x) {
+double sum_of_squares(size_t n, const real *x) {
     enum { SUMS = 8 };
     double parts_sums[PARTS];
     const size_t length = part_length(n);
@@ -90,7 +90,7 @@ double KERNEL(sum_of_squares)(size_t n, const real *x) {
     return sum;
 }
 
-ptrdiff_t KERNEL(first_not_finite)(size_t n, const real *x) {
+ptrdiff_t first_not_finite(size_t n, const real *x) {
     ptrdiff_t found[PARTS];
     const size_t length = part_length(n);
     const int parts = (int)((n + length - 1) / length);

@@ -1,4 +1,4 @@
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 
 enum { STRETCH = 1 << 12 }; // elements
@@ -17,7 +17,7 @@ static void forward(ptrdiff_t n, real threshold, const real *x, real *y) {
                     n - i < VEC ? (int)(n - i) : VEC);
 }
 
-void KERNEL(shrink_forward)(size_t n, real threshold, const real *x, real *y) {
+void shrink_forward(size_t n, real threshold, const real *x, real *y) {
     WITH_THREADS(threads_for((double)n / VEC), forward((ptrdiff_t)n, threshold, x, y));
 }
 
@@ -34,7 +34,6 @@ static void backward(ptrdiff_t n, real threshold, const real *x, const real *dy,
         }
 }
 
-void KERNEL(shrink_backward)(size_t n, real threshold, const real *x, const real *dy, real *dx,
-                             bool accumulate) {
+void shrink_backward(size_t n, real threshold, const real *x, const real *dy, real *dx, bool accumulate) {
     WITH_THREADS(threads_for((double)n / VEC), backward((ptrdiff_t)n, threshold, x, dy, dx, accumulate));
 }

@@ -1,4 +1,4 @@
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 
 #include <math.h>
@@ -35,8 +35,8 @@ static int threads_for_pieces(int count, const update_piece *pieces) {
     return threads_for((double)n / VEC * COST);
 }
 
-void KERNEL(update_sgd)(int count, const update_piece *pieces, const optimizer_update *u, real *p,
-                        const real *g, real *m) {
+void update_sgd(int count, const update_piece *pieces, const optimizer_update *u, real *p, const real *g,
+                real *m) {
 #pragma omp parallel for schedule(static) num_threads(threads_for_pieces(count, pieces))
     for (int k = 0; k < count; k++) {
         const factors f = factors_of(u, &pieces[k]);
@@ -57,8 +57,8 @@ void KERNEL(update_sgd)(int count, const update_piece *pieces, const optimizer_u
     }
 }
 
-void KERNEL(update_rmsprop)(int count, const update_piece *pieces, const optimizer_update *u, real *p,
-                            const real *g, real *v) {
+void update_rmsprop(int count, const update_piece *pieces, const optimizer_update *u, real *p,
+                    const real *g, real *v) {
 #pragma omp parallel for schedule(static) num_threads(threads_for_pieces(count, pieces))
     for (int k = 0; k < count; k++) {
         const factors f = factors_of(u, &pieces[k]);
@@ -74,8 +74,8 @@ void KERNEL(update_rmsprop)(int count, const update_piece *pieces, const optimiz
     }
 }
 
-void KERNEL(update_adam)(int count, const update_piece *pieces, const optimizer_update *u, bool decoupled,
-                         real *p, const real *g, real *m, real *v) {
+void update_adam(int count, const update_piece *pieces, const optimizer_update *u, bool decoupled, real *p,
+                 const real *g, real *m, real *v) {
     const real scale = (real)(1 / sqrt(u->correction2));
 #pragma omp parallel for schedule(static) num_threads(threads_for_pieces(count, pieces))
     for (int k = 0; k < count; k++) {
@@ -98,8 +98,8 @@ void KERNEL(update_adam)(int count, const update_piece *pieces, const optimizer_
     }
 }
 
-void KERNEL(update_lion)(int count, const update_piece *pieces, const optimizer_update *u, real *p,
-                         const real *g, real *m) {
+void update_lion(int count, const update_piece *pieces, const optimizer_update *u, real *p, const real *g,
+                 real *m) {
 #pragma omp parallel for schedule(static) num_threads(threads_for_pieces(count, pieces))
     for (int k = 0; k < count; k++) {
         const factors f = factors_of(u, &pieces[k]);
@@ -116,7 +116,7 @@ void KERNEL(update_lion)(int count, const update_piece *pieces, const optimizer_
     }
 }
 
-void KERNEL(update_average)(size_t n, real decay, const real *p, real *shadow) {
+void update_average(size_t n, real decay, const real *p, real *shadow) {
     enum { PIECE = 4096 };
 #pragma omp parallel for schedule(static) num_threads(threads_for((double)n / VEC * 4))
     for (size_t start = 0; start < n; start += PIECE) {

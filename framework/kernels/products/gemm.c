@@ -5,10 +5,10 @@
 // Who computes a result depends on the number of threads, how never does: each is a sum over the passes of
 // K in order, and those are cut by K alone.
 #include "kernels/activation.h"
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 #include "kernels/sizes.h"
-#include "kernels/tile.h"
+#include "kernels/products/tile.h"
 
 #include <omp.h>
 #include <string.h>
@@ -126,16 +126,15 @@ static void multiply_block(const product *p, const pass *s, int row, int column,
         if (e->accumulate && !e->slope) added = sums;
     }
     const real *factor = e->factor && s->last ? e->factor + at : NULL;
-    KERNEL(tile_multiply)
-    (rows, columns, s->depth, left, a, p->lda, panel, initial, added, factor, sums, p->ldc);
+    tile_multiply(rows, columns, s->depth, left, a, p->lda, panel, initial, added, factor, sums, p->ldc);
     if (later && s->last)
         finish(p, row, column, rows, columns, sums, p->ldc, NULL, e->slope && e->accumulate);
 }
 
 static void pack_panel(const product *p, const pass *s, int column, real *panel) {
-    KERNEL(tile_pack_panel)
-    (p->transpose_b, smaller(TILE_COLUMNS, p->N - column), s->depth,
-     p->transpose_b ? p->B + column * p->ldb + s->k : p->B + s->k * p->ldb + column, p->ldb, panel);
+    tile_pack_panel(p->transpose_b, smaller(TILE_COLUMNS, p->N - column), s->depth,
+                    p->transpose_b ? p->B + column * p->ldb + s->k : p->B + s->k * p->ldb + column, p->ldb,
+                    panel);
 }
 
 // Of one thread, in reals.
@@ -172,7 +171,7 @@ static void multiply_strip(const product *p, const pass *s, range blocks, range 
         if (left == TILE_LEFT_PACKED) {
             const int before = (i - blocks.begin) % BLOCKS;
             const int rows = smaller(smaller(blocks.end - i, BLOCKS) * TILE_ROWS, p->M - row);
-            if (before == 0) KERNEL(tile_pack_rows)(rows, s->depth, a, p->lda, packed);
+            if (before == 0) tile_pack_rows(rows, s->depth, a, p->lda, packed);
             a = packed + before * TILE_ROWS * s->depth;
         }
         for (int j = 0; j < panel_count; j++) {
@@ -221,7 +220,7 @@ static void multiply_part(const product *p, int thread, int threads) {
     }
 }
 
-size_t KERNEL(gemm_workspace)(int N, int K) {
+size_t gemm_workspace(int N, int K) {
     return (size_t)kernels_thread_count * strip_room(N, K) * sizeof(real);
 }
 
@@ -230,7 +229,7 @@ static int threads_for_product(int M, int N, int K) {
     return threads_for((double)M * N * K / (2 * VEC));
 }
 
-static void multiply(const product *p, int threads) {
+static void multiply_on(const product *p, int threads) {
     if (threads == 1) {
         multiply_part(p, 0, 1);
     } else {
@@ -239,9 +238,8 @@ static void multiply(const product *p, int threads) {
     }
 }
 
-void KERNEL(gemm)(bool transpose_a, bool transpose_b, int M, int N, int K, const real *A, int lda,
-                  const real *B, int ldb, real *C, int ldc, const gemm_epilogue *epilogue,
-                  void *workspace) {
+void gemm(bool transpose_a, bool transpose_b, int M, int N, int K, const real *A, int lda, const real *B,
+          int ldb, real *C, int ldc, const gemm_epilogue *epilogue, void *workspace) {
     const product p = {.transpose_a = transpose_a,
                        .transpose_b = transpose_b,
                        .M = M,
@@ -255,14 +253,14 @@ void KERNEL(gemm)(bool transpose_a, bool transpose_b, int M, int N, int K, const
                        .ldc = ldc,
                        .after = epilogue ? *epilogue : (gemm_epilogue){0},
                        .panels = workspace};
-    multiply(&p, threads_for_product(M, N, K));
+    multiply_on(&p, threads_for_product(M, N, K));
 }
 
-size_t KERNEL(gemm_packed_reals)(int N, int K) {
+size_t gemm_packed_reals(int N, int K) {
     return strip_reals(N, K);
 }
 
-void KERNEL(gemm_pack)(bool transpose_b, int N, int K, const real *B, int ldb, real *packed) {
+void gemm_pack(bool transpose_b, int N, int K, const real *B, int ldb, real *packed) {
     const product p = {.transpose_b = transpose_b, .N = N, .K = K, .B = B, .ldb = ldb};
     const int panels = divide_up(N, TILE_COLUMNS), passes = divide_up(K, pass_depth(K));
 #pragma omp parallel for schedule(static) num_threads(threads_for((double)N *K / VEC * 2))
@@ -273,8 +271,8 @@ void KERNEL(gemm_pack)(bool transpose_b, int N, int K, const real *B, int ldb, r
     }
 }
 
-void KERNEL(gemm_packed)(bool transpose_a, int M, int N, int K, const real *A, int lda, const real *packed,
-                         real *C, int ldc, const gemm_epilogue *epilogue) {
+void gemm_packed(bool transpose_a, int M, int N, int K, const real *A, int lda, const real *packed, real *C,
+                 int ldc, const gemm_epilogue *epilogue) {
     const product p = {.transpose_a = transpose_a,
                        .M = M,
                        .N = N,
@@ -285,5 +283,5 @@ void KERNEL(gemm_packed)(bool transpose_a, int M, int N, int K, const real *A, i
                        .lda = lda,
                        .ldc = ldc,
                        .after = epilogue ? *epilogue : (gemm_epilogue){0}};
-    multiply(&p, threads_for_product(M, N, K));
+    multiply_on(&p, threads_for_product(M, N, K));
 }

@@ -1,5 +1,5 @@
 // The windows of a causal convolution, laid out as rows of a matrix.
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 
 static int threads_for_windows(int rows, int columns) {
@@ -23,13 +23,12 @@ static NEVER_INLINE void unfold_rows(int batch, int time, int width, int taps, c
     }
 }
 
-void KERNEL(unfold)(int batch, int time, int width, int taps, const real *x, const real *before, real *y) {
+void unfold(int batch, int time, int width, int taps, const real *x, const real *before, real *y) {
     WITH_THREADS(threads_for_windows(batch * time, width * taps),
                  unfold_rows(batch, time, width, taps, x, before, y));
 }
 
-void KERNEL(unfold_backward)(int batch, int time, int width, int taps, const real *dy, real *dx,
-                             bool accumulate) {
+void unfold_backward(int batch, int time, int width, int taps, const real *dy, real *dx, bool accumulate) {
     const size_t row = (size_t)width * (size_t)taps;
 #pragma omp parallel for schedule(static) num_threads(threads_for_windows(batch *time, width *taps))
     for (int r = 0; r < batch * time; r++) {

@@ -5,8 +5,8 @@
 // chunks, whose number depends on their number alone, and chunks into blocks that fit the cache. A chunk
 // has its own sums of the gradients, which are added up in order. Activations are rows of a position each,
 // padded to whole vectors with zeros; weights are copied into whole vectors once a call, both ways round.
-#include "kernels/filter_features.h"
-#include "kernels/members.h"
+#include "kernels/convolution/filter_features.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 #include "kernels/wide.h"
 
@@ -117,7 +117,7 @@ static layout layout_of(const filter_shape *s, int threads, bool backward) {
     return l;
 }
 
-size_t KERNEL(filter_workspace)(const filter_shape *shape, int threads, bool backward) {
+size_t filter_workspace(const filter_shape *shape, int threads, bool backward) {
     return layout_of(shape, threads, backward).total * sizeof(double);
 }
 
@@ -408,8 +408,8 @@ static filter filter_of(const filter_shape *shape, const filter_parameters *p, b
         .s = shape, .p = p, .l = layout_of(shape, kernels_thread_count, backward), .memory = workspace};
 }
 
-void KERNEL(filter_forward)(const filter_shape *shape, const filter_parameters *parameters, real *h,
-                            real *normaliser, void *workspace) {
+void filter_forward(const filter_shape *shape, const filter_parameters *parameters, real *h,
+                    real *normaliser, void *workspace) {
     const filter f = filter_of(shape, parameters, false, workspace);
     WITH_THREADS(threads_for_filter(&f.l, shape), forward(&f, h, normaliser));
     add_skip(&f, h);
@@ -581,9 +581,9 @@ static NEVER_INLINE void backward(const filter *f, const real *h, const real *no
     collect_all(f, gradients, dh);
 }
 
-void KERNEL(filter_backward)(const filter_shape *shape, const filter_parameters *parameters, const real *h,
-                             const real *normaliser, const real *dh, const filter_gradients *gradients,
-                             void *workspace) {
+void filter_backward(const filter_shape *shape, const filter_parameters *parameters, const real *h,
+                     const real *normaliser, const real *dh, const filter_gradients *gradients,
+                     void *workspace) {
     const filter f = filter_of(shape, parameters, true, workspace);
     const size_t features = (size_t)shape->features, seen = (size_t)f.l.rows * features;
     if (gradients->features && !gradients->accumulate)

@@ -1,9 +1,9 @@
 // Causal long convolutions of every channel along time, by Fourier transforms (spectrum.h); of short
 // sequences lag by lag (convolution_direct.h).
-#include "kernels/convolution_direct.h"
-#include "kernels/convolution_rows.h"
+#include "kernels/convolution/direct.h"
+#include "kernels/convolution/rows.h"
 #include "kernels/parallel.h"
-#include "kernels/spectrum.h"
+#include "kernels/convolution/spectrum.h"
 
 #include <omp.h>
 #include <string.h>
@@ -44,15 +44,15 @@ static size_t direct_reals(int time) {
 }
 
 static layout layout_of(const convolution *c) {
-    const int points = KERNEL(fft_points)(c->time);
+    const int points = fft_points(c->time);
     layout l = {.points = (size_t)points * 2 * VEC,
                 .records = (size_t)spectrum_pairs(points) * SPECTRUM_RECORD};
     if (c->time <= DIRECT_TIME) {
         l.rows_direct = direct_rows(c->time);
         l.points = l.records = direct_reals(c->time);
     }
-    l.plan = KERNEL(fft_plan_on)(points, c->tables);
-    l.roots = (real *)c->tables + KERNEL(fft_twiddles)(points);
+    l.plan = fft_plan_on(points, c->tables);
+    l.roots = (real *)c->tables + fft_twiddles(points);
     l.group = group_of(l.points);
     l.groups = (blocks_of(c->channels) + l.group - 1) / l.group;
     int parts = PARTS / l.groups;
@@ -64,22 +64,22 @@ static layout layout_of(const convolution *c) {
     return l;
 }
 
-size_t KERNEL(convolution_tables)(int time) {
-    const int points = KERNEL(fft_points)(time);
-    return KERNEL(fft_twiddles)(points) + 2 * (size_t)spectrum_pairs(points);
+size_t convolution_tables(int time) {
+    const int points = fft_points(time);
+    return fft_twiddles(points) + 2 * (size_t)spectrum_pairs(points);
 }
 
-void KERNEL(convolution_tabulate)(int time, real *tables) {
-    const int points = KERNEL(fft_points)(time);
-    const fft_plan plan = KERNEL(fft_plan_on)(points, tables);
-    KERNEL(fft_tabulate)(points, tables);
-    KERNEL(spectrum_tabulate)(&plan, tables + KERNEL(fft_twiddles)(points));
+void convolution_tabulate(int time, real *tables) {
+    const int points = fft_points(time);
+    const fft_plan plan = fft_plan_on(points, tables);
+    fft_tabulate(points, tables);
+    spectrum_tabulate(&plan, tables + fft_twiddles(points));
 }
 
-size_t KERNEL(convolution_prepared)(int time, int channels) {
+size_t convolution_prepared(int time, int channels) {
     const size_t blocks = (size_t)blocks_of(channels);
     if (time <= DIRECT_TIME) return blocks * direct_reals(time);
-    const size_t pairs = (size_t)spectrum_pairs(KERNEL(fft_points)(time));
+    const size_t pairs = (size_t)spectrum_pairs(fft_points(time));
     return blocks * pairs * SPECTRUM_RECORD;
 }
 
@@ -100,7 +100,7 @@ static size_t thread_reals(const layout *l) {
 }
 
 // Of each thread its own; gradients of the filter made apart.
-size_t KERNEL(convolution_workspace)(const convolution *c, int threads) {
+size_t convolution_workspace(const convolution *c, int threads) {
     const layout l = layout_of(c);
     const bool apart_perhaps = l.parts > 1 || c->filter.adds;
     const size_t apart = apart_perhaps ? (size_t)l.parts * (size_t)c->time * (size_t)c->channels : 0;
@@ -175,7 +175,7 @@ static row_product gradient(const convolution *c, const layout *l, const convolu
 static void pack_direct(const layout *l, const row_source *from, real *packed) {
     for (int k = 0; k < blocks_of(from->channels); k++)
         memset(packed + k * l->points, 0, (size_t)DIRECT_ROWS * VEC * sizeof(real));
-    KERNEL(pack_rows)(from, l->rows_direct, packed + (size_t)DIRECT_ROWS * VEC, l->points);
+    pack_rows(from, l->rows_direct, packed + (size_t)DIRECT_ROWS * VEC, l->points);
 }
 
 static void from_rows(const layout *l, const row_source *from, real *points) {
@@ -183,19 +183,19 @@ static void from_rows(const layout *l, const row_source *from, real *points) {
         pack_direct(l, from, points);
         return;
     }
-    KERNEL(pack_rows)(from, l->plan.points, points, l->points);
+    pack_rows(from, l->plan.points, points, l->points);
     for (int k = 0; k < blocks_of(from->channels); k++)
-        KERNEL(fft_down_half)(&l->plan.level[0], points + k * l->points);
+        fft_down_half(&l->plan.level[0], points + k * l->points);
 }
 
 static void to_rows(const layout *l, real *points, const row_sink *to) {
     if (l->rows_direct) {
-        KERNEL(unpack_rows)(points + (size_t)DIRECT_ROWS * VEC, l->points, to);
+        unpack_rows(points + (size_t)DIRECT_ROWS * VEC, l->points, to);
         return;
     }
     for (int k = 0; k < blocks_of(to->channels); k++)
-        KERNEL(fft_up_half)(&l->plan.level[0], points + k * l->points);
-    KERNEL(unpack_rows)(points, l->points, to);
+        fft_up_half(&l->plan.level[0], points + k * l->points);
+    unpack_rows(points, l->points, to);
 }
 
 // The same as a walk, lag by lag. What becomes of the points goes to the second points.
@@ -204,10 +204,10 @@ static void direct_group(const layout *l, int channels, const spectrum_walk *lik
         const size_t skip = k * l->points + (size_t)DIRECT_ROWS * VEC;
         real *const points = like->points + skip, *const second = second_points(l, like->points) + skip;
         if (like->task == SPECTRUM_APPLY) {
-            KERNEL(direct_convolve)(l->rows_direct, points, like->records + skip, second);
+            direct_convolve(l->rows_direct, points, like->records + skip, second);
         } else if (like->task == SPECTRUM_ADJOINT) {
-            KERNEL(direct_correlate)(l->rows_direct, points, second, like->taps + skip, like->adds);
-            KERNEL(direct_correlate)(l->rows_direct, points, like->records + skip, second, false);
+            direct_correlate(l->rows_direct, points, second, like->taps + skip, like->adds);
+            direct_correlate(l->rows_direct, points, like->records + skip, second, false);
         }
     }
 }
@@ -229,7 +229,7 @@ static void walk_group(const layout *l, int channels, const spectrum_walk *like)
         if (w.taps) w.taps += k * l->points;
         if (w.beta) w.beta += k * VEC;
         w.channels -= k * VEC;
-        KERNEL(spectrum_walk)(&w);
+        spectrum_traverse(&w);
     }
 }
 
@@ -263,7 +263,7 @@ static void prepare_groups(const convolution *c, const layout *l, void *workspac
     }
 }
 
-void KERNEL(convolution_prepare)(const convolution *c, void *workspace) {
+void convolution_prepare(const convolution *c, void *workspace) {
     const layout l = layout_of(c);
     WITH_THREADS(threads_for_convolution(c, 1), prepare_groups(c, &l, workspace));
 }
@@ -285,7 +285,7 @@ static void forward_sequences(const convolution *c, const layout *l, void *works
     }
 }
 
-void KERNEL(convolution_forward)(const convolution *c, void *workspace) {
+void convolution_forward(const convolution *c, void *workspace) {
     const layout l = layout_of(c);
     WITH_THREADS(threads_for_convolution(c, c->batch), forward_sequences(c, &l, workspace));
 }
@@ -372,7 +372,7 @@ static void backward_all(const convolution *c, const layout *l, void *workspace,
     if (parts && c->filter.gradient) add_parts(c, l, parts);
 }
 
-void KERNEL(convolution_backward)(const convolution *c, void *workspace) {
+void convolution_backward(const convolution *c, void *workspace) {
     const layout l = layout_of(c);
     const int threads = threads_for_convolution(c, c->batch);
     real *parts = is_made_apart(c, &l) ? (real *)workspace + (size_t)threads * thread_reals(&l) : NULL;

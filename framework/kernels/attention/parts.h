@@ -5,7 +5,7 @@
 #ifndef RUNEXP_KERNELS_ATTENTION_PARTS_H
 #define RUNEXP_KERNELS_ATTENTION_PARTS_H
 
-#include "kernels/attention_tile.h"
+#include "kernels/attention/tile.h"
 #include "kernels/parallel.h"
 #include "kernels/random_bits.h"
 

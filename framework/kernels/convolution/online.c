@@ -7,9 +7,9 @@
 // the first meet blocks that are known a block earlier: their part of the sum is spread over its tokens, so
 // that no token waits long. The stream has no end and the filter keeps its length.
 #include "base/team.h"
-#include "kernels/convolution_rows.h"
+#include "kernels/convolution/rows.h"
 #include "kernels/parallel.h"
-#include "kernels/spectrum.h"
+#include "kernels/convolution/spectrum.h"
 
 #include <omp.h>
 #include <string.h>
@@ -52,9 +52,9 @@ static layout layout_of(int taps, const real *constants) {
     l.windows = (taps - 1 + l.block - 1) / l.block;
     l.slots = l.windows - 1;
     l.pairs = (size_t)spectrum_pairs(l.block);
-    const size_t twiddles = KERNEL(fft_twiddles)(l.block);
+    const size_t twiddles = fft_twiddles(l.block);
     l.tables = (twiddles + 2 * l.pairs + VEC - 1) / VEC * VEC;
-    l.plan = KERNEL(fft_plan_on)(l.block, constants);
+    l.plan = fft_plan_on(l.block, constants);
     l.roots = constants ? constants + twiddles : NULL;
     l.constants = (size_t)l.near * VEC + l.pairs * (size_t)l.windows * SPECTRUM_RECORD;
     l.recent = (size_t)l.block * VEC;
@@ -63,7 +63,7 @@ static layout layout_of(int taps, const real *constants) {
     return l;
 }
 
-size_t KERNEL(convolution_online_constants)(int taps, int channels) {
+size_t convolution_online_constants(int taps, int channels) {
     const layout l = layout_of(taps, NULL);
     return l.tables + (size_t)blocks_of(channels) * l.constants;
 }
@@ -72,7 +72,7 @@ static size_t state_of(const layout *l) {
     return l->recent + l->points + l->kept;
 }
 
-size_t KERNEL(convolution_online_state)(int taps, int channels) {
+size_t convolution_online_state(int taps, int channels) {
     const layout l = layout_of(taps, NULL);
     return (size_t)blocks_of(channels) * state_of(&l);
 }
@@ -81,7 +81,7 @@ static size_t workspace_of(const layout *l) {
     return (size_t)l->block * 2 * VEC;
 }
 
-size_t KERNEL(convolution_online_workspace)(int taps, int threads) {
+size_t convolution_online_workspace(int taps, int threads) {
     const layout l = layout_of(taps, NULL);
     return (size_t)threads * workspace_of(&l) * sizeof(real);
 }
@@ -102,7 +102,7 @@ static void pack_taps(const filter_rows *f, int from, int count, real *packed) {
                              .channels = f->channels,
                              .x = f->first + (ptrdiff_t)from * f->ld * (there > 0),
                              .ld = f->ld};
-    KERNEL(pack_rows)(&taps, count, packed, 0);
+    pack_rows(&taps, count, packed, 0);
 }
 
 static void make_windows(const layout *l, const filter_rows *f, real *points, real *records) {
@@ -111,14 +111,13 @@ static void make_windows(const layout *l, const filter_rows *f, real *points, re
         // Turned by a block, so that the outputs that are wanted, the second half, come first.
         pack_taps(f, (p + 1) * block, block, points);
         pack_taps(f, p * block, block, points + (size_t)block * VEC);
-        KERNEL(fft_down)(&l->plan.level[0], 1, points);
-        KERNEL(spectrum_walk)
-        (&(spectrum_walk){.plan = &l->plan,
-                          .roots = (real *)l->roots,
-                          .task = SPECTRUM_MAKE,
-                          .points = points,
-                          .records = records + (size_t)p * SPECTRUM_RECORD,
-                          .apart = (size_t)l->windows * SPECTRUM_RECORD});
+        fft_down(&l->plan.level[0], 1, points);
+        spectrum_traverse(&(spectrum_walk){.plan = &l->plan,
+                                           .roots = (real *)l->roots,
+                                           .task = SPECTRUM_MAKE,
+                                           .points = points,
+                                           .records = records + (size_t)p * SPECTRUM_RECORD,
+                                           .apart = (size_t)l->windows * SPECTRUM_RECORD});
     }
 }
 
@@ -139,11 +138,11 @@ static void prepare_blocks(const layout *l, const convolution *c, real *constant
     }
 }
 
-void KERNEL(convolution_online_prepare)(const convolution *c, int taps, real *constants, void *workspace) {
+void convolution_online_prepare(const convolution *c, int taps, real *constants, void *workspace) {
     const layout l = layout_of(taps, constants);
     if (l.block) {
-        KERNEL(fft_tabulate)(l.block, constants);
-        KERNEL(spectrum_tabulate)(&l.plan, (real *)l.roots);
+        fft_tabulate(l.block, constants);
+        spectrum_tabulate(&l.plan, (real *)l.roots);
     }
     WITH_THREADS(threads_for((double)taps * blocks_of(c->channels) * 50),
                  prepare_blocks(&l, c, constants, workspace));
@@ -205,9 +204,8 @@ static void end_block(const layout *l, real *records, real *recent, real *ready,
                       real *points) {
     const size_t reals = (size_t)l->block * VEC;
     memcpy(points, recent, reals * sizeof(real));
-    KERNEL(fft_down_half)(&l->plan.level[0], points);
-    KERNEL(spectrum_walk)
-    (&(spectrum_walk){
+    fft_down_half(&l->plan.level[0], points);
+    spectrum_traverse(&(spectrum_walk){
         .plan = &l->plan,
         .roots = (real *)l->roots,
         .task = SPECTRUM_FOLLOW,
@@ -218,7 +216,7 @@ static void end_block(const layout *l, real *records, real *recent, real *ready,
         .kept = l->slots ? kept + (size_t)(number % l->slots) * SPECTRUM_POINTS : NULL,
         .kept_apart = (size_t)l->slots * SPECTRUM_POINTS,
     });
-    KERNEL(fft_up_half)(&l->plan.level[0], points);
+    fft_up_half(&l->plan.level[0], points);
     memcpy(ready, points, reals * sizeof(real));
 }
 
@@ -272,8 +270,8 @@ static void online_part(const void *what, int part, int parts) {
     }
 }
 
-void KERNEL(convolution_online)(const convolution *c, int taps, int position, int phase,
-                                const real *constants, real *state, void *workspace) {
+void convolution_online(const convolution *c, int taps, int position, int phase, const real *constants,
+                        real *state, void *workspace) {
     const online o = {layout_of(taps, constants), c, position, phase, constants, state, workspace};
     const int tasks = c->batch * blocks_of(c->channels);
     const double operations = (double)c->time * tasks * (o.l.block ? o.l.block + 16.0 * o.l.windows : taps);

@@ -6,9 +6,9 @@
 // results do not depend on the rows beside it.
 #include "base/team.h"
 #include "kernels/activation.h"
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
-#include "kernels/tile.h"
+#include "kernels/products/tile.h"
 
 // Sums kept in registers: rows x panels. One row needs many panels to hide the latency of additions; many
 // rows need few panels to keep the processor's units busy, and should all be done when a panel comes by.
@@ -29,16 +29,16 @@ static int panel_count(int N) {
     return (N + VEC - 1) / VEC;
 }
 
-size_t KERNEL(packed_reals)(int N, int K) {
+size_t packed_reals(int N, int K) {
     return (size_t)panel_count(N) * (size_t)K * VEC;
 }
 
-void KERNEL(packed_fill)(int N, int K, const real *W, real *packed) {
+void packed_fill(int N, int K, const real *W, real *packed) {
     const int panels = panel_count(N);
 #pragma omp parallel for schedule(static) num_threads(threads_for((double)panels *K * 4))
     for (int p = 0; p < panels; p++) {
         const int columns = N - p * VEC < VEC ? N - p * VEC : VEC;
-        KERNEL(tile_pack_panel)(true, columns, K, W + (size_t)p * VEC * K, K, packed + (size_t)p * K * VEC);
+        tile_pack_panel(true, columns, K, W + (size_t)p * VEC * K, K, packed + (size_t)p * K * VEC);
     }
 }
 
@@ -63,7 +63,8 @@ static void finish(const product *p, int row, int rows, int panel, int panels, c
 }
 
 // rows and panels are constants of the caller, so that the sums stay in registers.
-static ALWAYS_INLINE void multiply(const int rows, const int panels, const product *p, int row, int panel) {
+static ALWAYS_INLINE void multiply_panels_of(const int rows, const int panels, const product *p, int row,
+                                             int panel) {
     const real *bias = p->after->bias, *x = p->x + (size_t)row * (size_t)p->K, *w[PANELS_ONE];
     const size_t apart = (size_t)p->K;
     vec sums[SUMS];
@@ -96,7 +97,7 @@ typedef void block_function(const product *p, int row, int panel);
 
 #define BLOCK(rows, panels)                                                                                \
     static void block_##rows##_##panels(const product *p, int row, int panel) {                            \
-        multiply(rows, panels, p, row, panel);                                                             \
+        multiply_panels_of(rows, panels, p, row, panel);                                                   \
     }
 // clang-format off
 BLOCK(1, 1) BLOCK(2, 1) BLOCK(3, 1) BLOCK(4, 1) BLOCK(5, 1) BLOCK(6, 1)
@@ -158,8 +159,8 @@ static void multiply_part(const void *what, int part, int parts) {
     for (; panel < end; panel++) multiply_panels(by_one, p, panel);
 }
 
-void KERNEL(packed_multiply)(int M, int N, int K, const real *x, const real *packed, real *y,
-                             const gemm_epilogue *epilogue) {
+void packed_multiply(int M, int N, int K, const real *x, const real *packed, real *y,
+                     const gemm_epilogue *epilogue) {
     const product p = {M, N, K, x, packed, y, epilogue};
     const double parts = (double)M * panel_count(N) * K / PART_OPERATIONS;
     team_run(team_parts(parts, panel_count(N)), multiply_part, &p);

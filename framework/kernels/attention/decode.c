@@ -4,7 +4,7 @@
 // of VEC slots, element by element, so that a vector holds the same element of VEC keys and their scores
 // come without sums across lanes; a last block of w < VEC slots is w wide.
 #include "base/team.h"
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 #include "kernels/vector_math.h"
 
@@ -146,8 +146,8 @@ static void decode_part(const void *what, int part, int parts) {
     }
 }
 
-void KERNEL(attention_decode)(const attention_shape *shape, int capacity, int position, const real *qkv,
-                              real *keys, real *values, real *out, void *workspace) {
+void attention_decode(const attention_shape *shape, int capacity, int position, const real *qkv, real *keys,
+                      real *values, real *out, void *workspace) {
     const attention_shape *s = shape;
     const decoding d = {*s, capacity, position, qkv, keys, values, out, workspace};
     const double seen = position + s->time < capacity ? position + s->time : capacity;

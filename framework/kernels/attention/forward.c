@@ -1,12 +1,12 @@
 // Causal self-attention (arXiv 1706.03762) without the time x time matrix (arXiv 2205.14135): blocks of
 // keys pass by tiles of queries, whose softmax runs along: when a larger score turns up, what was summed up
 // so far shrinks. Grouped heads: arXiv 2305.13245. The backward pass: attention_backward.c.
-#include "kernels/attention_parts.h"
-#include "kernels/members.h"
+#include "kernels/attention/parts.h"
+#include "kernels/declarations.h"
 
 static const real LN_2 = (real)0.69314718055994530942;
 
-size_t KERNEL(attention_workspace)(const attention_shape *shape, int threads) {
+size_t attention_workspace(const attention_shape *shape, int threads) {
     scratch unused;
     return (size_t)threads * scratch_layout(shape, NULL, &unused) * sizeof(real);
 }
@@ -186,8 +186,8 @@ static void forward_part(const attention_call *c, const forward_task *t, const f
     }
 }
 
-void KERNEL(attention_forward)(const attention_shape *shape, const dropout_mask *mask, const real *qkv,
-                               real *out, real *lse, void *workspace) {
+void attention_forward(const attention_shape *shape, const dropout_mask *mask, const real *qkv, real *out,
+                       real *lse, void *workspace) {
     const attention_call c = new_call(shape, mask);
     const int heads = shape->batch * shape->heads, parts = divide_up(shape->time, PART);
     // Parts differ in length, so threads take turns. Otherwise each stays with neighbours in memory, as it

@@ -2,7 +2,7 @@
 //
 // Rows are walked once, all channels of a row together: such a convolution costs no more than moving its
 // tensors. Weights and the sums of their gradients lie with channels innermost, in the cache.
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 
 #include <string.h>
@@ -25,7 +25,7 @@ static int chunks_of_sequence(int batch, int time) {
 }
 
 // Zeros for what is outside of the text, the weights by tap, the bias; for gradients the chunks' sums.
-size_t KERNEL(short_convolution_workspace)(int batch, int time, int channels, int taps, bool backward) {
+size_t short_convolution_workspace(int batch, int time, int channels, int taps, bool backward) {
     const size_t sums = backward ? (size_t)batch * (size_t)chunks_of_sequence(batch, time) : 0;
     return (1 + (1 + sums) * (size_t)(taps + 1)) * padded(channels) * sizeof(real);
 }
@@ -97,9 +97,9 @@ static NEVER_INLINE void forward(const short_convolution *s, real *y) {
         forward_rows(s, s->taps, y);
 }
 
-void KERNEL(short_convolution_forward)(int batch, int time, int channels, int taps, const real *x,
-                                       const real *history, const real *weight, const real *bias, real *y,
-                                       void *workspace) {
+void short_convolution_forward(int batch, int time, int channels, int taps, const real *x,
+                               const real *history, const real *weight, const real *bias, real *y,
+                               void *workspace) {
     const short_convolution s = {
         .batch = batch,
         .time = time,
@@ -169,10 +169,9 @@ static NEVER_INLINE void backward(const short_convolution *s, const real *dy, re
         backward_chunks(s, s->taps, dy, dx, accumulate, sums);
 }
 
-void KERNEL(short_convolution_backward)(int batch, int time, int channels, int taps, const real *x,
-                                        const real *weight, const real *dy, real *dx, bool accumulate_dx,
-                                        real *dweight, real *dbias, bool accumulate_parameters,
-                                        void *workspace) {
+void short_convolution_backward(int batch, int time, int channels, int taps, const real *x,
+                                const real *weight, const real *dy, real *dx, bool accumulate_dx,
+                                real *dweight, real *dbias, bool accumulate_parameters, void *workspace) {
     const short_convolution s = {
         .batch = batch,
         .time = time,

@@ -1,7 +1,7 @@
 // The gradients of causal self-attention (arXiv 2205.14135): scores are made again, from the logarithms of
 // the softmax sums that the forward pass saved (attention.c).
-#include "kernels/attention_parts.h"
-#include "kernels/members.h"
+#include "kernels/attention/parts.h"
+#include "kernels/declarations.h"
 
 #include <string.h>
 
@@ -253,9 +253,8 @@ static void backward_parts(const attention_call *c, const backward_arrays *array
                 x.dvalues + at);
 }
 
-void KERNEL(attention_backward)(const attention_shape *shape, const dropout_mask *mask, const real *qkv,
-                                const real *out, const real *lse, const real *dout, real *dqkv,
-                                void *workspace) {
+void attention_backward(const attention_shape *shape, const dropout_mask *mask, const real *qkv,
+                        const real *out, const real *lse, const real *dout, real *dqkv, void *workspace) {
     attention_call c = new_call(shape, mask);
     c.far = true; // what the forward pass saved
     const backward_arrays x = {qkv, out, lse, dout, dqkv};
