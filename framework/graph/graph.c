@@ -144,7 +144,7 @@ static void bind_lanes(graph *g, int lane) {
     if (!g->options.states || g->lane == lane) return;
     for (int i = 0; i < g->tensor_count; i++) {
         tensor *t = g->tensors[i];
-        if (t->state) t->data = t->state->data + (size_t)lane * t->state->per_lane;
+        if (t->state) t->data = t->state->data + (size_t)lane * (size_t)t->state->shape[1];
     }
     g->lane = lane;
 }

@@ -142,9 +142,9 @@ typedef struct graph_filter {
 // same lanes. Graphs ask for their states while they are built; all values are zero at first. A graph of
 // `batch` rows works on lanes run_context.lane .. lane + batch - 1. Free with states_free.
 typedef struct carried_state {
-    const char *name;       // path of the layer and name
-    real *data;             // lanes x per_lane
-    size_t lanes, per_lane; // per_lane in reals
+    const char *name; // path of the layer and name
+    real *data;
+    int shape[2]; // lanes, reals of each
     struct carried_state *next;
 } carried_state;
 

@@ -6,12 +6,12 @@
 
 struct state_set {
     carried_state *first;
-    size_t lanes;
+    int lanes;
 };
 
 state_set *states_new(int lanes) {
     state_set *s = memory_alloc(sizeof *s);
-    s->lanes = (size_t)lanes;
+    s->lanes = lanes;
     return s;
 }
 
@@ -28,7 +28,7 @@ void states_free(state_set *s) {
 }
 
 static size_t bytes_of(const carried_state *s) {
-    return s->lanes * s->per_lane * sizeof(real);
+    return (size_t)s->shape[0] * (size_t)s->shape[1] * sizeof(real);
 }
 
 void states_reset(state_set *s) {
@@ -48,8 +48,8 @@ static carried_state *find(const state_set *s, const char *name) {
 void states_spread(const state_set *from, state_set *to) {
     for (const carried_state *each = to->first; each; each = each->next) {
         const carried_state *one = find(from, each->name);
-        for (size_t lane = 0; lane < each->lanes; lane++)
-            memcpy(each->data + lane * each->per_lane, one->data, bytes_of(one));
+        for (size_t lane = 0; lane < (size_t)each->shape[0]; lane++)
+            memcpy(each->data + lane * (size_t)each->shape[1], one->data, bytes_of(one));
     }
 }
 
@@ -65,10 +65,11 @@ tensor *graph_state(graph *g, const char *name, int rank, const int *shape) {
     const char *full = arena_format(g->memory, "%s/%s", g->path, name);
     carried_state *found = find(set, full);
     if (!found) {
-        const size_t per_lane = t->count / (size_t)g->batch;
         found = memory_alloc(sizeof *found);
-        *found = (carried_state){memory_copy_text(full), memory_alloc(set->lanes * per_lane * sizeof(real)),
-                                 set->lanes, per_lane, set->first};
+        *found = (carried_state){.name = memory_copy_text(full),
+                                 .shape = {set->lanes, (int)(t->count / (size_t)g->batch)},
+                                 .next = set->first};
+        found->data = memory_alloc(bytes_of(found));
         set->first = found;
     }
     t->state = found;

@@ -23,3 +23,13 @@ checkpoint_group run_state_block(const char *path, const parameter_set *set, rea
     }
     return (checkpoint_group){path, arrays, set->count};
 }
+
+checkpoint_group run_state_lanes(const state_set *states, arena *a) {
+    int count = 0;
+    for (const carried_state *s = states_first(states); s; s = s->next) count++;
+    checkpoint_array *arrays = arena_alloc(a, (size_t)count * sizeof *arrays);
+    int i = 0;
+    for (const carried_state *s = states_first(states); s; s = s->next)
+        arrays[i++] = (checkpoint_array){s->name, 2, s->shape, s->data};
+    return (checkpoint_group){"/states", arrays, count};
+}

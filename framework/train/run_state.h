@@ -2,7 +2,7 @@
 #ifndef RUNEXP_TRAIN_RUN_STATE_H
 #define RUNEXP_TRAIN_RUN_STATE_H
 
-#include "graph/parameters.h"
+#include "graph/graph.h"
 #include "store/checkpoint.h"
 
 typedef struct run_state {
@@ -21,6 +21,10 @@ void run_state_numbers(run_state *state, checkpoint_number out[RUN_STATE_NUMBERS
 // The arrays, one for each parameter, of a block laid out like set->values: the weights, their average, a
 // moment of an optimizer. The list comes from a; path and names are not copied.
 checkpoint_group run_state_block(const char *path, const parameter_set *set, real *block, arena *a);
+
+// The states of a set, an array (lanes, reals of each) for each, below /states. Those of a graph exist once
+// it is built.
+checkpoint_group run_state_lanes(const state_set *states, arena *a);
 
 // The groups of the weights and of the averaged ones.
 #define WEIGHTS_GROUP "/weights"
