@@ -1,10 +1,9 @@
 // Layers that treat each position by itself: linear, mlp, activation.
 #include "models/registry.h"
 
-// Names of enum activation from ACTIVATION_GELU on.
-static const char *const activation_choices[] = {"gelu", "gelu_tanh", "relu",    "relu2",
-                                                 "silu", "tanh",      "sigmoid", NULL};
+static const char *const activation_choices[] = {ACTIVATIONS(ACTIVATION_NAME) NULL};
 
+// The choice of a name above.
 static activation activation_of(int choice) {
     return (activation)(choice + ACTIVATION_GELU);
 }
@@ -45,9 +44,8 @@ const layer_type layer_linear = {
 
 // --- mlp
 
-static const char *const mlp_choices[] = {"gelu",    "gelu_tanh", "relu",  "relu2", "silu", "tanh",
-                                          "sigmoid", "swiglu",    "geglu", "glu",   NULL};
-enum { MLP_SWIGLU = 7 };
+static const char *const mlp_choices[] = {ACTIVATIONS(ACTIVATION_NAME) "swiglu", "geglu", "glu", NULL};
+enum { MLP_SWIGLU = ACTIVATION_COUNT - 1 }; // the first of the gated kinds
 static const activation gate_of[] = {ACTIVATION_SILU, ACTIVATION_GELU, ACTIVATION_SIGMOID};
 
 typedef struct mlp_settings {

@@ -7,9 +7,7 @@
 static const char *const variant_choices[] = {"safari", "paper", NULL};
 enum { VARIANT_SAFARI, VARIANT_PAPER };
 static const char *const normalize_choices[] = {"none", "time_l1", NULL};
-// Names of enum activation.
-static const char *const output_choices[] = {"none", "gelu", "gelu_tanh", "relu", "relu2",
-                                             "silu", "tanh", "sigmoid",   NULL};
+static const char *const output_choices[] = {"none", ACTIVATIONS(ACTIVATION_NAME) NULL};
 
 typedef struct hyena_settings {
     int64_t order, short_filter_order, emb_dim, filter_width, inner_layers, l_max;
