@@ -213,11 +213,15 @@ fixtures: ## compute the numbers of tests/parity again (needs python3-torch and 
 
 .PHONY: lint
 lint: ## formatting, static analysis and the rules of the house
-	+@tests/run_suites house-rules formatting analysis
+	+@tests/run_suites house-rules setting-types formatting analysis
 
 .PHONY: house-rules
 house-rules:
 	@$(PYTHON) tests/lint/house_rules.py
+
+.PHONY: setting-types
+setting-types:
+	@$(PYTHON) tests/lint/setting_types.py $(CC)
 
 .PHONY: formatting
 formatting:

@@ -7,11 +7,14 @@
 #ifndef RUNEXP_MODELS_BUILDER_H
 #define RUNEXP_MODELS_BUILDER_H
 
-#include "config/component.h"
+#include "config/settings.h"
 #include "graph/graph.h"
 #include "graph/ops.h"
 
 typedef struct builder builder;
+
+// The row of a dropout probability in a layer's option table: the model's unless set.
+#define DROPOUT(member, doc_) REAL(member, "${model.dropout}", 0, BELOW(1), doc_)
 
 typedef struct layer_type {
     component about; // first member: see config/component.h

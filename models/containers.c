@@ -7,15 +7,12 @@ typedef struct sequential_settings {
     component_list layers;
 } sequential_settings;
 
+#define SETTINGS sequential_settings
 static const option sequential_options[] = {
-    {.key = "layers",
-     .type = OPTION_COMPONENTS,
-     .offset = offsetof(sequential_settings, layers),
-     .registry = layer_registry,
-     .flags = OPTION_REQUIRED,
-     .doc = "applied one after the other"},
+    COMPONENTS(layers, REQUIRED, layer_registry, "applied one after the other"),
     {0},
 };
+#undef SETTINGS
 
 static tensor *build_sequential(builder *b, const component_choice *choice, tensor *x) {
     const sequential_settings *s = choice->settings;
@@ -38,15 +35,12 @@ const layer_type layer_sequential = {
 
 // --- residual
 
+#define SETTINGS sequential_settings
 static const option residual_options[] = {
-    {.key = "layers",
-     .type = OPTION_COMPONENTS,
-     .offset = offsetof(sequential_settings, layers),
-     .registry = layer_registry,
-     .flags = OPTION_REQUIRED,
-     .doc = "the branch f of x + f(x)"},
+    COMPONENTS(layers, REQUIRED, layer_registry, "the branch f of x + f(x)"),
     {0},
 };
+#undef SETTINGS
 
 static tensor *build_residual(builder *b, const component_choice *choice, tensor *x) {
     const sequential_settings *s = choice->settings;
@@ -84,22 +78,13 @@ typedef struct repeat_settings {
     component_list layers;
 } repeat_settings;
 
+#define SETTINGS repeat_settings
 static const option repeat_options[] = {
-    {.key = "times",
-     .type = OPTION_INT,
-     .offset = offsetof(repeat_settings, times),
-     .fallback = "${model.depth}",
-     .min = 0,
-     .max = 10000,
-     .doc = "how often, each time with weights of its own"},
-    {.key = "layers",
-     .type = OPTION_COMPONENTS,
-     .offset = offsetof(repeat_settings, layers),
-     .registry = layer_registry,
-     .flags = OPTION_REQUIRED,
-     .doc = "what is repeated"},
+    INT(times, "${model.depth}", 0, 10000, "how often, each time with weights of its own"),
+    COMPONENTS(layers, REQUIRED, layer_registry, "what is repeated"),
     {0},
 };
+#undef SETTINGS
 
 static tensor *build_repeat(builder *b, const component_choice *choice, tensor *x) {
     const repeat_settings *s = choice->settings;
@@ -132,23 +117,16 @@ typedef struct parallel_settings {
     component_branches branches;
 } parallel_settings;
 
+#define SETTINGS parallel_settings
 static const option parallel_options[] = {
-    {.key = "combine",
-     .type = OPTION_CHOICE,
-     .offset = offsetof(parallel_settings, combine),
-     .fallback = "sum",
-     .choices = combine_choices,
-     .doc = "how the outputs of the branches become one; concat joins them along the width"},
-    {.key = "branches",
-     .type = OPTION_BRANCHES,
-     .offset = offsetof(parallel_settings, branches),
-     .registry = layer_registry,
-     .flags = OPTION_REQUIRED,
-     .min_count = 1,
-     .max_count = OP_MAX_INPUTS,
-     .doc = "lists of layers, each given the same input; an empty list passes it on"},
+    CHOICE(combine, "sum", combine_choices,
+           "how the outputs of the branches become one; concat joins them along the width"),
+    BRANCHES(branches, REQUIRED, layer_registry,
+             "lists of layers, each given the same input; an empty list passes it on", .min_count = 1,
+             .max_count = OP_MAX_INPUTS),
     {0},
 };
+#undef SETTINGS
 
 static tensor *build_parallel(builder *b, const component_choice *choice, tensor *x) {
     const parallel_settings *s = choice->settings;

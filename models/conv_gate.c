@@ -8,32 +8,15 @@ typedef struct conv_gate_settings {
     double dropout;
 } conv_gate_settings;
 
+#define SETTINGS conv_gate_settings
 static const option conv_gate_options[] = {
-    {.key = "kernel",
-     .type = OPTION_INT,
-     .offset = offsetof(conv_gate_settings, kernel),
-     .fallback = "4",
-     .min = 1,
-     .max = 256,
-     .unit = "tokens",
-     .doc = "how far back the convolution sees, the token itself included"},
-    {.key = "hidden",
-     .type = OPTION_INT,
-     .offset = offsetof(conv_gate_settings, hidden),
-     .fallback = "2048",
-     .min = 1,
-     .max = 1 << 20,
-     .doc = "hidden width of the feed-forward network"},
-    {.key = "dropout",
-     .type = OPTION_REAL,
-     .offset = offsetof(conv_gate_settings, dropout),
-     .fallback = "${model.dropout}",
-     .min = 0,
-     .max = 1,
-     .flags = OPTION_BELOW_MAX,
-     .doc = "dropout of the output"},
+    INT(kernel, "4", 1, 256, "how far back the convolution sees, the token itself included",
+        .unit = "tokens"),
+    INT(hidden, "2048", 1, 1 << 20, "hidden width of the feed-forward network"),
+    DROPOUT(dropout, "dropout of the output"),
     {0},
 };
+#undef SETTINGS
 
 static tensor *build_conv_gate(builder *b, const component_choice *choice, tensor *x) {
     const conv_gate_settings *s = choice->settings;

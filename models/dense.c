@@ -1,10 +1,9 @@
 // Layers that treat each position by itself: linear, mlp, activation.
 #include "models/registry.h"
 
-// Names of enum activation from ACTIVATION_GELU on.
-static const char *const activation_choices[] = {"gelu", "gelu_tanh", "relu",    "relu2",
-                                                 "silu", "tanh",      "sigmoid", NULL};
+static const char *const activation_choices[] = {ACTIVATIONS(ACTIVATION_NAME) NULL};
 
+// The choice of a name above.
 static activation activation_of(int choice) {
     return (activation)(choice + ACTIVATION_GELU);
 }
@@ -16,21 +15,13 @@ typedef struct linear_settings {
     bool bias;
 } linear_settings;
 
+#define SETTINGS linear_settings
 static const option linear_options[] = {
-    {.key = "out",
-     .type = OPTION_INT,
-     .offset = offsetof(linear_settings, out),
-     .fallback = "${model.width}",
-     .min = 1,
-     .max = 1 << 20,
-     .doc = "width of the output"},
-    {.key = "bias",
-     .type = OPTION_BOOL,
-     .offset = offsetof(linear_settings, bias),
-     .fallback = "true",
-     .doc = "add a learned vector"},
+    INT(out, "${model.width}", 1, 1 << 20, "width of the output"),
+    BOOL(bias, "true", "add a learned vector"),
     {0},
 };
+#undef SETTINGS
 
 static tensor *build_linear(builder *b, const component_choice *choice, tensor *x) {
     const linear_settings *s = choice->settings;
@@ -53,9 +44,8 @@ const layer_type layer_linear = {
 
 // --- mlp
 
-static const char *const mlp_choices[] = {"gelu",    "gelu_tanh", "relu",  "relu2", "silu", "tanh",
-                                          "sigmoid", "swiglu",    "geglu", "glu",   NULL};
-enum { MLP_SWIGLU = 7 };
+static const char *const mlp_choices[] = {ACTIVATIONS(ACTIVATION_NAME) "swiglu", "geglu", "glu", NULL};
+enum { MLP_SWIGLU = ACTIVATION_COUNT - 1 }; // the first of the gated kinds
 static const activation gate_of[] = {ACTIVATION_SILU, ACTIVATION_GELU, ACTIVATION_SIGMOID};
 
 typedef struct mlp_settings {
@@ -65,37 +55,18 @@ typedef struct mlp_settings {
     double dropout;
 } mlp_settings;
 
+#define SETTINGS mlp_settings
 static const option mlp_options[] = {
-    {.key = "hidden",
-     .type = OPTION_INT,
-     .offset = offsetof(mlp_settings, hidden),
-     .fallback = "0",
-     .min = 0,
-     .max = 1 << 20,
-     .doc =
-         "hidden width; 0: 4 x width, for the gated kinds 8/3 x width rounded up to a multiple of 64 (as many parameters)"},
-    {.key = "activation",
-     .type = OPTION_CHOICE,
-     .offset = offsetof(mlp_settings, activation),
-     .fallback = "gelu",
-     .choices = mlp_choices,
-     .doc =
-         "gelu is exact, gelu_tanh its approximation; swiglu, geglu and glu gate one half of the hidden layer by the other"},
-    {.key = "bias",
-     .type = OPTION_BOOL,
-     .offset = offsetof(mlp_settings, bias),
-     .fallback = "true",
-     .doc = "biases in both linear maps"},
-    {.key = "dropout",
-     .type = OPTION_REAL,
-     .offset = offsetof(mlp_settings, dropout),
-     .fallback = "${model.dropout}",
-     .min = 0,
-     .max = 1,
-     .flags = OPTION_BELOW_MAX,
-     .doc = "dropout of the output"},
+    INT(hidden, "0", 0, 1 << 20,
+        "hidden width; 0: 4 x width, for the gated kinds 8/3 x width rounded up to a multiple of 64 (as many parameters)"),
+    CHOICE(
+        activation, "gelu", mlp_choices,
+        "gelu is exact, gelu_tanh its approximation; swiglu, geglu and glu gate one half of the hidden layer by the other"),
+    BOOL(bias, "true", "biases in both linear maps"),
+    DROPOUT(dropout, "dropout of the output"),
     {0},
 };
+#undef SETTINGS
 
 static tensor *build_mlp(builder *b, const component_choice *choice, tensor *x) {
     const mlp_settings *s = choice->settings;
@@ -138,15 +109,12 @@ typedef struct activation_settings {
     int type;
 } activation_settings;
 
+#define SETTINGS activation_settings
 static const option activation_options[] = {
-    {.key = "type",
-     .type = OPTION_CHOICE,
-     .offset = offsetof(activation_settings, type),
-     .fallback = "gelu",
-     .choices = activation_choices,
-     .doc = "the function"},
+    CHOICE(type, "gelu", activation_choices, "the function"),
     {0},
 };
+#undef SETTINGS
 
 static tensor *build_activation(builder *b, const component_choice *choice, tensor *x) {
     const activation_settings *s = choice->settings;

@@ -8,32 +8,16 @@ typedef struct embedding_settings {
     double scale, init_std;
 } embedding_settings;
 
+#define SETTINGS embedding_settings
 static const option embedding_options[] = {
-    {.key = "width",
-     .type = OPTION_INT,
-     .offset = offsetof(embedding_settings, width),
-     .fallback = "${model.width}",
-     .min = 1,
-     .max = 1 << 20,
-     .doc = "length of a token's vector"},
-    {.key = "scale",
-     .type = OPTION_REAL,
-     .offset = offsetof(embedding_settings, scale),
-     .fallback = "1.0",
-     .min = 0,
-     .max = 1e6,
-     .flags = OPTION_ABOVE_MIN,
-     .doc = "factor on the vectors; the Transformer paper takes the square root of the width"},
-    {.key = "init_std",
-     .type = OPTION_REAL,
-     .offset = offsetof(embedding_settings, init_std),
-     .fallback = "${model.init_std}",
-     .min = 0,
-     .max = 10,
-     .flags = OPTION_ABOVE_MIN,
-     .doc = "standard deviation of the vectors at the start (PyTorch's default is 1)"},
+    INT(width, "${model.width}", 1, 1 << 20, "length of a token's vector"),
+    REAL(scale, "1.0", ABOVE(0), 1e6,
+         "factor on the vectors; the Transformer paper takes the square root of the width"),
+    REAL(init_std, "${model.init_std}", ABOVE(0), 10,
+         "standard deviation of the vectors at the start (PyTorch's default is 1)"),
     {0},
 };
+#undef SETTINGS
 
 // A table of vectors, drawn from a normal distribution.
 static tensor *table(builder *b, int rows, int width, double init_std) {
@@ -76,24 +60,15 @@ typedef struct positions_settings {
     double init_std;
 } positions_settings;
 
+#define SETTINGS positions_settings
 static const option positions_options[] = {
-    {.key = "type",
-     .type = OPTION_CHOICE,
-     .offset = offsetof(positions_settings, type),
-     .fallback = "learned",
-     .choices = positions_choices,
-     .doc =
-         "learned: a vector for each position of a block; sinusoidal: fixed sines and cosines (give the embedding init_std 1 or scale sqrt(width) with these)"},
-    {.key = "init_std",
-     .type = OPTION_REAL,
-     .offset = offsetof(positions_settings, init_std),
-     .fallback = "${model.init_std}",
-     .min = 0,
-     .max = 10,
-     .flags = OPTION_ABOVE_MIN,
-     .doc = "standard deviation of learned vectors at the start"},
+    CHOICE(
+        type, "learned", positions_choices,
+        "learned: a vector for each position of a block; sinusoidal: fixed sines and cosines (give the embedding init_std 1 or scale sqrt(width) with these)"),
+    REAL(init_std, "${model.init_std}", ABOVE(0), 10, "standard deviation of learned vectors at the start"),
     {0},
 };
+#undef SETTINGS
 
 static tensor *build_positions(builder *b, const component_choice *choice, tensor *x) {
     const positions_settings *s = choice->settings;
@@ -124,19 +99,13 @@ typedef struct unembedding_settings {
     bool tied, bias;
 } unembedding_settings;
 
+#define SETTINGS unembedding_settings
 static const option unembedding_options[] = {
-    {.key = "tied",
-     .type = OPTION_BOOL,
-     .offset = offsetof(unembedding_settings, tied),
-     .fallback = "true",
-     .doc = "use the weights of `embedding` (arXiv 1608.05859)"},
-    {.key = "bias",
-     .type = OPTION_BOOL,
-     .offset = offsetof(unembedding_settings, bias),
-     .fallback = "false",
-     .doc = "add a learned number to each logit"},
+    BOOL(tied, "true", "use the weights of `embedding` (arXiv 1608.05859)"),
+    BOOL(bias, "false", "add a learned number to each logit"),
     {0},
 };
+#undef SETTINGS
 
 static tensor *build_unembedding(builder *b, const component_choice *choice, tensor *x) {
     const unembedding_settings *s = choice->settings;

@@ -6,51 +6,21 @@ typedef struct long_conv_settings {
     bool bias, glu;
 } long_conv_settings;
 
+#define SETTINGS long_conv_settings
 static const option long_conv_options[] = {
-    {.key = "threshold",
-     .type = OPTION_REAL,
-     .offset = offsetof(long_conv_settings, threshold),
-     .fallback = "0.003",
-     .min = 0,
-     .max = 10,
-     .doc =
-         "taps are moved towards zero by this much, and are zero where it is more than they have, which keeps filters sparse and smooth in frequency; 0: as they are"},
-    {.key = "filter_std",
-     .type = OPTION_REAL,
-     .offset = offsetof(long_conv_settings, filter_std),
-     .fallback = "0.002",
-     .min = 0,
-     .max = 10,
-     .doc = "standard deviation of the taps at first"},
-    {.key = "filter_lr_multiplier",
-     .type = OPTION_REAL,
-     .offset = offsetof(long_conv_settings, filter_lr_multiplier),
-     .fallback = "1.0",
-     .min = 0,
-     .max = 1000,
-     .flags = OPTION_ABOVE_MIN,
-     .doc = "learning rate of the taps, as a multiple of the optimizer's; they have no weight decay"},
-    {.key = "glu",
-     .type = OPTION_BOOL,
-     .offset = offsetof(long_conv_settings, glu),
-     .fallback = "true",
-     .doc =
-         "the output is a product: the second half of the last linear map times the sigmoid of the first"},
-    {.key = "bias",
-     .type = OPTION_BOOL,
-     .offset = offsetof(long_conv_settings, bias),
-     .fallback = "true",
-     .doc = "bias of the last linear map"},
-    {.key = "output_dropout",
-     .type = OPTION_REAL,
-     .offset = offsetof(long_conv_settings, output_dropout),
-     .fallback = "${model.dropout}",
-     .min = 0,
-     .max = 1,
-     .flags = OPTION_BELOW_MAX,
-     .doc = "dropout of the output"},
+    REAL(
+        threshold, "0.003", 0, 10,
+        "taps are moved towards zero by this much, and are zero where it is more than they have, which keeps filters sparse and smooth in frequency; 0: as they are"),
+    REAL(filter_std, "0.002", 0, 10, "standard deviation of the taps at first"),
+    REAL(filter_lr_multiplier, "1.0", ABOVE(0), 1000,
+         "learning rate of the taps, as a multiple of the optimizer's; they have no weight decay"),
+    BOOL(glu, "true",
+         "the output is a product: the second half of the last linear map times the sigmoid of the first"),
+    BOOL(bias, "true", "bias of the last linear map"),
+    DROPOUT(output_dropout, "dropout of the output"),
     {0},
 };
+#undef SETTINGS
 
 static tensor *build_long_conv(builder *b, const component_choice *choice, tensor *x) {
     const long_conv_settings *s = choice->settings;

@@ -13,22 +13,13 @@ static tensor *gain(builder *b, int width) {
 
 // --- layernorm
 
+#define SETTINGS norm_settings
 static const option layernorm_options[] = {
-    {.key = "epsilon",
-     .type = OPTION_REAL,
-     .offset = offsetof(norm_settings, epsilon),
-     .fallback = "1.0e-5",
-     .min = 0,
-     .max = 1,
-     .flags = OPTION_ABOVE_MIN,
-     .doc = "added to the variance"},
-    {.key = "bias",
-     .type = OPTION_BOOL,
-     .offset = offsetof(norm_settings, bias),
-     .fallback = "true",
-     .doc = "add a learned vector"},
+    REAL(epsilon, "1.0e-5", ABOVE(0), 1, "added to the variance"),
+    BOOL(bias, "true", "add a learned vector"),
     {0},
 };
+#undef SETTINGS
 
 static tensor *build_layernorm(builder *b, const component_choice *choice, tensor *x) {
     const norm_settings *s = choice->settings;
@@ -55,17 +46,12 @@ const layer_type layer_layernorm = {
 
 // --- rmsnorm
 
+#define SETTINGS norm_settings
 static const option rmsnorm_options[] = {
-    {.key = "epsilon",
-     .type = OPTION_REAL,
-     .offset = offsetof(norm_settings, epsilon),
-     .fallback = "1.0e-5",
-     .min = 0,
-     .max = 1,
-     .flags = OPTION_ABOVE_MIN,
-     .doc = "added to the mean square"},
+    REAL(epsilon, "1.0e-5", ABOVE(0), 1, "added to the mean square"),
     {0},
 };
+#undef SETTINGS
 
 static tensor *build_rmsnorm(builder *b, const component_choice *choice, tensor *x) {
     const norm_settings *s = choice->settings;
@@ -93,17 +79,12 @@ typedef struct dropout_settings {
     double p;
 } dropout_settings;
 
+#define SETTINGS dropout_settings
 static const option dropout_options[] = {
-    {.key = "p",
-     .type = OPTION_REAL,
-     .offset = offsetof(dropout_settings, p),
-     .fallback = "${model.dropout}",
-     .min = 0,
-     .max = 1,
-     .flags = OPTION_BELOW_MAX,
-     .doc = "probability of dropping an element"},
+    DROPOUT(p, "probability of dropping an element"),
     {0},
 };
+#undef SETTINGS
 
 static tensor *build_dropout(builder *b, const component_choice *choice, tensor *x) {
     const dropout_settings *s = choice->settings;

@@ -1,5 +1,6 @@
 #include "base/text.h"
 #include "cli/command.h"
+#include "config/value.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,21 +16,33 @@ static bool same_name(const char *word, size_t length, const char *key) {
     return true;
 }
 
+enum { LONGEST_NAME = 48 };
+
+// The name of an option as users write it: no_plots is --no-plots.
+static const char *dashed(const char *key, char name[LONGEST_NAME]) {
+    snprintf(name, LONGEST_NAME, "%s", key);
+    for (char *c = name; *c; c++)
+        if (*c == '_') *c = '-';
+    return name;
+}
+
 static const option *find(const component *c, const char *word, size_t length) {
     for (const option *o = c ? c->options : NULL; o && o->key; o++)
         if (same_name(word, length, o->key)) return o;
     return NULL;
 }
 
-static int collect_names(const component *c, const char **names, int count, int most) {
-    for (const option *o = c ? c->options : NULL; o && o->key && count < most; o++) names[count++] = o->key;
+static int collect_names(const component *c, const char **names, int count, int most, arena *a) {
+    char name[LONGEST_NAME];
+    for (const option *o = c ? c->options : NULL; o && o->key && count < most; o++)
+        names[count++] = arena_copy_text(a, dashed(o->key, name));
     return count;
 }
 
 static status unknown_option(const command *c, const char *word, size_t length, arena *a, error *err) {
     const char *names[64];
-    int count = collect_names(&c->about, names, 0, 62);
-    count = collect_names(c->section, names, count, 62);
+    int count = collect_names(&c->about, names, 0, 62, a);
+    count = collect_names(c->section, names, count, 62, a);
     names[count++] = "help";
     names[count] = NULL;
     const char *near = nearest_name(arena_copy_bytes(a, word, length), names);
@@ -40,47 +53,16 @@ static status unknown_option(const command *c, const char *word, size_t length, 
     return error_hint(err, "runexp %s --help lists the options", c->about.name);
 }
 
-static status store(const option *o, const char *value, void *settings, arena *a, error *err) {
-    void *member = (char *)settings + o->offset;
-    switch (o->type) {
-    case OPTION_INT: {
-        int64_t number;
-        if (!text_to_int(value, &number))
-            return fail(err, ERR_USAGE, "--%s takes a whole number, not \"%s\"", o->key, value);
-        if ((o->min != 0 || o->max != 0) && ((double)number < o->min || (double)number > o->max))
-            return fail(err, ERR_USAGE, "--%s must be from %.0f to %.0f, not %s", o->key, o->min, o->max,
-                        value);
-        *(int64_t *)member = number;
-        return OK;
-    }
-    case OPTION_REAL: {
-        double number;
-        if (!text_to_real(value, &number))
-            return fail(err, ERR_USAGE, "--%s takes a number, not \"%s\"", o->key, value);
-        if ((o->min != 0 || o->max != 0) && (number < o->min || number > o->max))
-            return fail(err, ERR_USAGE, "--%s must be from %g to %g, not %s", o->key, o->min, o->max,
-                        value);
-        *(double *)member = number;
-        return OK;
-    }
-    case OPTION_CHOICE: {
-        text known = {0};
-        for (int i = 0; o->choices[i]; i++) {
-            if (strcmp(value, o->choices[i]) == 0) {
-                *(int *)member = i;
-                text_free(&known);
-                return OK;
-            }
-            text_add(&known, i ? ", %s" : "%s", o->choices[i]);
-        }
-        fail(err, ERR_USAGE, "--%s must be one of %s, not \"%s\"", o->key, known.bytes, value);
-        text_free(&known);
-        return err->code;
-    }
-    default:
-        *(const char **)member = arena_copy_text(a, value);
-        return OK;
-    }
+static status store(const option *o, const char *written, void *settings, arena *a, error *err) {
+    const char *value = arena_copy_text(a, written);
+    if (value_read(o, value, (char *)settings + o->offset)) return OK;
+    text refusal = {0};
+    char name[LONGEST_NAME];
+    value_refuse(o, value, &refusal);
+    fail(err, ERR_USAGE, "--%s%s", dashed(o->key, name), refusal.bytes);
+    text_free(&refusal);
+    const char *nearest = value_nearest(o, value);
+    return nearest ? error_hint(err, "did you mean \"%s\"?", nearest) : err->code;
 }
 
 static void add_string(string_list *list, const char *value, arena *a) {
@@ -153,7 +135,7 @@ status arguments_parse(const command *c, const char *const *words, int count, co
                      *setting = own ? NULL : find(c->section, name, length);
         if (!own && !setting) return unknown_option(c, name, length, a, err);
         if (own && own->type == OPTION_BOOL) {
-            if (value) return fail(err, ERR_USAGE, "--%s takes no value", own->key);
+            if (value) return fail(err, ERR_USAGE, "--%.*s takes no value", (int)length, name);
             *(bool *)((char *)settings + own->offset) = true;
             continue;
         }
@@ -163,7 +145,7 @@ status arguments_parse(const command *c, const char *const *words, int count, co
         if (own) {
             TRY(store(own, value, settings, a, err));
         } else {
-            bool is_text = setting->type == OPTION_STRING;
+            bool is_text = setting->type == OPTION_TEXT;
             add_string(&call->overrides,
                        arena_format(a, "%s.%s=%s", c->section_key, setting->key,
                                     is_text ? quoted(value, a) : value),
@@ -189,8 +171,7 @@ static const char *value_name(const option *o) {
         return " N";
     case OPTION_REAL:
         return " X";
-    case OPTION_STRING:
-    case OPTION_PATH:
+    case OPTION_TEXT:
         return " TEXT";
     case OPTION_CHOICE:
         return " NAME";
@@ -201,11 +182,8 @@ static const char *value_name(const option *o) {
 
 static void help_option(const option *o, bool is_setting) {
     enum { LEFT = 28, RIGHT = 72 };
-    char left[64], key[48];
-    snprintf(key, sizeof key, "%s", o->key);
-    for (char *k = key; *k; k++)
-        if (*k == '_') *k = '-';
-    snprintf(left, sizeof left, "--%s%s", key, value_name(o));
+    char left[64], name[LONGEST_NAME];
+    snprintf(left, sizeof left, "--%s%s", dashed(o->key, name), value_name(o));
     text doc = {0};
     text_add(&doc, "%s", o->doc);
     for (int i = 0; o->type == OPTION_CHOICE && o->choices[i]; i++)

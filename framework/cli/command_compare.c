@@ -10,22 +10,15 @@ typedef struct compare_options {
     const char *runs, *plots;
 } compare_options;
 
-#define OFFSET(member) offsetof(compare_options, member)
+#define SETTINGS compare_options
 static const option options[] = {
-    {.key = "csv",
-     .type = OPTION_BOOL,
-     .offset = OFFSET(csv),
-     .doc = "print the table as CSV, with all settings that differ; draw nothing"},
-    {.key = "no-plots", .type = OPTION_BOOL, .offset = OFFSET(no_plots), .doc = "only the table"},
-    RUNS_OPTION(compare_options),
-    {.key = "plots",
-     .type = OPTION_STRING,
-     .offset = OFFSET(plots),
-     .fallback = "plots",
-     .doc = "folder of the plots"},
+    BOOL(csv, OPTIONAL, "print the table as CSV, with all settings that differ; draw nothing"),
+    BOOL(no_plots, OPTIONAL, "only the table"),
+    RUNS_OPTION,
+    TEXT(plots, "plots", "folder of the plots"),
     {0},
 };
-#undef OFFSET
+#undef SETTINGS
 
 static status run(const command_call *call, error *err) {
     const compare_options *o = call->options;

@@ -15,42 +15,19 @@ typedef struct eval_options {
     int64_t stride, batch_size;
 } eval_options;
 
-#define OFFSET(member) offsetof(eval_options, member)
+#define SETTINGS eval_options
 static const option options[] = {
-    {.key = "split",
-     .type = OPTION_CHOICE,
-     .offset = OFFSET(split),
-     .fallback = "val",
-     .choices = split_names,
-     .doc = "which part of the run's data"},
-    {.key = "data",
-     .type = OPTION_STRING,
-     .offset = OFFSET(data),
-     .doc = "a text file to evaluate instead, whole"},
-    {.key = "checkpoint",
-     .type = OPTION_STRING,
-     .offset = OFFSET(checkpoint),
-     .fallback = "auto",
-     .doc = "best, last, or a checkpoint file; auto: the best there is"},
-    {.key = "stride",
-     .type = OPTION_INT,
-     .offset = OFFSET(stride),
-     .fallback = "0",
-     .min = 0,
-     .max = 1 << 30,
-     .doc = "tokens between windows; 0: the experiment's"},
-    {.key = "batch-size",
-     .type = OPTION_INT,
-     .offset = OFFSET(batch_size),
-     .fallback = "0",
-     .min = 0,
-     .max = 1 << 20,
-     .doc = "windows at once (the result does not depend on it); 0: the experiment's"},
-    RUNS_OPTION(eval_options),
-    COMPUTE_OPTIONS(eval_options),
+    CHOICE(split, "val", split_names, "which part of the run's data"),
+    TEXT(data, OPTIONAL, "a text file to evaluate instead, whole"),
+    TEXT(checkpoint, "auto", "best, last, or a checkpoint file; auto: the best there is"),
+    INT(stride, "0", 0, 1 << 30, "tokens between windows; 0: the experiment's"),
+    INT(batch_size, "0", 0, 1 << 20,
+        "windows at once (the result does not depend on it); 0: the experiment's"),
+    RUNS_OPTION,
+    COMPUTE_OPTIONS,
     {0},
 };
-#undef OFFSET
+#undef SETTINGS
 
 // The dataset to evaluate: the run's own, or one file that is all `val`.
 static status open_data(const trained *from, const eval_options *o, const command_call *call, dataset **out,

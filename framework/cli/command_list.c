@@ -10,10 +10,12 @@ typedef struct list_options {
     const char *runs;
 } list_options;
 
+#define SETTINGS list_options
 static const option options[] = {
-    RUNS_OPTION(list_options),
+    RUNS_OPTION,
     {0},
 };
+#undef SETTINGS
 
 static status run(const command_call *call, error *err) {
     const list_options *o = call->options;

@@ -7,15 +7,13 @@ typedef struct plot_options {
     const char *runs, *plots;
 } plot_options;
 
+#define SETTINGS plot_options
 static const option options[] = {
-    RUNS_OPTION(plot_options),
-    {.key = "plots",
-     .type = OPTION_STRING,
-     .offset = offsetof(plot_options, plots),
-     .fallback = "plots",
-     .doc = "folder of the plots"},
+    RUNS_OPTION,
+    TEXT(plots, "plots", "folder of the plots"),
     {0},
 };
+#undef SETTINGS
 
 static status run(const command_call *call, error *err) {
     const plot_options *o = call->options;

@@ -18,33 +18,18 @@ typedef struct sample_options {
     bool quiet;
 } sample_options;
 
-#define OFFSET(member) offsetof(sample_options, member)
+#define SETTINGS sample_options
 static const option options[] = {
-    {.key = "tokens",
-     .type = OPTION_INT,
-     .offset = OFFSET(tokens),
-     .fallback = "0",
-     .min = 0,
-     .max = 1e9,
-     .doc = "how many tokens to generate, as --max-tokens; 0: as many as the experiment says"},
-    {.key = "count",
-     .type = OPTION_INT,
-     .offset = OFFSET(count),
-     .fallback = "1",
-     .min = 1,
-     .max = 100000,
-     .doc = "how many continuations of the prompt, made together"},
-    {.key = "checkpoint",
-     .type = OPTION_STRING,
-     .offset = OFFSET(checkpoint),
-     .fallback = "auto",
-     .doc = "best, last, or a checkpoint file; auto: the best there is"},
-    RUNS_OPTION(sample_options),
-    COMPUTE_OPTIONS(sample_options),
-    {.key = "quiet", .type = OPTION_BOOL, .offset = OFFSET(quiet), .doc = "no closing line about speed"},
+    INT(tokens, "0", 0, 1e9,
+        "how many tokens to generate, as --max-tokens; 0: as many as the experiment says"),
+    INT(count, "1", 1, 100000, "how many continuations of the prompt, made together"),
+    TEXT(checkpoint, "auto", "best, last, or a checkpoint file; auto: the best there is"),
+    RUNS_OPTION,
+    COMPUTE_OPTIONS,
+    BOOL(quiet, OPTIONAL, "no closing line about speed"),
     {0},
 };
-#undef OFFSET
+#undef SETTINGS
 
 // Texts that are generated together: the first is printed as it comes, the others wait for it.
 typedef struct texts {

@@ -13,14 +13,13 @@ typedef struct show_options {
     const char *runs;
 } show_options;
 
+#define SETTINGS show_options
 static const option options[] = {
-    {.key = "plain",
-     .type = OPTION_BOOL,
-     .offset = offsetof(show_options, plain),
-     .doc = "without the comments"},
-    RUNS_OPTION(show_options),
+    BOOL(plain, OPTIONAL, "without the comments"),
+    RUNS_OPTION,
     {0},
 };
+#undef SETTINGS
 
 static status run(const command_call *call, error *err) {
     const show_options *o = call->options;

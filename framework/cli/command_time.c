@@ -17,26 +17,15 @@ typedef struct time_options {
 
 static const char *const groups[] = {"kind", "layer", "operator", NULL};
 
-#define OFFSET(member) offsetof(time_options, member)
+#define SETTINGS time_options
 static const option options[] = {
-    {.key = "by",
-     .type = OPTION_CHOICE,
-     .offset = OFFSET(by),
-     .fallback = "kind",
-     .choices = groups,
-     .doc = "what has a row: a kind of operators, a layer, or an operator"},
-    {.key = "seconds",
-     .type = OPTION_REAL,
-     .offset = OFFSET(seconds),
-     .fallback = "2",
-     .min = 0,
-     .max = 3600,
-     .doc = "how long to time; never less than five steps"},
-    {.key = "tsv", .type = OPTION_BOOL, .offset = OFFSET(tsv), .doc = "only the table, for programs"},
-    COMPUTE_OPTIONS(time_options),
+    CHOICE(by, "kind", groups, "what has a row: a kind of operators, a layer, or an operator"),
+    REAL(seconds, "2", 0, 3600, "how long to time; never less than five steps"),
+    BOOL(tsv, OPTIONAL, "only the table, for programs"),
+    COMPUTE_OPTIONS,
     {0},
 };
-#undef OFFSET
+#undef SETTINGS
 
 #define SECONDS_OF_CEILINGS 0.4
 

@@ -17,28 +17,18 @@ typedef struct train_options {
     bool dry_run, fresh, quiet, no_plots;
 } train_options;
 
-#define OFFSET(member) offsetof(train_options, member)
+#define SETTINGS train_options
 static const option options[] = {
-    COMPUTE_OPTIONS(train_options),
-    {.key = "dry-run",
-     .type = OPTION_BOOL,
-     .offset = OFFSET(dry_run),
-     .doc = "print layers, shapes, parameters, FLOP per token and memory; train nothing"},
-    {.key = "fresh",
-     .type = OPTION_BOOL,
-     .offset = OFFSET(fresh),
-     .doc = "replace an earlier run of this name"},
-    {.key = "quiet", .type = OPTION_BOOL, .offset = OFFSET(quiet), .doc = "only warnings and errors"},
-    {.key = "no-plots", .type = OPTION_BOOL, .offset = OFFSET(no_plots), .doc = "draw nothing at the end"},
-    RUNS_OPTION(train_options),
-    {.key = "plots",
-     .type = OPTION_STRING,
-     .offset = OFFSET(plots),
-     .fallback = "plots",
-     .doc = "folder of the plots"},
+    COMPUTE_OPTIONS,
+    BOOL(dry_run, OPTIONAL, "print layers, shapes, parameters, FLOP per token and memory; train nothing"),
+    BOOL(fresh, OPTIONAL, "replace an earlier run of this name"),
+    BOOL(quiet, OPTIONAL, "only warnings and errors"),
+    BOOL(no_plots, OPTIONAL, "draw nothing at the end"),
+    RUNS_OPTION,
+    TEXT(plots, "plots", "folder of the plots"),
     {0},
 };
-#undef OFFSET
+#undef SETTINGS
 
 static run_facts facts_of(const experiment *e, arena *a) {
     char *host = arena_alloc(a, 256), *cpu = arena_alloc(a, 256), *now = arena_alloc(a, 64);

@@ -3,7 +3,7 @@
 #define RUNEXP_CLI_COMPUTE_H
 
 #include "base/machine.h"
-#include "config/component.h"
+#include "config/settings.h"
 #include "kernels/kernels.h"
 
 // A member named `compute` of the command's settings struct.
@@ -13,18 +13,11 @@ typedef struct compute_options {
 } compute_options;
 
 // Their rows in the command's option table.
-#define COMPUTE_OPTIONS(settings)                                                                          \
-    {.key = "threads",                                                                                     \
-     .type = OPTION_INT,                                                                                   \
-     .offset = offsetof(settings, compute.threads),                                                        \
-     .fallback = "0",                                                                                      \
-     .min = 0,                                                                                             \
-     .max = 1024,                                                                                          \
-     .doc = "threads; 0: the physical cores this process may use"},                                        \
-    {                                                                                                      \
-        .key = "kernels", .type = OPTION_STRING, .offset = offsetof(settings, compute.kernels),            \
-        .fallback = "auto", .doc = "instruction set: auto, avx512, avx2, sse4, plain"                      \
-    }
+#define COMPUTE_OPTIONS                                                                                    \
+    SETTING(OPTION_INT, int64_t, "threads", compute.threads, .fallback = "0", .min = 0, .max = 1024,       \
+            .doc = "threads; 0: the physical cores this process may use"),                                 \
+        SETTING(OPTION_TEXT, const char *, "kernels", compute.kernels, .fallback = "auto",                 \
+                .doc = "instruction set: auto, avx512, avx2, sse4, plain")
 
 // Applies them, for the graphs that are built from now on.
 static inline status compute_begin(const compute_options *o, error *err) {

@@ -16,15 +16,13 @@
 
 typedef enum option_type {
     OPTION_BOOL,      // bool                       true | false
-    OPTION_INT,       // int64_t                    within [min, max]
-    OPTION_REAL,      // double                     within [min, max], ends excluded by OPTION_ABOVE_MIN /
-                      // OPTION_BELOW_MAX
-    OPTION_STRING,    // const char *               NULL when there is no default and none was given
-    OPTION_PATH,      // const char *               absolute; written relative to the file it stands in
+    OPTION_INT,       // int64_t                    within the range
+    OPTION_REAL,      // double                     within the range
+    OPTION_TEXT,      // const char *               NULL when there is no default and none was given
     OPTION_CHOICE,    // int                        index into choices[]
     OPTION_REALS,     // real_list                  a list of numbers, each within the range;
                       // min_count..max_count of them
-    OPTION_STRINGS,   // string_list                a string or a list of strings; min_count..max_count of
+    OPTION_TEXTS,     // string_list                a string or a list of strings; min_count..max_count of
                       // them
     OPTION_SECTION,   // the section's settings struct, inline       a mapping read by `section`
     OPTION_COMPONENT, // component_choice           {type: NAME, ...its settings} or NAME, out of `registry`
@@ -33,30 +31,18 @@ typedef enum option_type {
     OPTION_VARIABLES // nothing                    free names for ${...}; each must be used. Root table only
 } option_type;
 
-// OPTION_REQUIRED: absent is a problem. OPTION_NO_DEFAULT (and any option without fallback that is not
-// required): absent leaves the member NULL or zero, and a file may say so with null, which also undoes what
-// it extends. Everywhere else null is refused.
-// OPTION_MAYBE_PATH: an OPTION_STRING or OPTION_STRINGS text with one of / . * ? [ in it is a path, made
-// absolute like an OPTION_PATH; others (names out of a catalogue) stay as they are.
-enum {
-    OPTION_ABOVE_MIN = 1,
-    OPTION_BELOW_MAX = 2,
-    OPTION_REQUIRED = 4,
-    OPTION_NO_DEFAULT = 8,
-    OPTION_MAYBE_PATH = 16
-};
-
 typedef struct component component;
 
 typedef struct option {
     const char *key;
     option_type type;
-    size_t offset; // offsetof(settings struct, member)
-    const char
-        *fallback;   // the default as a user would write it ("6.0e-4", "[0.9, 0.95]", "${model.dropout}")
-    double min, max; // both 0: no range (with OPTION_ABOVE_MIN: above 0); max below min: no upper end
-    int flags;
-    const char *const *choices;       // OPTION_CHOICE: NULL-terminated
+    size_t offset;        // offsetof(settings struct, member)
+    const char *fallback; // the default as a user would write it; NULL: required or optional
+    bool required;
+    double min, max; // OPTION_INT, OPTION_REAL, OPTION_REALS; infinite: no such end
+    bool min_excluded, max_excluded;
+    bool may_be_path;           // OPTION_TEXTS: a text with one of / . * ? [ in it is a path, made absolute
+    const char *const *choices; // OPTION_CHOICE: NULL-terminated
     const component *const *registry; // OPTION_COMPONENT(S), OPTION_BRANCHES: NULL-terminated
     const component *section;         // OPTION_SECTION
     int min_count, max_count;         // lists; max_count 0: any number

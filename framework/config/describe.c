@@ -74,7 +74,7 @@ static void add_options(table *t, const component *c) {
             text_add(&r->cells[1], "%s%s", !r->cells[1].length ? "" : is_number ? " " : ", ", limits.bytes);
         text_free(&limits);
         if (o->unit) text_add(&r->cells[1], " (%s)", o->unit);
-        if (o->flags & OPTION_REQUIRED)
+        if (o->required)
             text_add(&r->cells[2], "required");
         else if (o->fallback)
             for (const char *s = o->fallback[0] ? o->fallback : "\"\""; *s; s++)

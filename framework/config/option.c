@@ -37,8 +37,7 @@ const option *option_of_list(const component *c) {
 }
 
 bool option_may_be_absent(const option *o) {
-    return !o->fallback && !(o->flags & OPTION_REQUIRED) && o->type != OPTION_SECTION &&
-           o->type != OPTION_VARIABLES;
+    return !o->fallback && !o->required && o->type != OPTION_SECTION && o->type != OPTION_VARIABLES;
 }
 
 static bool has_range(const option *o) {
@@ -46,18 +45,15 @@ static bool has_range(const option *o) {
 }
 
 bool option_lower(const option *o, double *end, bool *excluded) {
-    if (!has_range(o) || (o->min == 0 && o->max == 0 && !(o->flags & OPTION_ABOVE_MIN)) || o->min < -9.2e18)
-        return false;
     *end = o->min;
-    *excluded = o->flags & OPTION_ABOVE_MIN;
-    return true;
+    *excluded = o->min_excluded;
+    return has_range(o) && isfinite(o->min);
 }
 
 bool option_upper(const option *o, double *end, bool *excluded) {
-    if (!has_range(o) || (o->min == 0 && o->max == 0) || o->max < o->min || o->max > 9.2e18) return false;
     *end = o->max;
-    *excluded = o->flags & OPTION_BELOW_MAX;
-    return true;
+    *excluded = o->max_excluded;
+    return has_range(o) && isfinite(o->max);
 }
 
 const char *registry_kind(const component *const *registry) {
@@ -66,11 +62,15 @@ const char *registry_kind(const component *const *registry) {
 
 void option_type_name(const option *o, text *out) {
     static const char *const names[] = {
-        [OPTION_BOOL] = "bool",           [OPTION_INT] = "int",
-        [OPTION_REAL] = "real",           [OPTION_STRING] = "text",
-        [OPTION_PATH] = "path",           [OPTION_CHOICE] = "choice",
-        [OPTION_REALS] = "list of reals", [OPTION_STRINGS] = "text or list of texts",
-        [OPTION_SECTION] = "section",     [OPTION_VARIABLES] = "free names",
+        [OPTION_BOOL] = "bool",
+        [OPTION_INT] = "int",
+        [OPTION_REAL] = "real",
+        [OPTION_TEXT] = "text",
+        [OPTION_CHOICE] = "choice",
+        [OPTION_REALS] = "list of reals",
+        [OPTION_TEXTS] = "text or list of texts",
+        [OPTION_SECTION] = "section",
+        [OPTION_VARIABLES] = "free names",
     };
     switch (o->type) {
     case OPTION_REALS:
@@ -123,7 +123,7 @@ void option_limits(const option *o, text *out) {
     bool in_type = o->type == OPTION_REALS && o->min_count == o->max_count;
     if (o->min_count && o->max_count && !in_type)
         text_add(out, "%s%d to %d of them", separator, o->min_count, o->max_count);
-    else if (o->min_count && !o->max_count && o->type != OPTION_STRINGS)
+    else if (o->min_count && !o->max_count && o->type != OPTION_TEXTS)
         text_add(out, "%sat least %d", separator, o->min_count);
     else if (o->max_count && !o->min_count)
         text_add(out, "%sat most %d", separator, o->max_count);
@@ -175,11 +175,8 @@ void option_expected(const option *o, text *out) {
         text_add(out, "a number");
         add_range(o, out);
         break;
-    case OPTION_STRING:
+    case OPTION_TEXT:
         text_add(out, "a text");
-        break;
-    case OPTION_PATH:
-        text_add(out, "a path");
         break;
     case OPTION_CHOICE:
         add_choices(o, out);
@@ -190,7 +187,7 @@ void option_expected(const option *o, text *out) {
         text_add(out, "number%s", plural);
         add_range(o, out);
         break;
-    case OPTION_STRINGS:
+    case OPTION_TEXTS:
         text_add(out, "a text or a list of ");
         if (o->max_count || o->min_count > 1) add_count(o, out);
         text_add(out, "texts");

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "config/option.h"
+#include "config/value.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -43,7 +44,6 @@ void resolver_note(resolver *r, const char *format, ...) {
 
 // What a value is, to follow "not": "abc" in quotes, a list, a mapping, nothing.
 static void add_value(const node *n, text *out) {
-    enum { LONGEST = 40 };
     if (n->kind == NODE_LIST && n->count)
         text_add(out, "a list of %d", n->count);
     else if (n->kind == NODE_LIST)
@@ -52,12 +52,8 @@ static void add_value(const node *n, text *out) {
         text_add(out, "a mapping");
     else if (node_is_null(n))
         text_add(out, n->scalar[0] ? "%s" : "nothing", n->scalar);
-    else {
-        size_t length = strlen(n->scalar), cut = length;
-        if (length > LONGEST)
-            for (cut = LONGEST; cut > 0 && ((unsigned char)n->scalar[cut] & 0xC0) == 0x80;) cut--;
-        text_add(out, "\"%.*s%s\"", (int)cut, n->scalar, cut < length ? "..." : "");
-    }
+    else
+        value_quote(n->scalar, out);
     if (n->from.rank > 0 && strncmp(n->from.text, "${", 2) == 0)
         text_add(out, " (from %.*s)", (int)strcspn(n->from.text, "}") + 1, n->from.text);
 }
@@ -76,10 +72,9 @@ static void report_value(resolver *r, const option *o, node *n, const path *at, 
         option_expected(o, &message);
     text_add(&message, ", not ");
     add_value(n, &message);
-    bool is_text = o->type == OPTION_STRING || o->type == OPTION_PATH || o->type == OPTION_STRINGS;
+    bool is_text = o->type == OPTION_TEXT || o->type == OPTION_TEXTS;
     const char *nearest = NULL;
-    if (n->kind == NODE_SCALAR && o->type == OPTION_CHOICE && !node_is_null(n))
-        nearest = nearest_name(n->scalar, o->choices);
+    if (n->kind == NODE_SCALAR && !node_is_null(n)) nearest = value_nearest(o, n->scalar);
     if (nearest)
         text_add(&hint, "did you mean \"%s\"?", nearest);
     else if (is_text && n->kind != NODE_SCALAR)
@@ -157,43 +152,8 @@ static void report_unknown_component(resolver *r, const component *const *regist
     text_free(&hint);
 }
 
-// --- single values
-
-static bool in_range(const option *o, double value) {
-    double end;
-    bool excluded;
-    if (option_lower(o, &end, &excluded) && (value < end || (excluded && value == end))) return false;
-    if (option_upper(o, &end, &excluded) && (value > end || (excluded && value == end))) return false;
-    return true;
-}
-
 static bool is_text(const node *n) {
     return n->kind == NODE_SCALAR && !node_is_null(n);
-}
-
-// Each of these stores the value and returns true, or returns false when it is not what the option wants.
-static bool read_bool(const node *n, bool *value) {
-    if (!is_text(n)) return false;
-    *value = strcmp(n->scalar, "true") == 0;
-    return *value || strcmp(n->scalar, "false") == 0;
-}
-
-static bool read_int(const option *o, const node *n, int64_t *value) {
-    return is_text(n) && text_to_int(n->scalar, value) && in_range(o, (double)*value);
-}
-
-static bool read_real(const option *o, const node *n, double *value) {
-    return is_text(n) && text_to_real(n->scalar, value) && in_range(o, *value);
-}
-
-static bool read_choice(const option *o, const node *n, int *value) {
-    if (!is_text(n)) return false;
-    for (int i = 0; o->choices[i]; i++)
-        if (strcmp(o->choices[i], n->scalar) == 0) {
-            *value = i;
-            return true;
-        }
-    return false;
 }
 
 static bool right_count(const option *o, int count) {
@@ -213,7 +173,8 @@ static void read_reals(resolver *r, const option *o, node *n, real_list *out, co
     one.type = OPTION_REAL;
     for (int i = 0; i < n->count; i++) {
         path here = {.up = at, .index = i};
-        if (!n->items[i]->broken && !read_real(&one, n->items[i], &out->values[i]))
+        if (!n->items[i]->broken &&
+            !(is_text(n->items[i]) && value_read(&one, n->items[i]->scalar, &out->values[i])))
             report_value(r, &one, n->items[i], &here, NULL);
     }
 }
@@ -228,7 +189,7 @@ static void read_strings(resolver *r, const option *o, node *n, string_list *out
     out->values = arena_alloc(r->a, (size_t)count * sizeof *out->values);
     out->count = count;
     option one = *o;
-    one.type = OPTION_STRING;
+    one.type = OPTION_TEXT;
     for (int i = 0; i < count; i++) {
         node *item = single ? n : n->items[i];
         path here = {.up = at, .index = i};
@@ -364,7 +325,7 @@ static void read_option(resolver *r, const option *o, node *map, char *settings,
     void *member = settings + o->offset;
     if (n->broken || o->type == OPTION_VARIABLES) return;
     if (node_is_null(n) && option_may_be_absent(o)) return;
-    if (node_is_null(n) && n->from.rank == 0 && (o->flags & OPTION_REQUIRED)) {
+    if (node_is_null(n) && n->from.rank == 0 && o->required) {
         n->broken = true;
         text message = {0}, hint = {0};
         add_path(&at, &message);
@@ -379,26 +340,16 @@ static void read_option(resolver *r, const option *o, node *map, char *settings,
     bool fine = true;
     switch (o->type) {
     case OPTION_BOOL:
-        fine = read_bool(n, member);
-        break;
     case OPTION_INT:
-        fine = read_int(o, n, member);
-        break;
     case OPTION_REAL:
-        fine = read_real(o, n, member);
-        break;
     case OPTION_CHOICE:
-        fine = read_choice(o, n, member);
-        break;
-    case OPTION_STRING:
-    case OPTION_PATH:
-        fine = is_text(n);
-        if (fine) *(const char **)member = n->scalar;
+    case OPTION_TEXT:
+        fine = is_text(n) && value_read(o, n->scalar, member);
         break;
     case OPTION_REALS:
         read_reals(r, o, n, member, &at);
         break;
-    case OPTION_STRINGS:
+    case OPTION_TEXTS:
         read_strings(r, o, n, member, &at);
         break;
     case OPTION_SECTION:

@@ -180,8 +180,7 @@ static void put_alternatives(schema *s, const option *o) {
     case OPTION_REAL:
         put_number(j, NULL, o, o->type == OPTION_INT);
         break;
-    case OPTION_STRING:
-    case OPTION_PATH:
+    case OPTION_TEXT:
         put_text(j, NULL);
         break;
     case OPTION_CHOICE:
@@ -194,7 +193,7 @@ static void put_alternatives(schema *s, const option *o) {
         end(j, '}');
         break;
     }
-    case OPTION_STRINGS:
+    case OPTION_TEXTS:
         put_text(j, NULL);
         begin_list(j, NULL, o);
         put_text(j, "items");

@@ -29,7 +29,7 @@ node *shape_default(arena *a, problems *p, const option *o, place where) {
     const char *written = o->fallback ? o->fallback : "";
     // Most defaults are a word or a number: no need for a YAML parser. Texts are taken as they stand,
     // unless they are in quotes.
-    bool is_text = o->type == OPTION_STRING || o->type == OPTION_PATH;
+    bool is_text = o->type == OPTION_TEXT;
     bool word = is_text ? !strchr("'\"", written[0]) || written[0] == '\0'
                         : !strpbrk(written, "[]{}:#&*!|>'\"%@`,\n");
     if (word || (strncmp(written, "${", 2) == 0 && strchr(written, '}') == written + strlen(written) - 1)) {
@@ -109,9 +109,9 @@ static void shape_component(resolver *r, const option *o, node *n) {
     if (type) references_expand(r, type);
 }
 
-static void make_absolute(resolver *r, const option *o, node *n) {
+static void make_absolute(resolver *r, node *n) {
     if (n->kind != NODE_SCALAR || n->broken || node_is_null(n) || n->scalar[0] == '\0') return;
-    if (o->type != OPTION_PATH && !strpbrk(n->scalar, "/.*?[")) return;
+    if (!strpbrk(n->scalar, "/.*?[")) return;
     n->scalar = path_absolute(r->a, path_join(r->a, n->folder, n->scalar));
 }
 
@@ -133,11 +133,11 @@ node *shape_option(resolver *r, const option *o, node *settings) {
         break;
     default:
         references_expand(r, n);
-        if (o->type == OPTION_REALS || o->type == OPTION_STRINGS)
+        if (o->type == OPTION_REALS || o->type == OPTION_TEXTS)
             for (int i = 0; n->kind == NODE_LIST && i < n->count; i++) references_expand(r, n->items[i]);
-        if (o->type == OPTION_PATH || (o->flags & OPTION_MAYBE_PATH)) {
-            make_absolute(r, o, n);
-            for (int i = 0; n->kind == NODE_LIST && i < n->count; i++) make_absolute(r, o, n->items[i]);
+        if (o->may_be_path) {
+            make_absolute(r, n);
+            for (int i = 0; n->kind == NODE_LIST && i < n->count; i++) make_absolute(r, n->items[i]);
         }
     }
     return n;

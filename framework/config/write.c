@@ -59,7 +59,7 @@ static void comment(writer *w, const option *o, const node *n) {
         add_short(&w->comments, option_may_be_absent(o) ? "not set" : from.text, LONGEST_ORIGIN);
         return;
     }
-    if (o->flags & OPTION_REQUIRED)
+    if (o->required)
         text_add(&w->comments, ", required");
     else if (o->fallback) {
         text_add(&w->comments, ", default ");
@@ -78,7 +78,7 @@ static void write_map(writer *w, const node *map, int indent);
 static void write_components(writer *w, const node *list, int indent);
 
 static bool is_text_option(const option *o) {
-    return o && (o->type == OPTION_STRING || o->type == OPTION_PATH || o->type == OPTION_STRINGS);
+    return o && (o->type == OPTION_TEXT || o->type == OPTION_TEXTS);
 }
 
 // A list of scalars: on one line when that is not too long.

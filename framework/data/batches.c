@@ -1,6 +1,7 @@
 #include "data/batches.h"
 
 #include "base/rng.h"
+#include "config/settings.h"
 
 #include <string.h>
 
@@ -108,14 +109,13 @@ static void chunks_fill(const void *settings, const split_tokens *from, int bloc
 
 static const option windows_options[] = {{0}};
 
+#define SETTINGS chunks_settings
 static const option chunks_options[] = {
-    {.key = "drop_last",
-     .type = OPTION_BOOL,
-     .offset = offsetof(chunks_settings, drop_last),
-     .fallback = "false",
-     .doc = "leave out the last batch of an epoch when it is not full, instead of padding it"},
+    BOOL(drop_last, "false",
+         "leave out the last batch of an epoch when it is not full, instead of padding it"),
     {0},
 };
+#undef SETTINGS
 
 static const batches_type batches_windows = {
     .about =

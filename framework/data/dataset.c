@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "config/problems.h"
+#include "config/settings.h"
 #include "data/batches.h"
 #include "data/sha256.h"
 #include "data/sources.h"
@@ -13,61 +14,26 @@ const char *const split_names[] = {"train", "val", "test", NULL};
 
 // --- section
 
+#define SETTINGS dataset_settings
 static const option options[] = {
-    {.key = "source",
-     .type = OPTION_STRINGS,
-     .offset = offsetof(dataset_settings, source),
-     .fallback = "tinyshakespeare",
-     .flags = OPTION_MAYBE_PATH,
-     .min_count = 1,
-     .doc =
-         "the text: names of the catalogue (./runexp data), paths, globs, or a list of these, one behind "
-         "the other"},
-    {.key = "val_source",
-     .type = OPTION_STRINGS,
-     .offset = offsetof(dataset_settings, val_source),
-     .flags = OPTION_NO_DEFAULT | OPTION_MAYBE_PATH,
-     .min_count = 1,
-     .doc = "a text of its own for validation; its share in `split` goes to train"},
-    {.key = "test_source",
-     .type = OPTION_STRINGS,
-     .offset = offsetof(dataset_settings, test_source),
-     .flags = OPTION_NO_DEFAULT | OPTION_MAYBE_PATH,
-     .min_count = 1,
-     .doc = "a text of its own for the test; its share in `split` goes to train"},
-    {.key = "tokenizer",
-     .type = OPTION_COMPONENT,
-     .offset = offsetof(dataset_settings, tokenizer),
-     .fallback = "char",
-     .registry = tokenizer_registry,
-     .doc = "how text becomes tokens"},
-    {.key = "batches",
-     .type = OPTION_COMPONENT,
-     .offset = offsetof(dataset_settings, batches),
-     .fallback = "windows",
-     .registry = batches_registry,
-     .doc = "which tokens a step trains on"},
-    {.key = "block_size",
-     .type = OPTION_INT,
-     .offset = offsetof(dataset_settings, block_size),
-     .fallback = "128",
-     .min = 1,
-     .max = 1 << 20,
-     .unit = "tokens",
-     .doc = "length of the sequences trained on"},
-    {.key = "split",
-     .type = OPTION_REALS,
-     .offset = offsetof(dataset_settings, split),
-     .fallback = "[0.9, 0.05, 0.05]",
-     .min = 0,
-     .max = 1,
-     .min_count = 1,
-     .max_count = SPLIT_COUNT,
-     .doc =
-         "fractions of the characters for train, val and test, in this order; not for a corpus that comes "
-         "in parts"},
+    TEXTS(source, "tinyshakespeare",
+          "the text: names of the catalogue (./runexp data), paths, globs, or a list of these, one behind "
+          "the other",
+          .may_be_path = true, .min_count = 1),
+    TEXTS(val_source, OPTIONAL, "a text of its own for validation; its share in `split` goes to train",
+          .may_be_path = true, .min_count = 1),
+    TEXTS(test_source, OPTIONAL, "a text of its own for the test; its share in `split` goes to train",
+          .may_be_path = true, .min_count = 1),
+    COMPONENT(tokenizer, "char", tokenizer_registry, "how text becomes tokens"),
+    COMPONENT(batches, "windows", batches_registry, "which tokens a step trains on"),
+    INT(block_size, "128", 1, 1 << 20, "length of the sequences trained on", .unit = "tokens"),
+    REALS(split, "[0.9, 0.05, 0.05]", 0, 1,
+          "fractions of the characters for train, val and test, in this order; not for a corpus that comes "
+          "in parts",
+          .min_count = 1, .max_count = SPLIT_COUNT),
     {0},
 };
+#undef SETTINGS
 
 const component dataset_section = {
     .name = "dataset",

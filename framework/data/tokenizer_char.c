@@ -3,6 +3,7 @@
 //
 // Ids: the unknown id when there is one (0), then the characters, then with `unknown: bytes` 256 byte
 // tokens.
+#include "config/settings.h"
 #include "data/tokenizer_type.h"
 
 #include <stdlib.h>
@@ -273,24 +274,18 @@ static status char_load(line_reader *saved, arena *a, tokenizer **out, error *er
 
 // --- the declaration
 
+#define SETTINGS char_settings
 static const option options[] = {
-    {.key = "unknown",
-     .type = OPTION_CHOICE,
-     .offset = offsetof(char_settings, unknown),
-     .fallback = "auto",
-     .choices = unknown_choices,
-     .doc =
-         "what becomes of a character that the training text does not have: auto (an unknown id if other "
-         "splits have such characters, else an error), error, unk (an unknown id), skip (left out), bytes "
-         "(spelled in byte tokens)"},
-    {.key = "errors",
-     .type = OPTION_CHOICE,
-     .offset = offsetof(char_settings, errors),
-     .fallback = "fail",
-     .choices = errors_choices,
-     .doc = "what becomes of a byte that is not valid UTF-8: fail, or replace (by U+FFFD)"},
+    CHOICE(
+        unknown, "auto", unknown_choices,
+        "what becomes of a character that the training text does not have: auto (an unknown id if other "
+        "splits have such characters, else an error), error, unk (an unknown id), skip (left out), bytes "
+        "(spelled in byte tokens)"),
+    CHOICE(errors, "fail", errors_choices,
+           "what becomes of a byte that is not valid UTF-8: fail, or replace (by U+FFFD)"),
     {0},
 };
+#undef SETTINGS
 
 const tokenizer_type tokenizer_char = {
     .about =

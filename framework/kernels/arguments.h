@@ -9,17 +9,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum activation {
-    ACTIVATION_NONE,
-    ACTIVATION_GELU,      // x Phi(x), exact
-    ACTIVATION_GELU_TANH, // its tanh approximation
-    ACTIVATION_RELU,
-    ACTIVATION_RELU2, // max(x,0)^2
-    ACTIVATION_SILU,
-    ACTIVATION_TANH,
-    ACTIVATION_SIGMOID,
-    ACTIVATION_COUNT
-} activation;
+// Activations, and their names in experiment files. Absence of one is ACTIVATION_NONE, 0.
+// clang-format off
+#define ACTIVATIONS(EACH)                   \
+    EACH(ACTIVATION_GELU, "gelu")           /* x Phi(x), exact */ \
+    EACH(ACTIVATION_GELU_TANH, "gelu_tanh") /* its tanh approximation */ \
+    EACH(ACTIVATION_RELU, "relu")           \
+    EACH(ACTIVATION_RELU2, "relu2")         /* max(x, 0)^2 */ \
+    EACH(ACTIVATION_SILU, "silu")           \
+    EACH(ACTIVATION_TANH, "tanh")           \
+    EACH(ACTIVATION_SIGMOID, "sigmoid")
+#define ACTIVATION_VALUE(value, name) value,
+#define ACTIVATION_NAME(value, name) name,
+// clang-format on
+
+typedef enum activation { ACTIVATION_NONE, ACTIVATIONS(ACTIVATION_VALUE) ACTIVATION_COUNT } activation;
 
 // What a matrix product does to its result before storing it, in this order:
 //   C = act( op(A) op(B) + bias ) + residual + beta * C   or   (op(A) op(B) + bias) * factor

@@ -8,6 +8,4 @@ extern const plot_type plot_loss, plot_perplexity, plot_gap; // plots_loss.c
 extern const plot_type plot_lr, plot_grad_norm, plot_speed;  // plots_training.c
 extern const plot_type plot_filters;                         // plots_filters.c
 
-extern const option plot_no_options[];
-
 #endif

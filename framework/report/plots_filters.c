@@ -153,8 +153,7 @@ static bool draw_filters(const report_run *run, arena *a, text *s) {
 const plot_type plot_filters = {
     .about = {.name = "filters",
               .kind = "plot",
-              .summary = "the magnitude of long convolutions' filters by lag",
-              .options = plot_no_options},
+              .summary = "the magnitude of long convolutions' filters by lag"},
     .title = "filters",
     .draw = draw_filters,
     .height = picture_height,

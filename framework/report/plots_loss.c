@@ -156,8 +156,7 @@ const plot_type plot_loss = {
               .kind = "plot",
               .summary =
                   "training, validation and test loss over steps, with the best evaluation and where "
-                  "overfitting starts",
-              .options = plot_no_options},
+                  "overfitting starts"},
     .title = "loss",
     .draw = draw_loss,
 };
@@ -165,8 +164,7 @@ const plot_type plot_loss = {
 const plot_type plot_perplexity = {
     .about = {.name = "perplexity",
               .kind = "plot",
-              .summary = "exp(loss) of the evaluated splits and of the smoothed training loss",
-              .options = plot_no_options},
+              .summary = "exp(loss) of the evaluated splits and of the smoothed training loss"},
     .title = "perplexity",
     .draw = draw_perplexity,
 };
@@ -174,8 +172,7 @@ const plot_type plot_perplexity = {
 const plot_type plot_gap = {
     .about = {.name = "gap",
               .kind = "plot",
-              .summary = "validation loss minus training loss at each evaluation",
-              .options = plot_no_options},
+              .summary = "validation loss minus training loss at each evaluation"},
     .title = "generalisation gap",
     .draw = draw_gap,
 };

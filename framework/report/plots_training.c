@@ -75,10 +75,7 @@ static bool draw_speed(const report_run *run, arena *a, text *s) {
 }
 
 const plot_type plot_lr = {
-    .about = {.name = "lr",
-              .kind = "plot",
-              .summary = "the learning rate of every update",
-              .options = plot_no_options},
+    .about = {.name = "lr", .kind = "plot", .summary = "the learning rate of every update"},
     .title = "learning rate",
     .draw = draw_lr,
 };
@@ -86,17 +83,13 @@ const plot_type plot_lr = {
 const plot_type plot_grad_norm = {
     .about = {.name = "grad_norm",
               .kind = "plot",
-              .summary = "the norm of the gradient before clipping, and the level of clipping",
-              .options = plot_no_options},
+              .summary = "the norm of the gradient before clipping, and the level of clipping"},
     .title = "gradient norm",
     .draw = draw_grad_norm,
 };
 
 const plot_type plot_speed = {
-    .about = {.name = "speed",
-              .kind = "plot",
-              .summary = "training tokens per second",
-              .options = plot_no_options},
+    .about = {.name = "speed", .kind = "plot", .summary = "training tokens per second"},
     .title = "speed",
     .draw = draw_speed,
 };

@@ -3,9 +3,7 @@
 #define RUNEXP_TESTS_SUPPORT_CONFIG_TABLES_H
 
 #include "config/config.h"
-
-#include <math.h>
-#include <stddef.h>
+#include "config/settings.h"
 
 // --- layers
 
@@ -39,90 +37,48 @@ extern const component *const test_layers[];
 static const char *const activations[] = {"gelu", "relu", "silu", NULL};
 static const char *const combinations[] = {"sum", "product", "concat", NULL};
 
+#define SETTINGS norm_settings
 static const option norm_options[] = {
-    {.key = "eps",
-     .type = OPTION_REAL,
-     .offset = offsetof(norm_settings, eps),
-     .fallback = "1e-5",
-     .flags = OPTION_ABOVE_MIN,
-     .doc = "added to the variance"},
-    {.key = "bias",
-     .type = OPTION_BOOL,
-     .offset = offsetof(norm_settings, bias),
-     .fallback = "true",
-     .doc = "learn a shift as well as a scale"},
-    {.key = NULL},
+    REAL(eps, "1e-5", ABOVE(0), INFINITY, "added to the variance"),
+    BOOL(bias, "true", "learn a shift as well as a scale"),
+    {0},
 };
+#undef SETTINGS
 
+#define SETTINGS mlp_settings
 static const option mlp_options[] = {
-    {.key = "hidden",
-     .type = OPTION_INT,
-     .offset = offsetof(mlp_settings, hidden),
-     .min = 0,
-     .max = 65536,
-     .fallback = "0",
-     .unit = "units",
-     .doc = "width of the hidden layer; 0 is four times the width of the model"},
-    {.key = "activation",
-     .type = OPTION_CHOICE,
-     .offset = offsetof(mlp_settings, activation),
-     .choices = activations,
-     .fallback = "gelu",
-     .doc = "what stands between the two linear maps"},
-    {.key = "dropout",
-     .type = OPTION_REAL,
-     .offset = offsetof(mlp_settings, dropout),
-     .max = 1,
-     .flags = OPTION_BELOW_MAX,
-     .fallback = "${model.dropout}",
-     .doc = "share of the outputs that is dropped in training"},
-    {.key = NULL},
+    INT(hidden, "0", 0, 65536, "width of the hidden layer; 0 is four times the width of the model",
+        .unit = "units"),
+    CHOICE(activation, "gelu", activations, "what stands between the two linear maps"),
+    REAL(dropout, "${model.dropout}", 0, BELOW(1), "share of the outputs that is dropped in training"),
+    {0},
 };
+#undef SETTINGS
 
+#define SETTINGS repeat_settings
 static const option repeat_options[] = {
-    {.key = "times",
-     .type = OPTION_INT,
-     .offset = offsetof(repeat_settings, times),
-     .min = 1,
-     .max = 1000,
-     .flags = OPTION_REQUIRED,
-     .doc = "how many copies, each with weights of its own"},
-    {.key = "layers",
-     .type = OPTION_COMPONENTS,
-     .offset = offsetof(repeat_settings, layers),
-     .registry = test_layers,
-     .flags = OPTION_REQUIRED,
-     .doc = "what is repeated"},
-    {.key = NULL},
+    INT(times, REQUIRED, 1, 1000, "how many copies, each with weights of its own"),
+    COMPONENTS(layers, REQUIRED, test_layers, "what is repeated"),
+    {0},
 };
+#undef SETTINGS
 
+#define SETTINGS residual_settings
 static const option residual_options[] = {
-    {.key = "layers",
-     .type = OPTION_COMPONENTS,
-     .offset = offsetof(residual_settings, layers),
-     .registry = test_layers,
-     .flags = OPTION_REQUIRED,
-     .min_count = 1,
-     .doc = "the layers whose output is added to their input"},
-    {.key = NULL},
+    COMPONENTS(layers, REQUIRED, test_layers, "the layers whose output is added to their input",
+               .min_count = 1),
+    {0},
 };
+#undef SETTINGS
 
+#define SETTINGS parallel_settings
 static const option parallel_options[] = {
-    {.key = "combine",
-     .type = OPTION_CHOICE,
-     .offset = offsetof(parallel_settings, combine),
-     .choices = combinations,
-     .fallback = "sum",
-     .doc = "how the outputs become one"},
-    {.key = "branches",
-     .type = OPTION_BRANCHES,
-     .offset = offsetof(parallel_settings, branches),
-     .registry = test_layers,
-     .flags = OPTION_REQUIRED,
-     .min_count = 2,
-     .doc = "lists of layers that all get the same input"},
-    {.key = NULL},
+    CHOICE(combine, "sum", combinations, "how the outputs become one"),
+    BRANCHES(branches, REQUIRED, test_layers, "lists of layers that all get the same input",
+             .min_count = 2),
+    {0},
 };
+#undef SETTINGS
 
 static const option no_options[] = {{.key = NULL}};
 
@@ -176,47 +132,22 @@ typedef struct sgd_settings {
     double lr, momentum;
 } sgd_settings;
 
+#define SETTINGS adam_settings
 static const option adam_options[] = {
-    {.key = "lr",
-     .type = OPTION_REAL,
-     .offset = offsetof(adam_settings, lr),
-     .fallback = "6.0e-4",
-     .flags = OPTION_ABOVE_MIN,
-     .doc = "peak learning rate"},
-    {.key = "betas",
-     .type = OPTION_REALS,
-     .offset = offsetof(adam_settings, betas),
-     .fallback = "[0.9, 0.95]",
-     .max = 1,
-     .flags = OPTION_BELOW_MAX,
-     .min_count = 2,
-     .max_count = 2,
-     .doc = "decay of the two moments"},
-    {.key = "weight_decay",
-     .type = OPTION_REAL,
-     .offset = offsetof(adam_settings, weight_decay),
-     .fallback = "0.1",
-     .max = INFINITY,
-     .doc = "decay of the weights"},
-    {.key = NULL},
+    REAL(lr, "6.0e-4", ABOVE(0), INFINITY, "peak learning rate"),
+    REALS(betas, "[0.9, 0.95]", 0, BELOW(1), "decay of the two moments", .min_count = 2, .max_count = 2),
+    REAL(weight_decay, "0.1", 0, INFINITY, "decay of the weights"),
+    {0},
 };
+#undef SETTINGS
 
+#define SETTINGS sgd_settings
 static const option sgd_options[] = {
-    {.key = "lr",
-     .type = OPTION_REAL,
-     .offset = offsetof(sgd_settings, lr),
-     .fallback = "0.1",
-     .flags = OPTION_ABOVE_MIN,
-     .doc = "learning rate"},
-    {.key = "momentum",
-     .type = OPTION_REAL,
-     .offset = offsetof(sgd_settings, momentum),
-     .fallback = "0",
-     .max = 1,
-     .flags = OPTION_BELOW_MAX,
-     .doc = "share of the last step that goes into the next"},
-    {.key = NULL},
+    REAL(lr, "0.1", ABOVE(0), INFINITY, "learning rate"),
+    REAL(momentum, "0", 0, BELOW(1), "share of the last step that goes into the next"),
+    {0},
 };
+#undef SETTINGS
 
 static const component optimizer_adamw = {.name = "adamw",
                                           .kind = "optimizer",
@@ -267,173 +198,68 @@ typedef struct experiment_settings {
     sampling_settings sampling;
 } experiment_settings;
 
+#define SETTINGS dataset_settings
 static const option dataset_options[] = {
-    {.key = "source",
-     .type = OPTION_STRINGS,
-     .offset = offsetof(dataset_settings, source),
-     .flags = OPTION_REQUIRED | OPTION_MAYBE_PATH,
-     .min_count = 1,
-     .doc = "names of the catalogue, or paths"},
-    {.key = "labels",
-     .type = OPTION_STRINGS,
-     .offset = offsetof(dataset_settings, labels),
-     .flags = OPTION_NO_DEFAULT,
-     .doc = "any texts"},
-    {.key = "cache",
-     .type = OPTION_PATH,
-     .offset = offsetof(dataset_settings, cache),
-     .doc = "folder of the cache"},
-    {.key = "split",
-     .type = OPTION_REALS,
-     .offset = offsetof(dataset_settings, split),
-     .fallback = "[0.9, 0.05, 0.05]",
-     .max = 1,
-     .min_count = 3,
-     .max_count = 3,
-     .doc = "shares of train, val and test"},
-    {.key = NULL},
+    TEXTS(source, REQUIRED, "names of the catalogue, or paths", .may_be_path = true, .min_count = 1),
+    TEXTS(labels, OPTIONAL, "any texts"),
+    TEXT(cache, OPTIONAL, "folder of the cache", .may_be_path = true),
+    REALS(split, "[0.9, 0.05, 0.05]", 0, 1, "shares of train, val and test", .min_count = 3,
+          .max_count = 3),
+    {0},
 };
+#undef SETTINGS
 
+#define SETTINGS model_settings
 static const option model_options[] = {
-    {.key = "width",
-     .type = OPTION_INT,
-     .offset = offsetof(model_settings, width),
-     .min = 1,
-     .max = 65536,
-     .fallback = "128",
-     .unit = "units",
-     .doc = "width of the stream between layers"},
-    {.key = "depth",
-     .type = OPTION_INT,
-     .offset = offsetof(model_settings, depth),
-     .min = 1,
-     .max = 1000,
-     .fallback = "4",
-     .doc = "for ${model.depth}"},
-    {.key = "dropout",
-     .type = OPTION_REAL,
-     .offset = offsetof(model_settings, dropout),
-     .max = 1,
-     .flags = OPTION_BELOW_MAX,
-     .fallback = "0.0",
-     .doc = "default of every dropout"},
-    {.key = "layers",
-     .type = OPTION_COMPONENTS,
-     .offset = offsetof(model_settings, layers),
-     .registry = test_layers,
-     .fallback = "[embedding, {residual: [layernorm, mlp]}, layernorm]",
-     .min_count = 1,
-     .doc = "the layers, in order"},
-    {.key = NULL},
+    INT(width, "128", 1, 65536, "width of the stream between layers", .unit = "units"),
+    INT(depth, "4", 1, 1000, "for ${model.depth}"),
+    REAL(dropout, "0.0", 0, BELOW(1), "default of every dropout"),
+    COMPONENTS(layers, "[embedding, {residual: [layernorm, mlp]}, layernorm]", test_layers,
+               "the layers, in order", .min_count = 1),
+    {0},
 };
+#undef SETTINGS
 
+#define SETTINGS training_settings
 static const option training_options[] = {
-    {.key = "batch_size",
-     .type = OPTION_INT,
-     .offset = offsetof(training_settings, batch_size),
-     .min = 1,
-     .fallback = "32",
-     .unit = "sequences",
-     .doc = "sequences in a step"},
-    {.key = "max_steps",
-     .type = OPTION_INT,
-     .offset = offsetof(training_settings, max_steps),
-     .min = 1,
-     .max = 1e9,
-     .fallback = "2000",
-     .unit = "steps",
-     .doc = "steps of the optimizer"},
-    {.key = "grad_clip",
-     .type = OPTION_REAL,
-     .offset = offsetof(training_settings, grad_clip),
-     .max = INFINITY,
-     .fallback = "1.0",
-     .doc = "largest norm of the gradient"},
-    {.key = "shuffle",
-     .type = OPTION_BOOL,
-     .offset = offsetof(training_settings, shuffle),
-     .fallback = "false",
-     .doc = "shuffle the windows"},
-    {.key = NULL},
+    INT(batch_size, "32", 1, INFINITY, "sequences in a step", .unit = "sequences"),
+    INT(max_steps, "2000", 1, 1e9, "steps of the optimizer", .unit = "steps"),
+    REAL(grad_clip, "1.0", 0, INFINITY, "largest norm of the gradient"),
+    BOOL(shuffle, "false", "shuffle the windows"),
+    {0},
 };
+#undef SETTINGS
 
+#define SETTINGS sampling_settings
 static const option sampling_options[] = {
-    {.key = "prompt",
-     .type = OPTION_STRING,
-     .offset = offsetof(sampling_settings, prompt),
-     .fallback = "\n",
-     .doc = "what generated text begins with"},
-    {.key = "temperature",
-     .type = OPTION_REAL,
-     .offset = offsetof(sampling_settings, temperature),
-     .min = 0,
-     .max = 10,
-     .flags = OPTION_ABOVE_MIN,
-     .fallback = "1.0",
-     .doc = "how bold sampling is"},
-    {.key = NULL},
+    TEXT(prompt, "\n", "what generated text begins with"),
+    REAL(temperature, "1.0", ABOVE(0), 10, "how bold sampling is"),
+    {0},
 };
+#undef SETTINGS
 
-static const component section_dataset = {.name = "dataset", .kind = "section", .options = dataset_options};
-static const component section_model = {.name = "model", .kind = "section", .options = model_options};
-static const component section_training = {
+static const component dataset_section = {.name = "dataset", .kind = "section", .options = dataset_options};
+static const component model_section = {.name = "model", .kind = "section", .options = model_options};
+static const component training_section = {
     .name = "training", .kind = "section", .options = training_options};
-static const component section_sampling = {
+static const component sampling_section = {
     .name = "sampling", .kind = "section", .options = sampling_options};
 
+#define SETTINGS experiment_settings
 static const option experiment_options[] = {
-    {.key = "name",
-     .type = OPTION_STRING,
-     .offset = offsetof(experiment_settings, name),
-     .flags = OPTION_REQUIRED,
-     .doc = "name of the run"},
-    {.key = "description",
-     .type = OPTION_STRING,
-     .offset = offsetof(experiment_settings, description),
-     .flags = OPTION_NO_DEFAULT,
-     .doc = "a line about it"},
-    {.key = "seed",
-     .type = OPTION_INT,
-     .offset = offsetof(experiment_settings, seed),
-     .min = 0,
-     .max = 1e12,
-     .fallback = "1337",
-     .doc = "of all random numbers"},
-    {.key = "vars", .type = OPTION_VARIABLES, .doc = "values for ${vars.name}"},
-    {.key = "dataset",
-     .type = OPTION_SECTION,
-     .offset = offsetof(experiment_settings, dataset),
-     .section = &section_dataset,
-     .doc = "what is read"},
-    {.key = "model",
-     .type = OPTION_SECTION,
-     .offset = offsetof(experiment_settings, model),
-     .section = &section_model,
-     .doc = "what is trained"},
-    {.key = "optimizer",
-     .type = OPTION_COMPONENT,
-     .offset = offsetof(experiment_settings, optimizer),
-     .registry = test_optimizers,
-     .fallback = "{type: adamw, weight_decay: 0.2}",
-     .doc = "how it is trained"},
-    {.key = "second",
-     .type = OPTION_COMPONENT,
-     .offset = offsetof(experiment_settings, second),
-     .registry = test_optimizers,
-     .flags = OPTION_NO_DEFAULT,
-     .doc = "for what the first one leaves"},
-    {.key = "training",
-     .type = OPTION_SECTION,
-     .offset = offsetof(experiment_settings, training),
-     .section = &section_training,
-     .doc = "how long"},
-    {.key = "sampling",
-     .type = OPTION_SECTION,
-     .offset = offsetof(experiment_settings, sampling),
-     .section = &section_sampling,
-     .doc = "what is generated"},
-    {.key = NULL},
+    TEXT(name, REQUIRED, "name of the run"),
+    TEXT(description, OPTIONAL, "a line about it"),
+    INT(seed, "1337", 0, 1e12, "of all random numbers"),
+    VARIABLES(vars, "values for ${vars.name}"),
+    SECTION(dataset, "what is read"),
+    SECTION(model, "what is trained"),
+    COMPONENT(optimizer, "{type: adamw, weight_decay: 0.2}", test_optimizers, "how it is trained"),
+    COMPONENT(second, OPTIONAL, test_optimizers, "for what the first one leaves"),
+    SECTION(training, "how long"),
+    SECTION(sampling, "what is generated"),
+    {0},
 };
+#undef SETTINGS
 
 static const component test_root = {.name = "experiment",
                                     .kind = "section",

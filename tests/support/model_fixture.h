@@ -21,10 +21,12 @@ typedef struct model_fixture {
 } model_fixture;
 
 static inline model_settings *read_model(const char *yaml, arena *a) {
+#define SETTINGS model_section_only
     static const option rows[] = {
-        {.key = "model", .type = OPTION_SECTION, .section = &model_section, .doc = "the model"},
+        SECTION(model, "the model"),
         {0},
     };
+#undef SETTINGS
     static const component root = {
         .name = "test",
         .kind = "section",

@@ -32,7 +32,7 @@ static inline component_choice settings_choose(const component *const *registry,
     rows[0] = (option){.key = "chosen",
                        .type = OPTION_COMPONENT,
                        .registry = registry,
-                       .flags = OPTION_REQUIRED,
+                       .required = true,
                        .doc = "the component under test"};
     component *root = arena_alloc(a, sizeof *root);
     *root = (component){.name = "test",

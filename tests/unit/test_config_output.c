@@ -152,7 +152,7 @@ static void test_what_is_written(void **state) {
         "dataset:\n"
         "  source: a                     # text or list of texts, required, from x.yaml:2\n"
         "  labels: null                  # text or list of texts, not set\n"
-        "  cache: null                   # path, not set\n"
+        "  cache: null                   # text, not set\n"
         "  split: [0.9, 0.05, 0.05]      # list of 3 reals, default\n"
         "\n"
         "model:\n"

@@ -1,6 +1,5 @@
 // Adam and AdamW: they differ in where the weight decay enters, and in their defaults.
 #include "train/optimizers/optimizer.h"
-#include "train/optimizers/options.h"
 
 #include <math.h>
 
@@ -13,21 +12,25 @@ typedef struct adam_settings {
 #define DOC_BETAS "how much of the running means of the gradient and of its square is kept at each step"
 #define DOC_EPSILON "added to the bias-corrected root, against division by zero"
 
+#define SETTINGS adam_settings
 static const option adam_options[] = {
-    ROW_RATE("lr", adam_settings, common.lr, "1.0e-3", DOC_LR),
-    ROW_DECAY(adam_settings, "0.0", DOC_COUPLED_DECAY),
-    ROW_BETAS("betas", adam_settings, betas, "[0.9, 0.999]", DOC_BETAS),
-    ROW_EPSILON("epsilon", adam_settings, epsilon, "1.0e-8", DOC_EPSILON),
+    OPTIMIZER_LR("1.0e-3", DOC_LR),
+    OPTIMIZER_WEIGHT_DECAY("0.0", DOC_COUPLED_DECAY),
+    REALS(betas, "[0.9, 0.999]", 0, BELOW(1), DOC_BETAS, .min_count = 2, .max_count = 2),
+    REAL(epsilon, "1.0e-8", ABOVE(0), 1, DOC_EPSILON),
     {0},
 };
+#undef SETTINGS
 
+#define SETTINGS adam_settings
 static const option adamw_options[] = {
-    ROW_RATE("lr", adam_settings, common.lr, "1.0e-3", DOC_LR),
-    ROW_DECAY(adam_settings, "0.1", DOC_DECOUPLED_DECAY),
-    ROW_BETAS("betas", adam_settings, betas, "[0.9, 0.95]", DOC_BETAS),
-    ROW_EPSILON("epsilon", adam_settings, epsilon, "1.0e-8", DOC_EPSILON),
+    OPTIMIZER_LR("1.0e-3", DOC_LR),
+    OPTIMIZER_WEIGHT_DECAY("0.1", DOC_DECOUPLED_DECAY),
+    REALS(betas, "[0.9, 0.95]", 0, BELOW(1), DOC_BETAS, .min_count = 2, .max_count = 2),
+    REAL(epsilon, "1.0e-8", ABOVE(0), 1, DOC_EPSILON),
     {0},
 };
+#undef SETTINGS
 
 static void update(const adam_settings *s, const optimizer_call *call, bool decoupled) {
     const parameter_set *set = call->parameters;

@@ -1,19 +1,21 @@
 // Lion: steps of equal size in every coordinate, along the sign of the momentum.
 #include "train/optimizers/optimizer.h"
-#include "train/optimizers/options.h"
 
 typedef struct lion_settings {
     optimizer_common common;
     real_list betas;
 } lion_settings;
 
+#define SETTINGS lion_settings
 static const option lion_options[] = {
-    ROW_RATE("lr", lion_settings, common.lr, "2.0e-4", DOC_LR "; 3 to 10 times below AdamW's"),
-    ROW_DECAY(lion_settings, "0.5", DOC_DECOUPLED_DECAY "; 3 to 10 times above AdamW's"),
-    ROW_BETAS("betas", lion_settings, betas, "[0.9, 0.99]",
-              "how much of the momentum is kept in the step's direction, and in the momentum itself"),
+    OPTIMIZER_LR("2.0e-4", DOC_LR "; 3 to 10 times below AdamW's"),
+    OPTIMIZER_WEIGHT_DECAY("0.5", DOC_DECOUPLED_DECAY "; 3 to 10 times above AdamW's"),
+    REALS(betas, "[0.9, 0.99]", 0, BELOW(1),
+          "how much of the momentum is kept in the step's direction, and in the momentum itself",
+          .min_count = 2, .max_count = 2),
     {0},
 };
+#undef SETTINGS
 
 static void lion_update(const void *settings, const optimizer_call *call) {
     const lion_settings *s = settings;

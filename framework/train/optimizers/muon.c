@@ -4,7 +4,6 @@
 // (kellerjordan.github.io/posts/muon); the scaling that matches AdamW's step is of arXiv 2502.16982,
 // section 2.
 #include "train/optimizers/optimizer.h"
-#include "train/optimizers/options.h"
 
 #include <math.h>
 
@@ -23,36 +22,26 @@ typedef struct muon_settings {
 
 static const char *const scalings[] = {"aspect", "adamw", NULL};
 
+#define SETTINGS muon_settings
 static const option muon_options[] = {
-    ROW_RATE("lr", muon_settings, common.lr, "0.02", DOC_LR ", of hidden matrices"),
-    ROW_DECAY(muon_settings, "0.0", DOC_DECOUPLED_DECAY),
-    ROW_KEPT("momentum", muon_settings, momentum, "0.95",
-             "how much of the running mean of the gradient is kept at each step"),
-    {.key = "nesterov",
-     .type = OPTION_BOOL,
-     .offset = offsetof(muon_settings, nesterov),
-     .fallback = "true",
-     .doc = "orthogonalise the mean as it would be after this gradient came once more"},
-    {.key = "iterations",
-     .type = OPTION_INT,
-     .offset = offsetof(muon_settings, iterations),
-     .fallback = "5",
-     .min = 1,
-     .max = 20,
-     .doc = "Newton-Schulz iterations; 5 bring singular values above 0.0015 of the norm into [0.68, 1.2]"},
-    {.key = "scaling",
-     .type = OPTION_CHOICE,
-     .offset = offsetof(muon_settings, scaling),
-     .fallback = "aspect",
-     .choices = scalings,
-     .doc =
-         "step of an (m, n) matrix: aspect sqrt(max(1, m/n)), adamw 0.2 sqrt(max(m, n)) (use AdamW's lr)"},
-    ROW_RATE("adam_lr", muon_settings, adam_lr, "1.0e-3",
-             "learning rate of what is not a hidden matrix; the schedule scales it as it scales lr"),
-    ROW_BETAS("adam_betas", muon_settings, adam_betas, "[0.9, 0.95]", "betas of AdamW for the rest"),
-    ROW_EPSILON("adam_epsilon", muon_settings, adam_epsilon, "1.0e-10", "epsilon of AdamW for the rest"),
+    OPTIMIZER_LR("0.02", DOC_LR ", of hidden matrices"),
+    OPTIMIZER_WEIGHT_DECAY("0.0", DOC_DECOUPLED_DECAY),
+    REAL(momentum, "0.95", 0, BELOW(1),
+         "how much of the running mean of the gradient is kept at each step"),
+    BOOL(nesterov, "true", "orthogonalise the mean as it would be after this gradient came once more"),
+    INT(iterations, "5", 1, 20,
+        "Newton-Schulz iterations; 5 bring singular values above 0.0015 of the norm into [0.68, 1.2]"),
+    CHOICE(
+        scaling, "aspect", scalings,
+        "step of an (m, n) matrix: aspect sqrt(max(1, m/n)), adamw 0.2 sqrt(max(m, n)) (use AdamW's lr)"),
+    REAL(adam_lr, "1.0e-3", ABOVE(0), INFINITY,
+         "learning rate of what is not a hidden matrix; the schedule scales it as it scales lr"),
+    REALS(adam_betas, "[0.9, 0.95]", 0, BELOW(1), "betas of AdamW for the rest", .min_count = 2,
+          .max_count = 2),
+    REAL(adam_epsilon, "1.0e-10", ABOVE(0), 1, "epsilon of AdamW for the rest"),
     {0},
 };
+#undef SETTINGS
 
 // A parameter as Muon sees it: `parts` matrices of rows x columns, one after the other.
 typedef struct stack {

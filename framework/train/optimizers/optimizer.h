@@ -7,14 +7,26 @@
 #define RUNEXP_TRAIN_OPTIMIZERS_OPTIMIZER_H
 
 #include "base/error.h"
-#include "config/component.h"
+#include "config/settings.h"
 #include "graph/parameters.h"
 #include "kernels/kernels.h"
 
-// Every optimizer's settings struct begins with these.
+// Every optimizer's settings struct begins with these, as `common`. Their rows follow.
 typedef struct optimizer_common {
     double lr, weight_decay;
 } optimizer_common;
+
+#define OPTIMIZER_LR(default_, doc_)                                                                       \
+    SETTING(OPTION_REAL, double, "lr", common.lr, .fallback = default_, .min = ABOVE(0), .max = INFINITY,  \
+            .doc = doc_)
+#define OPTIMIZER_WEIGHT_DECAY(default_, doc_)                                                             \
+    SETTING(OPTION_REAL, double, "weight_decay", common.weight_decay, .fallback = default_, .min = 0,      \
+            .max = INFINITY, .doc = doc_)
+
+#define DOC_LR "learning rate at the top of the schedule"
+#define DOC_COUPLED_DECAY                                                                                  \
+    "L2 penalty: this times the weight is added to its gradient (matrices and embeddings only)"
+#define DOC_DECOUPLED_DECAY "each step shrinks matrices and embeddings by the learning rate times this"
 
 typedef struct optimizer optimizer;
 

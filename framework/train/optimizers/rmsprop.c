@@ -1,21 +1,21 @@
 // RMSprop: the gradient divided by a running root mean square of itself.
 #include "train/optimizers/optimizer.h"
-#include "train/optimizers/options.h"
 
 typedef struct rmsprop_settings {
     optimizer_common common;
     double alpha, epsilon;
 } rmsprop_settings;
 
+#define SETTINGS rmsprop_settings
 static const option rmsprop_options[] = {
-    ROW_RATE("lr", rmsprop_settings, common.lr, "2.0e-3", DOC_LR),
-    ROW_DECAY(rmsprop_settings, "0.0", DOC_COUPLED_DECAY),
-    ROW_KEPT("alpha", rmsprop_settings, alpha, "0.99",
-             "how much of the running mean of squares is kept at each step (char-rnn: 0.95)"),
-    ROW_EPSILON("epsilon", rmsprop_settings, epsilon, "1.0e-8",
-                "added to the root, against division by zero"),
+    OPTIMIZER_LR("2.0e-3", DOC_LR),
+    OPTIMIZER_WEIGHT_DECAY("0.0", DOC_COUPLED_DECAY),
+    REAL(alpha, "0.99", 0, BELOW(1),
+         "how much of the running mean of squares is kept at each step (char-rnn: 0.95)"),
+    REAL(epsilon, "1.0e-8", ABOVE(0), 1, "added to the root, against division by zero"),
     {0},
 };
+#undef SETTINGS
 
 static void rmsprop_update(const void *settings, const optimizer_call *call) {
     const rmsprop_settings *s = settings;

@@ -1,6 +1,5 @@
 // Stochastic gradient descent, with momentum (PyTorch's form).
 #include "train/optimizers/optimizer.h"
-#include "train/optimizers/options.h"
 
 typedef struct sgd_settings {
     optimizer_common common;
@@ -8,25 +7,17 @@ typedef struct sgd_settings {
     bool nesterov;
 } sgd_settings;
 
+#define SETTINGS sgd_settings
 static const option sgd_options[] = {
-    ROW_RATE("lr", sgd_settings, common.lr, "0.1", DOC_LR),
-    ROW_DECAY(sgd_settings, "0.0", DOC_COUPLED_DECAY),
-    ROW_KEPT("momentum", sgd_settings, momentum, "0.9",
-             "how much of the last step's direction is kept; 0: none"),
-    {.key = "dampening",
-     .type = OPTION_REAL,
-     .offset = offsetof(sgd_settings, dampening),
-     .fallback = "0.0",
-     .min = 0,
-     .max = 1,
-     .doc = "the gradient enters the momentum multiplied by 1 minus this, from the second step on"},
-    {.key = "nesterov",
-     .type = OPTION_BOOL,
-     .offset = offsetof(sgd_settings, nesterov),
-     .fallback = "false",
-     .doc = "step along gradient + momentum * direction instead of the direction alone"},
+    OPTIMIZER_LR("0.1", DOC_LR),
+    OPTIMIZER_WEIGHT_DECAY("0.0", DOC_COUPLED_DECAY),
+    REAL(momentum, "0.9", 0, BELOW(1), "how much of the last step's direction is kept; 0: none"),
+    REAL(dampening, "0.0", 0, 1,
+         "the gradient enters the momentum multiplied by 1 minus this, from the second step on"),
+    BOOL(nesterov, "false", "step along gradient + momentum * direction instead of the direction alone"),
     {0},
 };
+#undef SETTINGS
 
 static void sgd_update(const void *settings, const optimizer_call *call) {
     const sgd_settings *s = settings;

@@ -5,10 +5,12 @@ typedef struct constant_settings {
     schedule_common common;
 } constant_settings;
 
+#define SETTINGS constant_settings
 static const option constant_options[] = {
-    ROW_WARMUP(constant_settings, "0"),
+    SCHEDULE_WARMUP("0"),
     {0},
 };
+#undef SETTINGS
 
 static double constant_rate(const schedule *of, const schedule_progress *p) {
     (void)p;

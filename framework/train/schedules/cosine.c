@@ -9,19 +9,16 @@ typedef struct cosine_settings {
     int64_t decay_steps;
 } cosine_settings;
 
+#define SETTINGS cosine_settings
 static const option cosine_options[] = {
-    ROW_WARMUP(cosine_settings, "0"),
-    ROW_MIN_LR(cosine_settings, "rate at the end; a tenth of lr is usual"),
-    {.key = "decay_steps",
-     .type = OPTION_INT,
-     .offset = offsetof(cosine_settings, decay_steps),
-     .fallback = "0",
-     .min = 0,
-     .max = -1,
-     .unit = "steps",
-     .doc = "the step, warm-up included, from which on the rate is min_lr; 0: the end of training"},
+    SCHEDULE_WARMUP("0"),
+    REAL(min_lr, "0.0", 0, INFINITY, "rate at the end; a tenth of lr is usual"),
+    INT(decay_steps, "0", 0, INFINITY,
+        "the step, warm-up included, from which on the rate is min_lr; 0: the end of training",
+        .unit = "steps"),
     {0},
 };
+#undef SETTINGS
 
 static double cosine_rate(const schedule *of, const schedule_progress *p) {
     const cosine_settings *s = of->settings;

@@ -14,32 +14,18 @@ typedef struct exponential_settings {
 
 static const char *const pers[] = {"epoch", "step", NULL};
 
+#define SETTINGS exponential_settings
 static const option exponential_options[] = {
-    ROW_WARMUP(exponential_settings, "0"),
-    {.key = "gamma",
-     .type = OPTION_REAL,
-     .offset = offsetof(exponential_settings, gamma),
-     .fallback = "0.95",
-     .min = 0,
-     .max = 1,
-     .flags = OPTION_ABOVE_MIN,
-     .doc = "factor of each reduction (per step it must be very near to 1)"},
-    {.key = "per",
-     .type = OPTION_CHOICE,
-     .offset = offsetof(exponential_settings, per),
-     .fallback = "epoch",
-     .choices = pers,
-     .doc = "reduce after each pass over the training data, or after each step that follows the warm-up"},
-    {.key = "after",
-     .type = OPTION_INT,
-     .offset = offsetof(exponential_settings, after),
-     .fallback = "1",
-     .min = 1,
-     .max = -1,
-     .unit = "epochs or steps",
-     .doc = "the first reduction comes when this many epochs (or steps) are done (char-rnn: 10 epochs)"},
+    SCHEDULE_WARMUP("0"),
+    REAL(gamma, "0.95", ABOVE(0), 1, "factor of each reduction (per step it must be very near to 1)"),
+    CHOICE(per, "epoch", pers,
+           "reduce after each pass over the training data, or after each step that follows the warm-up"),
+    INT(after, "1", 1, INFINITY,
+        "the first reduction comes when this many epochs (or steps) are done (char-rnn: 10 epochs)",
+        .unit = "epochs or steps"),
     {0},
 };
+#undef SETTINGS
 
 static double exponential_rate(const schedule *of, const schedule_progress *p) {
     const exponential_settings *s = of->settings;

@@ -7,10 +7,12 @@ typedef struct inverse_sqrt_settings {
     schedule_common common;
 } inverse_sqrt_settings;
 
+#define SETTINGS inverse_sqrt_settings
 static const option inverse_sqrt_options[] = {
-    ROW_WARMUP(inverse_sqrt_settings, "100"),
+    SCHEDULE_WARMUP("100"),
     {0},
 };
+#undef SETTINGS
 
 static double inverse_sqrt_rate(const schedule *of, const schedule_progress *p) {
     const inverse_sqrt_settings *s = of->settings;

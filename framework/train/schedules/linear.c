@@ -6,11 +6,13 @@ typedef struct linear_settings {
     double min_lr;
 } linear_settings;
 
+#define SETTINGS linear_settings
 static const option linear_options[] = {
-    ROW_WARMUP(linear_settings, "0"),
-    ROW_MIN_LR(linear_settings, "rate at the end of training"),
+    SCHEDULE_WARMUP("0"),
+    REAL(min_lr, "0.0", 0, INFINITY, "rate at the end of training"),
     {0},
 };
+#undef SETTINGS
 
 static double linear_rate(const schedule *of, const schedule_progress *p) {
     const linear_settings *s = of->settings;

@@ -8,31 +8,15 @@ typedef struct one_cycle_settings {
     double up_fraction, start_divisor, end_divisor;
 } one_cycle_settings;
 
+#define SETTINGS one_cycle_settings
 static const option one_cycle_options[] = {
-    ROW_WARMUP(one_cycle_settings, "0"),
-    {.key = "up_fraction",
-     .type = OPTION_REAL,
-     .offset = offsetof(one_cycle_settings, up_fraction),
-     .fallback = "0.3",
-     .min = 0,
-     .max = 1,
-     .doc = "the part of the steps in which the rate rises"},
-    {.key = "start_divisor",
-     .type = OPTION_REAL,
-     .offset = offsetof(one_cycle_settings, start_divisor),
-     .fallback = "25.0",
-     .min = 1,
-     .max = 1e12,
-     .doc = "the first rate is lr divided by this"},
-    {.key = "end_divisor",
-     .type = OPTION_REAL,
-     .offset = offsetof(one_cycle_settings, end_divisor),
-     .fallback = "1.0e4",
-     .min = 1,
-     .max = 1e12,
-     .doc = "the last rate is the first one divided by this"},
+    SCHEDULE_WARMUP("0"),
+    REAL(up_fraction, "0.3", 0, 1, "the part of the steps in which the rate rises"),
+    REAL(start_divisor, "25.0", 1, 1e12, "the first rate is lr divided by this"),
+    REAL(end_divisor, "1.0e4", 1, 1e12, "the last rate is the first one divided by this"),
     {0},
 };
+#undef SETTINGS
 
 // From `from` (x = 0) to `to` (x = 1) along half a cosine wave.
 static double ease(double from, double to, double x) {

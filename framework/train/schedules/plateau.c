@@ -9,43 +9,21 @@ typedef struct plateau_settings {
     int64_t patience, cooldown;
 } plateau_settings;
 
+#define SETTINGS plateau_settings
 static const option plateau_options[] = {
-    ROW_WARMUP(plateau_settings, "0"),
-    {.key = "factor",
-     .type = OPTION_REAL,
-     .offset = offsetof(plateau_settings, factor),
-     .fallback = "0.1",
-     .min = 0,
-     .max = 1,
-     .flags = OPTION_ABOVE_MIN | OPTION_BELOW_MAX,
-     .doc = "factor of each reduction"},
-    {.key = "patience",
-     .type = OPTION_INT,
-     .offset = offsetof(plateau_settings, patience),
-     .fallback = "10",
-     .min = 0,
-     .max = -1,
-     .unit = "evaluations",
-     .doc = "evaluations without improvement that are let pass; the next one reduces the rate"},
-    {.key = "threshold",
-     .type = OPTION_REAL,
-     .offset = offsetof(plateau_settings, threshold),
-     .fallback = "1.0e-4",
-     .min = 0,
-     .max = 1,
-     .flags = OPTION_BELOW_MAX,
-     .doc = "only a loss below (1 - threshold) times the best one is an improvement"},
-    {.key = "cooldown",
-     .type = OPTION_INT,
-     .offset = offsetof(plateau_settings, cooldown),
-     .fallback = "0",
-     .min = 0,
-     .max = -1,
-     .unit = "evaluations",
-     .doc = "evaluations after a reduction that do not count against patience"},
-    ROW_MIN_LR(plateau_settings, "the rate is never reduced below this"),
+    SCHEDULE_WARMUP("0"),
+    REAL(factor, "0.1", ABOVE(0), BELOW(1), "factor of each reduction"),
+    INT(patience, "10", 0, INFINITY,
+        "evaluations without improvement that are let pass; the next one reduces the rate",
+        .unit = "evaluations"),
+    REAL(threshold, "1.0e-4", 0, BELOW(1),
+         "only a loss below (1 - threshold) times the best one is an improvement"),
+    INT(cooldown, "0", 0, INFINITY, "evaluations after a reduction that do not count against patience",
+        .unit = "evaluations"),
+    REAL(min_lr, "0.0", 0, INFINITY, "the rate is never reduced below this"),
     {0},
 };
+#undef SETTINGS
 
 // A smaller reduction of the rate is not made at all (as in PyTorch).
 static const double smallest_change = 1e-8;

@@ -6,12 +6,17 @@
 #ifndef RUNEXP_TRAIN_SCHEDULES_SCHEDULE_H
 #define RUNEXP_TRAIN_SCHEDULES_SCHEDULE_H
 
-#include "config/component.h"
+#include "config/settings.h"
 
-// Every schedule's settings struct begins with these.
+// Every schedule's settings struct begins with these, as `common`. The row follows.
 typedef struct schedule_common {
     int64_t warmup_steps;
 } schedule_common;
+
+#define SCHEDULE_WARMUP(default_)                                                                          \
+    SETTING(OPTION_INT, int64_t, "warmup_steps", common.warmup_steps, .fallback = default_, .min = 0,      \
+            .max = INFINITY, .doc = "the rate first rises in a straight line to lr over this many steps",  \
+            .unit = "steps")
 
 enum { SCHEDULE_MAX_STATE = 4 };
 
@@ -61,21 +66,8 @@ double schedule_rate(const schedule *s, const schedule_progress *p);
 // Gives the schedule the validation loss of an evaluation; its state may change.
 void schedule_observe(schedule *s, double val_loss);
 
-// For the schedules: the warm-up's row in an option table, and how far update t is from the end of the
-// warm-up (0) to the end of training (1, never passed).
-#define ROW_WARMUP(settings, fallback_)                                                                    \
-    {                                                                                                      \
-        .key = "warmup_steps", .type = OPTION_INT, .offset = offsetof(settings, common.warmup_steps),      \
-        .fallback = fallback_, .min = 0, .max = -1, .unit = "steps",                                       \
-        .doc = "the rate rises in a straight line to lr over this many steps before anything else"         \
-    }
-
-#define ROW_MIN_LR(settings, doc_)                                                                         \
-    {                                                                                                      \
-        .key = "min_lr", .type = OPTION_REAL, .offset = offsetof(settings, min_lr), .fallback = "0.0",     \
-        .min = 0, .max = -1, .doc = doc_                                                                   \
-    }
-
+// For the schedules: how far update t is from the end of the warm-up (0) to the end of training (1, never
+// passed).
 double schedule_fraction(const schedule_common *common, const schedule_progress *p, int64_t end);
 
 #endif

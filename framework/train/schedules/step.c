@@ -10,34 +10,19 @@ typedef struct step_settings {
     double gamma;
 } step_settings;
 
+#define SETTINGS step_settings
 static const option step_options[] = {
-    ROW_WARMUP(step_settings, "0"),
-    {.key = "period",
-     .type = OPTION_INT,
-     .offset = offsetof(step_settings, period),
-     .fallback = "1000",
-     .min = 1,
-     .max = -1,
-     .unit = "steps",
-     .doc = "the rate is multiplied by gamma each time this many steps are done; unused with milestones"},
-    {.key = "milestones",
-     .type = OPTION_REALS,
-     .offset = offsetof(step_settings, milestones),
-     .fallback = "[]",
-     .min = 0,
-     .max = -1,
-     .unit = "steps",
-     .doc = "multiply by gamma when this many steps are done, at each of these, instead of every period"},
-    {.key = "gamma",
-     .type = OPTION_REAL,
-     .offset = offsetof(step_settings, gamma),
-     .fallback = "0.1",
-     .min = 0,
-     .max = 1,
-     .flags = OPTION_ABOVE_MIN,
-     .doc = "factor of each reduction"},
+    SCHEDULE_WARMUP("0"),
+    INT(period, "1000", 1, INFINITY,
+        "the rate is multiplied by gamma each time this many steps are done; unused with milestones",
+        .unit = "steps"),
+    REALS(milestones, "[]", 0, INFINITY,
+          "multiply by gamma when this many steps are done, at each of these, instead of every period",
+          .unit = "steps"),
+    REAL(gamma, "0.1", ABOVE(0), 1, "factor of each reduction"),
     {0},
 };
+#undef SETTINGS
 
 static double step_rate(const schedule *of, const schedule_progress *p) {
     const step_settings *s = of->settings;

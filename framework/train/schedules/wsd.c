@@ -13,24 +13,15 @@ typedef struct wsd_settings {
 
 static const char *const shapes[] = {"linear", "sqrt", NULL};
 
+#define SETTINGS wsd_settings
 static const option wsd_options[] = {
-    ROW_WARMUP(wsd_settings, "0"),
-    {.key = "decay_fraction",
-     .type = OPTION_REAL,
-     .offset = offsetof(wsd_settings, decay_fraction),
-     .fallback = "0.2",
-     .min = 0,
-     .max = 1,
-     .doc = "the part of all steps, at the end, in which the rate falls"},
-    {.key = "shape",
-     .type = OPTION_CHOICE,
-     .offset = offsetof(wsd_settings, shape),
-     .fallback = "linear",
-     .choices = shapes,
-     .doc = "how it falls: in a straight line, or as 1 - sqrt(x), fast at first"},
-    ROW_MIN_LR(wsd_settings, "rate at the end of training"),
+    SCHEDULE_WARMUP("0"),
+    REAL(decay_fraction, "0.2", 0, 1, "the part of all steps, at the end, in which the rate falls"),
+    CHOICE(shape, "linear", shapes, "how it falls: in a straight line, or as 1 - sqrt(x), fast at first"),
+    REAL(min_lr, "0.0", 0, INFINITY, "rate at the end of training"),
     {0},
 };
+#undef SETTINGS
 
 static double wsd_rate(const schedule *of, const schedule_progress *p) {
     const wsd_settings *s = of->settings;
