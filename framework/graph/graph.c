@@ -103,8 +103,8 @@ static void run_forward(const graph *g, const run_context *c, int number) {
 
 static void differentiate(const graph *g, const run_context *c, const op *o) {
     if (o->kind->backward) o->kind->backward(g, c, o);
-    if (o->passes_apart) {
-        int i = o->kind->passthrough;
+    for (int i = 0; o->passes_apart && i < o->in_count; i++) {
+        if (!(o->kind->passthrough & INPUT(i))) continue;
         const tensor *into = o->in[i]->gradient;
         kernels->scale(into->count, 1, o->out[0]->gradient->data, into->data, op_adds(c, o, i));
     }

@@ -80,41 +80,41 @@ typedef struct run_context {
     bool accumulate;       // gradients of parameters are added to what is there, not overwritten
 } run_context;
 
+// Operands of an operator, ored: INPUT(X) | OUTPUT(Y). 0: none.
+#define INPUT(i) (1u << (i))
+#define OUTPUT(i) (1u << (16 + (i)))
+
 typedef struct op_kind {
     const char *name;
     void (*forward)(const graph *g, const run_context *c, const op *o);
     // NULL: nothing to do (a passthrough) or no gradient; graph_finish refuses a training graph that needs
     // a gradient which does not exist (ERR_INTERNAL).
     void (*backward)(const graph *g, const run_context *c, const op *o);
-    // What backward reads: SAVES_INPUT(i), SAVES_OUTPUT(i), ored.
-    unsigned saves;
-    // Bit i: backward can only overwrite the gradient of in[i], never add to it. graph_finish refuses a
-    // graph in which another operator reads such an input later (ERR_INTERNAL).
-    unsigned overwrites;
-    // The result depends on the run_context, too (dropout, positions): never a derived operator.
-    bool varies;
-    // Bit i: forward reads rows of in[i], a table, no more elements than it writes to out[0].
-    unsigned gathers;
-    // Input whose gradient is the output's, unchanged (a residual); -1: none. backward must not write it:
-    // the bytes are shared, or, when they cannot be (the input has a gradient already, or is a parameter),
-    // `passes_apart` is set and graph_backward copies or adds them after the operator's own step.
-    int passthrough;
-    // Output that backward multiplies the gradient of out[0] by before anything else; 0: none. Where a
-    // single operator makes this gradient, and `multiplies`, that one does it on the way (op.factor).
-    int slope;
+    bool varies; // the result depends on the run_context, too (dropout, positions): never derived
+    // Sets of operands.
+    unsigned saves;      // what backward reads
+    unsigned overwrites; // inputs whose gradient backward can only overwrite, never add to: graph_finish
+                         // refuses a graph in which another operator reads such an input later
+                         // (ERR_INTERNAL)
+    unsigned gathers;    // inputs of which forward reads no more elements than it writes to out[0]: tables
+    unsigned
+        passthrough; // the input whose gradient is that of the output, unchanged (a residual). backward
+                     // must not write it: the bytes are shared or, where they cannot be (the input has
+                     // a gradient already, or is a parameter), `passes_apart` is set and
+                     // graph_backward copies or adds them after the operator's own step
+    unsigned slope;  // the output that backward multiplies the gradient of out[0] by, first of all.
+                     // Where a single operator makes this gradient, and `multiplies`, that one
+                     // multiplies on the way (op.factor)
     bool multiplies; // backward can multiply the gradient of in[0] by op.factor
-    // A loss: its forward step gives its inputs their gradients (graph.gradients), and so comes before every
-    // backward step; a graph has one. The gradient of input 0 takes the bytes of input 0 unless a gradient
-    // step reads those; where that is not possible, only_in_place refuses the graph (graph_finish:
-    // ERR_INTERNAL).
+    // A loss: its forward step makes the gradients of its inputs (graphs with gradients), and so comes
+    // before every backward step; a graph has one. The gradient of input 0 takes the bytes of input 0 unless
+    // a gradient step reads those; where that is not possible, only_in_place refuses the graph
+    // (graph_finish: ERR_INTERNAL).
     bool is_loss, only_in_place;
     double (*flops)(const op *o);                    // of one forward run; NULL: not worth counting
     double (*gradient_flops)(const op *o);           // of one backward run; NULL: those of a product
     size_t (*workspace)(const op *o, bool backward); // bytes, NULL: none
 } op_kind;
-
-#define SAVES_INPUT(i) (1u << (i))
-#define SAVES_OUTPUT(i) (1u << (16 + (i)))
 
 struct op {
     const op_kind *kind;
@@ -174,7 +174,7 @@ struct graph {
     int op_count, op_capacity;
     tensor **tensors;
     int tensor_count, tensor_capacity;
-    graph_filter *filters; // that operators have shown: see graph_show_filter
+    graph_filter *filters; // see graph_show_filter
     int filter_count, filter_capacity;
     uint32_t sites;   // dropout sites so far
     const char *path; // of the layer being built
@@ -187,7 +187,7 @@ struct graph {
     int lane;           // to which states are bound; -1: to none
     void *workspace;
     size_t workspace_bytes;
-    op_time *times; // of the operators: runs add to them; NULL: nobody wants to know. The caller's.
+    op_time *times; // of the operators, owned by the caller: runs add to them; NULL: not measured
 };
 
 // The parameters and the states must outlive the graph. Free with graph_free.
@@ -201,8 +201,8 @@ tensor *graph_state(graph *g, const char *name, int rank, const int *shape); // 
 op *graph_append(graph *g, const op_kind *kind, tensor *const *in, int in_count, tensor *out,
                  void *settings);
 
-// Tells of a filter that the operator being appended applies, for those who look at what a model has
-// learned (models/filters.h).
+// Records a filter that the operator being appended applies, for pictures of what a model has learned
+// (models/filters.h).
 void graph_show_filter(graph *g, tensor *taps, int column, int channels);
 
 // Plans gradients and memory, measures the workspace. keep (may be NULL, NULL-terminated) are tensors that
@@ -229,9 +229,9 @@ void graph_backward(graph *g, const run_context *c); // after graph_forward with
 // have been added up in the parameter set's block, to which gradients are bound.
 void graph_backward_derived(graph *g, const run_context *c);
 
-// Runs forward (and backward, where there are gradients) again, looking at every result as soon as it is made. Returns
-// the tensor in which the first NaN or infinite value appeared, or NULL; *index is the element,
-// *is_gradient whether it is in the gradient of that tensor, *maker the operator.
+// Runs forward (and backward, where there are gradients) again and looks at every result as soon as it is
+// made. Returns the tensor in which the first NaN or infinite value appeared, or NULL; *index is the
+// element, *is_gradient whether it is in the gradient of that tensor, *maker the operator.
 const tensor *graph_find_not_finite(graph *g, const run_context *c, size_t *index, bool *is_gradient,
                                     const op **maker);
 

@@ -95,18 +95,15 @@ static const op_kind rotate_kind = {.name = "rotate_qk",
                                     .forward = prepare_forward,
                                     .backward = prepare_backward,
                                     .varies = true,
-                                    .overwrites = 1u << QKV,
-                                    .passthrough = -1};
+                                    .overwrites = INPUT(QKV)};
 
 static const op_kind prepare_kind = {
     .name = "normalise_qk",
     .forward = prepare_forward,
     .backward = prepare_backward,
-    .saves = SAVES_INPUT(QKV) | SAVES_INPUT(Q_GAMMA) | SAVES_INPUT(K_GAMMA) | SAVES_OUTPUT(Q_STATISTICS) |
-             SAVES_OUTPUT(K_STATISTICS),
+    .saves = INPUT(QKV) | INPUT(Q_GAMMA) | INPUT(K_GAMMA) | OUTPUT(Q_STATISTICS) | OUTPUT(K_STATISTICS),
     .varies = true,
-    .overwrites = 1u << QKV,
-    .passthrough = -1,
+    .overwrites = INPUT(QKV),
     .workspace = prepare_workspace,
 };
 
@@ -185,10 +182,9 @@ static const op_kind block_kind = {
     .name = "attention",
     .forward = block_forward,
     .backward = block_backward,
-    .saves = SAVES_INPUT(QKV) | SAVES_OUTPUT(Y) | SAVES_OUTPUT(LSE),
+    .saves = INPUT(QKV) | OUTPUT(Y) | OUTPUT(LSE),
     .varies = true,
-    .overwrites = 1u << QKV,
-    .passthrough = -1,
+    .overwrites = INPUT(QKV),
     .flops = block_flops,
     .workspace = block_workspace,
 };
@@ -209,10 +205,8 @@ static size_t decode_workspace(const op *o, bool backward) {
     return (size_t)kernels_threads() * (size_t)s->capacity * sizeof(real);
 }
 
-static const op_kind decode_kind = {.name = "attention_decode",
-                                    .forward = decode_forward,
-                                    .passthrough = -1,
-                                    .workspace = decode_workspace};
+static const op_kind decode_kind = {
+    .name = "attention_decode", .forward = decode_forward, .workspace = decode_workspace};
 
 tensor *op_attention(graph *g, tensor *qkv, const attention_options *options) {
     attention_settings *s = arena_alloc(g->memory, sizeof *s);

@@ -140,9 +140,7 @@ static const op_kind convolution_kind = {
     .name = "long_convolution",
     .forward = forward,
     .backward = backward,
-    .saves = SAVES_INPUT(X) | SAVES_INPUT(GATE_IN) | SAVES_INPUT(GATE_OUT) | SAVES_INPUT(PREPARED) |
-             SAVES_OUTPUT(Z),
-    .passthrough = -1,
+    .saves = INPUT(X) | INPUT(GATE_IN) | INPUT(GATE_OUT) | INPUT(PREPARED) | OUTPUT(Z),
     .flops = flops,
     .gradient_flops = gradient_flops,
     .workspace = workspace,
@@ -185,12 +183,10 @@ static size_t stream_workspace(const op *o, bool for_backward) {
 }
 
 static const op_kind prepare_block_kind = {
-    .name = "prepare_convolution", .forward = prepare_block, .passthrough = -1, .workspace = workspace};
+    .name = "prepare_convolution", .forward = prepare_block, .workspace = workspace};
 
-static const op_kind prepare_stream_kind = {.name = "prepare_online_convolution",
-                                            .forward = prepare_stream,
-                                            .passthrough = -1,
-                                            .workspace = stream_workspace};
+static const op_kind prepare_stream_kind = {
+    .name = "prepare_online_convolution", .forward = prepare_stream, .workspace = stream_workspace};
 
 // Two axes: there may be more reals than an int counts. The convolution itself makes the filter's gradient.
 static tensor *prepare(graph *g, const op_kind *kind, tensor *const *in, size_t reals,
@@ -218,10 +214,8 @@ static void stream_forward(const graph *g, const run_context *c, const op *o) {
                                 o->in[STATE]->data, g->workspace);
 }
 
-static const op_kind stream_kind = {.name = "long_convolution",
-                                    .forward = stream_forward,
-                                    .passthrough = -1,
-                                    .workspace = stream_workspace};
+static const op_kind stream_kind = {
+    .name = "long_convolution", .forward = stream_forward, .workspace = stream_workspace};
 
 static tensor *convolve_streams(graph *g, tensor *const *in, convolution_settings *s) {
     s->taps = in[FILTER]->shape[0];

@@ -36,9 +36,8 @@ static const op_kind embedding_kind = {
     .name = "embedding",
     .forward = embedding_forward,
     .backward = embedding_backward,
-    .saves = SAVES_INPUT(IDS),
-    .gathers = 1u << TABLE,
-    .passthrough = -1,
+    .saves = INPUT(IDS),
+    .gathers = INPUT(TABLE),
     .workspace = embedding_workspace,
 };
 
@@ -82,7 +81,7 @@ static const op_kind learned_kind = {.name = "learned_positions",
                                      .forward = learned_forward,
                                      .backward = learned_backward,
                                      .varies = true,
-                                     .passthrough = 0};
+                                     .passthrough = INPUT(0)};
 
 tensor *op_learned_positions(graph *g, tensor *x, tensor *table) {
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, x->rank, x->shape);
@@ -99,7 +98,7 @@ static void sinusoid_forward(const graph *g, const run_context *c, const op *o) 
 }
 
 static const op_kind sinusoid_kind = {
-    .name = "sinusoidal_positions", .forward = sinusoid_forward, .varies = true, .passthrough = 0};
+    .name = "sinusoidal_positions", .forward = sinusoid_forward, .varies = true, .passthrough = INPUT(0)};
 
 tensor *op_sinusoidal_positions(graph *g, tensor *x, int block_size) {
     sinusoid_settings *s = arena_alloc(g->memory, sizeof *s);

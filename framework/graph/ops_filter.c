@@ -119,15 +119,13 @@ static size_t workspace(const op *o, bool for_backward) {
 static const op_kind filter_kind = {.name = "implicit_filter",
                                     .forward = forward,
                                     .backward = backward,
-                                    .passthrough = -1,
                                     .flops = flops,
                                     .workspace = workspace};
 
 static const op_kind normalised_kind = {.name = "implicit_filter",
                                         .forward = forward,
                                         .backward = backward,
-                                        .saves = SAVES_OUTPUT(FILTERS) | SAVES_OUTPUT(NORMALISER),
-                                        .passthrough = -1,
+                                        .saves = OUTPUT(FILTERS) | OUTPUT(NORMALISER),
                                         .flops = flops,
                                         .workspace = workspace};
 

@@ -25,9 +25,8 @@ static void pack_as_it_is(const graph *g, const run_context *c, const op *o) {
     kernels->gemm_pack(false, columns_of(w), rows_of(w), w->data, columns_of(w), o->out[0]->data);
 }
 
-static const op_kind pack_transposed_kind = {
-    .name = "pack_transposed", .forward = pack_transposed, .passthrough = -1};
-static const op_kind pack_kind = {.name = "pack", .forward = pack_as_it_is, .passthrough = -1};
+static const op_kind pack_transposed_kind = {.name = "pack_transposed", .forward = pack_transposed};
+static const op_kind pack_kind = {.name = "pack", .forward = pack_as_it_is};
 
 tensor *op_pack(graph *g, tensor *weight, bool transposed) {
     const op_kind *kind = transposed ? &pack_transposed_kind : &pack_kind;
@@ -110,9 +109,9 @@ static const op_kind linear_kind = {
     .name = "linear",
     .forward = forward,
     .backward = backward,
-    .saves = SAVES_INPUT(X) | SAVES_INPUT(WEIGHT) | SAVES_OUTPUT(SLOPE),
-    .passthrough = RESIDUAL,
-    .slope = SLOPE,
+    .saves = INPUT(X) | INPUT(WEIGHT) | OUTPUT(SLOPE),
+    .passthrough = INPUT(RESIDUAL),
+    .slope = OUTPUT(SLOPE),
     .multiplies = true,
     .flops = flops,
     .workspace = workspace,

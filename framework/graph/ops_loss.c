@@ -21,12 +21,8 @@ static double flops(const op *o) {
     return 5.0 * s->rows * s->vocabulary;
 }
 
-static const op_kind loss_kind = {.name = "cross_entropy",
-                                  .forward = forward,
-                                  .passthrough = -1,
-                                  .is_loss = true,
-                                  .only_in_place = true,
-                                  .flops = flops};
+static const op_kind loss_kind = {
+    .name = "cross_entropy", .forward = forward, .is_loss = true, .only_in_place = true, .flops = flops};
 
 static tensor *append_loss(graph *g, tensor *logits, tensor *targets, double smoothing) {
     loss_settings *s = arena_alloc(g->memory, sizeof *s);
@@ -119,7 +115,6 @@ static size_t chunked_workspace(const op *o, bool backward) {
 
 static const op_kind chunked_kind = {.name = "linear_cross_entropy",
                                      .forward = chunked_forward,
-                                     .passthrough = -1,
                                      .is_loss = true,
                                      .flops = chunked_flops,
                                      .workspace = chunked_workspace};

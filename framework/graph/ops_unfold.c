@@ -22,8 +22,7 @@ static void backward(const graph *g, const run_context *c, const op *o) {
                              o->in[X]->gradient->data, op_adds(c, o, X));
 }
 
-static const op_kind unfold_kind = {
-    .name = "unfold", .forward = forward, .backward = backward, .passthrough = -1};
+static const op_kind unfold_kind = {.name = "unfold", .forward = forward, .backward = backward};
 
 tensor *op_unfold(graph *g, tensor *x, int taps) {
     if (taps == 1) return x;

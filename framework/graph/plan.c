@@ -22,9 +22,9 @@ static bool is_saved(const graph *g, const tensor *t) {
     for (int k = 0; k < g->op_count; k++) {
         const op *o = g->ops[k];
         for (int i = 0; i < o->in_count; i++)
-            if (o->in[i] == t && (o->kind->saves & SAVES_INPUT(i))) return true;
+            if (o->in[i] == t && (o->kind->saves & INPUT(i))) return true;
         for (int i = 0; i < o->out_count; i++)
-            if (o->out[i] == t && (o->kind->saves & SAVES_OUTPUT(i))) return true;
+            if (o->out[i] == t && (o->kind->saves & OUTPUT(i))) return true;
     }
     return false;
 }
@@ -33,15 +33,15 @@ static bool is_saved(const graph *g, const tensor *t) {
 static status plan_gradient(graph *g, op *o, int i, error *err) {
     tensor *in = o->in[i];
     if (!in || !in->differentiable) return OK;
-    if (in->gradient && (o->kind->overwrites >> i & 1))
+    if (in->gradient && (o->kind->overwrites & INPUT(i)))
         return fail(err, ERR_INTERNAL, "%s: another operator also reads input %d of %s", o->path, i,
                     o->kind->name);
-    if (!in->gradient && i == o->kind->passthrough && in->kind == TENSOR_ACTIVATION &&
+    if (!in->gradient && (o->kind->passthrough & INPUT(i)) && in->kind == TENSOR_ACTIVATION &&
         in->is_derived == o->is_derived) {
         in->gradient = o->out[0]->gradient;
         return OK;
     }
-    if (i == o->kind->passthrough) o->passes_apart = true;
+    if (o->kind->passthrough & INPUT(i)) o->passes_apart = true;
     if (in->gradient)
         o->adds |= 1u << i;
     else
@@ -66,13 +66,15 @@ static status plan_loss(graph *g, op *o, error *err) {
 static status plan_op(graph *g, op *o, error *err) {
     if (o->kind->is_loss) return plan_loss(g, o, err);
     if (!o->out[0]->gradient) return OK;
-    if (!o->kind->backward && o->kind->passthrough < 0)
+    if (!o->kind->backward && !o->kind->passthrough)
         return fail(err, ERR_INTERNAL, "%s: %s has no gradient%s", o->path, o->kind->name,
                     g->options.states ? ": it cannot be trained with carried state" : "");
     // In the order in which they are written: what is passed through comes last.
     for (int i = 0; i < o->in_count; i++)
-        if (i != o->kind->passthrough) TRY(plan_gradient(g, o, i, err));
-    return o->kind->passthrough >= 0 ? plan_gradient(g, o, o->kind->passthrough, err) : OK;
+        if (!(o->kind->passthrough & INPUT(i))) TRY(plan_gradient(g, o, i, err));
+    for (int i = 0; i < o->in_count; i++)
+        if (o->kind->passthrough & INPUT(i)) TRY(plan_gradient(g, o, i, err));
+    return OK;
 }
 
 // In the order in which they run: derived operators come after all others.
@@ -96,13 +98,13 @@ static int gradient_makers(const graph *g, const tensor *t) {
 // See op_kind.slope.
 static void plan_slopes(graph *g) {
     for (int k = 0; k < g->op_count; k++) {
-        op *o = g->ops[k], *maker = o->in[0]->producer;
-        if (!o->kind->multiplies || !o->out[0]->gradient || !maker) continue;
-        if (maker->is_derived != o->is_derived) continue;
-        const int slope = maker->kind->slope;
-        if (slope == 0 || slope >= maker->out_count || gradient_makers(g, o->in[0]) > 1) continue;
-        o->factor = maker->out[slope];
-        maker->slope_done = true;
+        op *o = g->ops[k];
+        if (!o->kind->multiplies || !o->out[0]->gradient) continue;
+        const op *maker = o->in[0]->producer;
+        if (!maker || maker->is_derived != o->is_derived || gradient_makers(g, o->in[0]) > 1) continue;
+        for (int i = 0; i < maker->out_count; i++)
+            if (maker->kind->slope & OUTPUT(i)) o->factor = maker->out[i];
+        if (o->factor) o->in[0]->producer->slope_done = true;
     }
 }
 
@@ -187,11 +189,11 @@ static void plan_lifetimes(graph *g, tensor *const *keep) {
         for (int i = 0; i < o->in_count; i++) {
             if (o->in[i]) alive_at(o->in[i]->gradient, backward);
             if (o->in[i] && o->kind->is_loss) alive_at(o->in[i]->gradient, k);
-            if (o->kind->saves & SAVES_INPUT(i)) alive_at(o->in[i], backward);
+            if (o->kind->saves & INPUT(i)) alive_at(o->in[i], backward);
         }
         for (int i = 0; i < o->out_count; i++) {
             alive_at(o->out[i]->gradient, backward);
-            if (o->kind->saves & SAVES_OUTPUT(i)) alive_at(o->out[i], backward);
+            if (o->kind->saves & OUTPUT(i)) alive_at(o->out[i], backward);
         }
     }
     for (; keep && *keep; keep++) alive_at(*keep, 2 * n);

@@ -40,7 +40,7 @@ static double forward_bytes(const op *o) {
     for (int i = 0; i < o->out_count; i++) bytes += bytes_of(o->out[i]);
     for (int i = 0; i < o->in_count; i++) {
         if (stands_for_another(o->in[i])) continue;
-        const bool gathered = (o->kind->gathers >> i & 1) && bytes_of(o->in[i]) > bytes_of(o->out[0]);
+        const bool gathered = (o->kind->gathers & INPUT(i)) && bytes_of(o->in[i]) > bytes_of(o->out[0]);
         bytes += bytes_of(gathered ? o->out[0] : o->in[i]);
         if (o->kind->is_loss && o->in[i]) bytes += bytes_of(o->in[i]->gradient);
     }
@@ -50,11 +50,11 @@ static double forward_bytes(const op *o) {
 static double backward_bytes(const op *o) {
     double bytes = bytes_of(o->out[0]->gradient);
     for (int i = 0; i < o->out_count; i++)
-        if (o->kind->saves & SAVES_OUTPUT(i)) bytes += bytes_of(o->out[i]);
+        if (o->kind->saves & OUTPUT(i)) bytes += bytes_of(o->out[i]);
     for (int i = 0; i < o->in_count; i++) {
         if (!o->in[i] || stands_for_another(o->in[i])) continue;
-        if (o->kind->saves & SAVES_INPUT(i)) bytes += bytes_of(o->in[i]);
-        if (i == o->kind->passthrough && !o->passes_apart) continue; // the same bytes
+        if (o->kind->saves & INPUT(i)) bytes += bytes_of(o->in[i]);
+        if ((o->kind->passthrough & INPUT(i)) && !o->passes_apart) continue; // the same bytes
         bytes += bytes_of(o->in[i]->gradient) * (o->adds >> i & 1 ? 2 : 1);
     }
     return bytes;

@@ -5,6 +5,7 @@
 #include "support/fixture.h"
 #include "support/settings.h"
 
+#include "config/settings.h"
 #include "models/model.h"
 
 typedef struct model_section_only {

@@ -25,7 +25,6 @@ static inline tensor *test_copy(graph *g, tensor *x) {
         .forward = test_copy_forward,
         .backward = test_copy_backward,
         .varies = true, // not derived: what comes in is an activation
-        .passthrough = -1,
     };
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, x->rank, x->shape);
     graph_append(g, &kind, &x, 1, y, NULL);
@@ -46,8 +45,7 @@ static inline void test_project_forward(const graph *g, const run_context *c, co
 // factors: as many as x has elements; must stay alive. The copy keeps x as it is, for those who want to
 // look at it.
 static inline tensor *test_project(graph *g, tensor *x, real *factors) {
-    static const op_kind kind = {
-        .name = "project", .forward = test_project_forward, .passthrough = -1, .is_loss = true};
+    static const op_kind kind = {.name = "project", .forward = test_project_forward, .is_loss = true};
     tensor *copy = test_copy(g, x);
     tensor *loss = graph_tensor(g, TENSOR_ACTIVATION, 1, (int[]){1});
     graph_append(g, &kind, &copy, 1, loss, factors);

@@ -46,11 +46,8 @@ static void leak_backward(const graph *g, const run_context *c, const op *o) {
             }
 }
 
-static const op_kind leak_kind = {.name = "leak",
-                                  .forward = leak_forward,
-                                  .backward = leak_backward,
-                                  .overwrites = 1u << 0,
-                                  .passthrough = -1};
+static const op_kind leak_kind = {
+    .name = "leak", .forward = leak_forward, .backward = leak_backward, .overwrites = INPUT(0)};
 
 // --- a model of an embedding and that operator, whose width is the vocabulary
 
