@@ -3,7 +3,7 @@
 #include "base/text.h"
 #include "config/merge.h"
 #include "config/option.h"
-#include "config/resolver.h"
+#include "config/forms.h"
 #include "config/yaml.h"
 
 #include <stdio.h>
@@ -41,19 +41,19 @@ static spot child_of_settings(applying *x, const spot *s, const char *part, plac
     node *child = node_get(s->value, part);
     bool nothing = child && child->kind == NODE_SCALAR && child->scalar[0] == '\0' && !child->quoted;
     if (!child || nothing) {
-        child = o ? shape_default(x->a, x->p, o, s->value->where) : NULL;
+        child = o ? form_default(x->a, x->p, o, s->value->where) : NULL;
         if (!child || node_is_null(child)) child = node_map(x->a, where, x->from);
         node_put(x->a, s->value, part, where, child);
     }
     spot down = {.value = child};
     if (!o) return down;
     if (o->type == OPTION_COMPONENT) {
-        if (child->kind == NODE_SCALAR && !node_is_null(child)) shape_spell_type(x->a, child);
-        down.about = shape_type(o, child);
+        if (child->kind == NODE_SCALAR && !node_is_null(child)) form_spell_type(x->a, child);
+        down.about = form_type(o, child);
         if (child->kind == NODE_MAP && !node_get(child, "type") && o->fallback) {
-            node *usual = shape_default(x->a, x->p, o, child->where);
-            if (usual->kind == NODE_SCALAR) shape_spell_type(x->a, usual);
-            down.about = shape_type(o, usual);
+            node *usual = form_default(x->a, x->p, o, child->where);
+            if (usual->kind == NODE_SCALAR) form_spell_type(x->a, usual);
+            down.about = form_type(o, usual);
         }
     }
     if (o->type == OPTION_SECTION) down.about = o->section;
@@ -69,7 +69,7 @@ static spot item_of_list(applying *x, const spot *s, int index) {
     spot down = {.value = item, .list = s->list, .entry = s->list && !s->branches};
     if (down.entry && item->kind == NODE_SCALAR && !is_reference(item) && !node_is_null(item) &&
         !item->broken)
-        shape_spell_item(x->a, item);
+        form_spell_item(x->a, item);
     return down;
 }
 
