@@ -132,10 +132,13 @@ static node *locate(resolver *r, const char *name, place where) {
     if (nearest)
         snprintf(hint, sizeof hint, "did you mean ${%.*s%s%s}?", (int)(start - name), name, nearest,
                  start + strlen(part));
-    problem_add(r->p, where,
-                nearest ? hint : "name a setting by its path from the top of the file, or one of vars",
-                "${%s} refers to nothing: there is no `%s`%s%.*s", name, part, parents ? " in " : "",
-                parents, name);
+    problem_add(
+        r->p, where,
+        nearest
+            ? hint
+            : "write the full path of a setting, as in ${model.width}, or the name of a variable, as in ${vars.name}",
+        "${%s} refers to nothing: there is no `%s`%s%.*s", name, part, parents ? " in " : "", parents,
+        name);
     return NULL;
 }
 
@@ -160,8 +163,8 @@ static bool take(resolver *r, long amount, const node *n) {
     if (r->budget < 0) return false;
     r->budget -= amount;
     if (r->budget >= 0) return true;
-    problem_add(r->p, n->where, "references to lists of references multiply",
-                "references produce too much text");
+    problem_add(r->p, n->where, "a list of references to lists of references grows fast",
+                "the references in this value expand to too much text");
     return false;
 }
 
@@ -201,13 +204,13 @@ static node *target_of(resolver *r, node *n, const char *name, place where) {
                      .outer = r->expanding,
                      .depth = r->expanding ? r->expanding->depth + 1 : 1};
     if (now.depth > DEEPEST) {
-        problem_add(r->p, where, NULL, "references to references go deeper than %d", DEEPEST);
+        problem_add(r->p, where, NULL, "references to references are more than %d deep", DEEPEST);
         return NULL;
     }
     r->expanding = &now;
     node *target = locate(r, name, where);
     if (target && target->kind == NODE_MAP) {
-        problem_add(r->p, where, "refer to a single value or a list", "${%s} is a whole mapping", name);
+        problem_add(r->p, where, "refer to a single value or a list", "${%s} is a mapping", name);
         target = NULL;
     }
     if (target && !complete_below(r, target)) target = NULL;
@@ -229,16 +232,14 @@ static size_t reference_name(resolver *r, const node *n, const char *s, char *na
     const char *end = strchr(s, '}');
     size_t length = end ? (size_t)(end - (s + 2)) : 0;
     if (!end) {
-        problem_add(r->p, place_of_reference(n, s, strlen(s)),
-                    "write ${name}, or $${ when the two signs are meant literally",
-                    "a reference ${ is not closed by }");
+        problem_add(r->p, place_of_reference(n, s, strlen(s)), "write ${name}, or $${ for a literal ${",
+                    "a } is missing: this reference is not closed");
         return 0;
     }
     if (length == 0 || length > LONGEST_NAME || s[2] == '.' || end[-1] == '.' ||
         memmem(s, length + 2, "..", 2)) {
         problem_add(r->p, place_of_reference(n, s, length + 3),
-                    "write ${name} or ${section.name}, or $${ when the two signs are meant literally",
-                    "this reference names no setting");
+                    "write ${section.name}, or $${ for a literal ${", "this is not the name of a setting");
         return 0;
     }
     memcpy(name, s + 2, length);
@@ -296,7 +297,7 @@ static bool replace_inside(resolver *r, node *n) {
         if (!target)
             fine = false;
         else if (target->kind != NODE_SCALAR || node_is_null(target)) {
-            problem_add(r->p, where, "inside a text, refer to a single value", "${%s} %s", name,
+            problem_add(r->p, where, "inside a string, refer to a single value", "${%s} %s", name,
                         target->kind == NODE_SCALAR ? "has no value" : "is a list");
             fine = false;
         } else if (take(r, (long)strlen(target->scalar) + 1, n)) {
@@ -309,7 +310,7 @@ static bool replace_inside(resolver *r, node *n) {
     }
     if (fine) {
         n->scalar = arena_copy_bytes(r->a, out.bytes ? out.bytes : "", out.length);
-        n->quoted = true; // what came out is a text, even when it reads "null"
+        n->quoted = true; // the result is a string, even when it reads "null"
     }
     text_free(&out);
     return fine;
@@ -390,7 +391,7 @@ node *complete_option(resolver *r, const option *o, node *settings) {
         break;
     default:
         complete_scalar(r, n);
-        if (o->type == OPTION_REALS || o->type == OPTION_TEXTS)
+        if (o->type == OPTION_REALS || o->type == OPTION_STRINGS)
             for (int i = 0; n->kind == NODE_LIST && i < n->count; i++) complete_scalar(r, n->items[i]);
         if (o->may_be_path) {
             make_absolute(r, n);

@@ -28,7 +28,7 @@ node *form_default(arena *a, problems *p, const option *o, place where) {
     const char *written = o->fallback ? o->fallback : "";
     // Most defaults are a word or a number: no need for a YAML parser. Texts are taken as they stand,
     // unless they are in quotes.
-    bool is_text = o->type == OPTION_TEXT;
+    bool is_text = o->type == OPTION_STRING;
     bool word = is_text ? !strchr("'\"", written[0]) || written[0] == '\0'
                         : !strpbrk(written, "[]{}:#&*!|>'\"%@`,\n");
     if (word || (strncmp(written, "${", 2) == 0 && strchr(written, '}') == written + strlen(written) - 1)) {

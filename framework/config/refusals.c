@@ -15,16 +15,21 @@ void path_add(const path *at, text *out) {
         text_add(out, "%s%d", dot, at->index);
 }
 
-// What a value is, to follow "not": "abc" in quotes, a list, a mapping, nothing.
+// What is there instead: `, not "abc"`, ", not a list of length 2", ", but is empty".
 static void add_value(const node *n, text *out) {
+    if (node_is_null(n) && !n->scalar[0]) {
+        text_add(out, ", but is empty");
+        return;
+    }
+    text_add(out, ", not ");
     if (n->kind == NODE_LIST && n->count)
-        text_add(out, "a list of %d", n->count);
+        text_add(out, "a list of length %d", n->count);
     else if (n->kind == NODE_LIST)
         text_add(out, "an empty list");
     else if (n->kind == NODE_MAP)
         text_add(out, "a mapping");
     else if (node_is_null(n))
-        text_add(out, n->scalar[0] ? "%s" : "nothing", n->scalar);
+        text_add(out, "%s", n->scalar);
     else
         value_quote(n->scalar, out);
     if (n->from.rank > 0 && strncmp(n->from.text, "${", 2) == 0)
@@ -43,21 +48,20 @@ void report_value(resolver *r, const option *o, node *n, const path *at, const c
         text_add(&message, "%s", must_be);
     else
         option_expected(o, &message);
-    text_add(&message, ", not ");
     add_value(n, &message);
-    bool is_text = o->type == OPTION_TEXT || o->type == OPTION_TEXTS;
+    bool is_text = o->type == OPTION_STRING || o->type == OPTION_STRINGS;
     const char *nearest = NULL;
     if (n->kind == NODE_SCALAR && !node_is_null(n)) nearest = value_nearest(o, n->scalar);
     if (nearest)
         text_add(&hint, "did you mean \"%s\"?", nearest);
     else if (is_text && n->kind != NODE_SCALAR)
-        text_add(&hint, "put a text that contains \": \" or begins with [ or { in quotes");
+        text_add(&hint, "quote a string that contains \": \" or begins with [ or {");
     else if (is_text && node_is_null(n))
-        text_add(&hint, "write \"\" for an empty text");
+        text_add(&hint, "write \"\" for an empty string");
     else if (o->type == OPTION_SECTION && n->kind == NODE_SCALAR && strchr(n->scalar, ':'))
-        text_add(&hint, "write a blank after the colon");
+        text_add(&hint, "put a space after the colon");
     else if (node_is_null(n) && o->fallback)
-        text_add(&hint, "leave %s out for its default, %s", o->key, o->fallback);
+        text_add(&hint, "remove %s to get its default, %s", o->key, o->fallback);
     else if (o->doc && !must_be) {
         text_add(&hint, "%s: %s", o->key, o->doc);
         if (o->fallback) text_add(&hint, " (default %s)", o->fallback);
@@ -68,7 +72,7 @@ void report_value(resolver *r, const option *o, node *n, const path *at, const c
 }
 
 // Where a misplaced key belongs: the paths of the sections and components that have it, if any, the latter
-// as in "optimizer.momentum (type rmsprop, sgd)".
+// as in "optimizer.momentum (of type sgd, muon)".
 static void add_homes(const component *root, const char *key, text *out) {
     for (const option *o = root->options; o && o->key; o++) {
         if (o->type == OPTION_SECTION && option_find(o->section, key))
@@ -77,7 +81,7 @@ static void add_homes(const component *root, const char *key, text *out) {
         int types = 0;
         for (const component *const *c = o->registry; *c; c++) {
             if (!option_find(*c, key)) continue;
-            if (types++ == 0) text_add(out, "%s%s.%s (type ", out->length ? " or " : "", o->key, key);
+            if (types++ == 0) text_add(out, "%s%s.%s (of type ", out->length ? " or " : "", o->key, key);
             text_add(out, types > 1 ? ", %s" : "%s", (*c)->name);
         }
         if (types) text_add(out, ")");
@@ -96,7 +100,7 @@ void report_unknown(resolver *r, const component *about, const entry *e, const p
     if (nearest)
         text_add(&hint, "did you mean %s?", nearest);
     else if (home.length)
-        text_add(&hint, "it belongs elsewhere: %s", home.bytes);
+        text_add(&hint, "did you mean %s?", home.bytes);
     else if (about->options && about->options->key) {
         text_add(&hint, "keys of %s: ", about->name);
         option_names(about, &hint);
@@ -112,12 +116,12 @@ void report_unknown_component(resolver *r, const component *const *registry, con
                               const path *at) {
     text message = {0}, hint = {0};
     path_add(at, &message);
-    text_add(&message, ": there is no %s \"%.100s\"", registry_kind(registry), name);
+    text_add(&message, ": unknown %s \"%.100s\"", registry_kind(registry), name);
     const char *nearest = registry_nearest(registry, name);
     if (nearest)
         text_add(&hint, "did you mean %s?", nearest);
     else {
-        text_add(&hint, "there are: ");
+        text_add(&hint, "choose from: ");
         registry_names(registry, &hint);
     }
     problem_add(r->p, where, hint.bytes, "%s", message.bytes);
@@ -132,19 +136,20 @@ void report_entry(resolver *r, const option *o, node *item, const path *at) {
     text message = {0}, hint = {0};
     path_add(at, &message);
     const char *kind = registry_kind(o->registry);
-    text_add(&message, ": a %s is NAME, or one key NAME: over its settings, not ", kind);
+    text_add(&message, ": a %s must be NAME or {NAME: {its settings}}", kind);
     if (item->kind == NODE_MAP && item->count > 1) {
-        text_add(&message, "%d keys", item->count);
+        text_add(&message, ", not a mapping with %d keys", item->count);
         if (strcmp(item->entries[0].key, "type") == 0)
             text_add(&hint, "write {%s: {its settings}}",
                      item->entries[0].value->kind == NODE_SCALAR ? item->entries[0].value->scalar : "NAME");
         else
-            text_add(&hint,
-                     "indent the settings deeper than \"%.60s\", or begin \"%.60s\" with a dash of its own",
-                     item->entries[0].key, item->entries[1].key);
+            text_add(
+                &hint,
+                "indent its settings deeper than \"%.60s\"; if \"%.60s\" is an entry of its own, begin it with a dash",
+                item->entries[0].key, item->entries[1].key);
     } else {
         add_value(item, &message);
-        text_add(&hint, "there are: ");
+        text_add(&hint, "choose from: ");
         registry_names(o->registry, &hint);
     }
     problem_add(r->p, item->where, hint.bytes, "%s", message.bytes);
@@ -165,9 +170,9 @@ void report_missing_type(resolver *r, const option *o, const node *n, const path
 void report_missing(resolver *r, const option *o, const node *settings, const path *at) {
     text message = {0}, hint = {0};
     path_add(at, &message);
-    text_add(&hint, "%s: ", o->key);
+    text_add(&hint, "%s: %s%s", o->key, o->doc ? o->doc : "", o->doc ? " (" : "");
     option_expected(o, &hint);
-    if (o->doc) text_add(&hint, "; %s", o->doc);
+    if (o->doc) text_add(&hint, ")");
     problem_add(r->p, settings->where, hint.bytes, "%s is missing", message.bytes);
     text_free(&message);
     text_free(&hint);

@@ -63,7 +63,7 @@ static void read_strings(resolver *r, const option *o, node *n, string_list *out
     out->values = arena_alloc(r->a, (size_t)count * sizeof *out->values);
     out->count = count;
     option one = *o;
-    one.type = OPTION_TEXT;
+    one.type = OPTION_STRING;
     for (int i = 0; i < count; i++) {
         node *item = single ? n : n->items[i];
         path here = {.up = at, .index = i};
@@ -99,7 +99,8 @@ static void read_component(resolver *r, const option *o, node *n, component_choi
     }
     if (!is_text(type)) {
         text must_be = {0};
-        text_add(&must_be, "the name of a kind of %s", registry_kind(o->registry));
+        text_add(&must_be, "one of ");
+        registry_names(o->registry, &must_be);
         report_value(r, o, type, &type_path, must_be.bytes);
         text_free(&must_be);
         return;
@@ -176,13 +177,13 @@ static void read_option(resolver *r, const option *o, node *map, char *settings,
     case OPTION_INT:
     case OPTION_REAL:
     case OPTION_CHOICE:
-    case OPTION_TEXT:
+    case OPTION_STRING:
         fine = is_text(n) && value_read(o, n->scalar, member);
         break;
     case OPTION_REALS:
         read_reals(r, o, n, member, &at);
         break;
-    case OPTION_TEXTS:
+    case OPTION_STRINGS:
         read_strings(r, o, n, member, &at);
         break;
     case OPTION_SECTION:
@@ -230,7 +231,7 @@ static void read_settings(resolver *r, const component *about, const option *cho
         text name = {0};
         path_add(at, &name);
         if (type && e->value->from.rank > 0)
-            note(r, "%s.%s (%s) is dropped: %s, chosen later (%s), has no such setting", name.bytes, e->key,
+            note(r, "%s.%s (%s) is ignored: %s, chosen later (%s), has no such setting", name.bytes, e->key,
                  e->value->from.text, about->name, type->from.text);
         text_free(&name);
     }
@@ -266,7 +267,7 @@ static void check_variables(resolver *r, const option *o, const node *variables)
         else if (!used && e->value->from.rank < r->file_rank)
             note(r, "%s.%s (%s) is not used", o->key, e->key, e->value->from.text);
         else if (!used)
-            problem_add(r->p, e->key_place, "use it, or remove it",
+            problem_add(r->p, e->key_place, "use it or remove it",
                         "%s.%s is not used: there is no ${%s.%s}", o->key, e->key, o->key, e->key);
     }
 }

@@ -1,11 +1,11 @@
 #include "kernels/members.h"
 
 #define TEXT_(x) #x
-#define TEXT(x) TEXT_(x)
+#define STRING(x) TEXT_(x)
 #define MEMBER(name) .name = KERNEL(name)
 
 const kernel_table KERNEL(kernel_table) = {
-    .name = TEXT(KERNEL_ISA),
+    .name = STRING(KERNEL_ISA),
     .vector_bytes = KERNEL_VECTOR_BYTES,
     MEMBER(gemm),
     MEMBER(gemm_workspace),

@@ -24,7 +24,8 @@ static void exchange_average(trainer *t) {
 // Metrics that cannot be written (a full disk) are kept and written with a later row: a reason to warn,
 // once, not to stop.
 static void warn_of_metrics(trainer *t, const error *why) {
-    if (!t->metrics_warned) log_warning("%s; training continues, the rows are kept for later", why->message);
+    if (!t->metrics_warned)
+        log_warning("%s; training continues, the rows are kept for later", why->message);
     t->metrics_warned = true;
 }
 
