@@ -80,8 +80,8 @@ typedef struct repeat_settings {
 
 #define SETTINGS repeat_settings
 static const option repeat_options[] = {
-    INT(times, "${model.depth}", 0, 10000, "how often, each time with weights of its own"),
-    COMPONENTS(layers, REQUIRED, layer_registry, "what is repeated"),
+    INT(times, "${model.depth}", 0, 10000, "number of repetitions, each with its own weights"),
+    COMPONENTS(layers, REQUIRED, layer_registry, "the layers to repeat"),
     {0},
 };
 #undef SETTINGS
@@ -120,7 +120,7 @@ typedef struct parallel_settings {
 #define SETTINGS parallel_settings
 static const option parallel_options[] = {
     CHOICE(combine, "sum", combine_choices,
-           "how the outputs of the branches become one; concat joins them along the width"),
+           "how the outputs of the branches are combined; concat joins them along the width"),
     BRANCHES(branches, REQUIRED, layer_registry,
              "lists of layers, each given the same input; an empty list passes it on", .min_count = 1,
              .max_count = OP_MAX_INPUTS),

@@ -10,8 +10,7 @@ typedef struct conv_gate_settings {
 
 #define SETTINGS conv_gate_settings
 static const option conv_gate_options[] = {
-    INT(kernel, "4", 1, 256, "how far back the convolution sees, the token itself included",
-        .unit = "tokens"),
+    INT(kernel, "4", 1, 256, "length of the convolution, the token itself included", .unit = "tokens"),
     INT(hidden, "2048", 1, 1 << 20, "hidden width of the feed-forward network"),
     DROPOUT(dropout, "dropout of the output"),
     {0},

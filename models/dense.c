@@ -18,7 +18,7 @@ typedef struct linear_settings {
 #define SETTINGS linear_settings
 static const option linear_options[] = {
     INT(out, "${model.width}", 1, 1 << 20, "width of the output"),
-    BOOL(bias, "true", "add a learned vector"),
+    BOOL(bias, "true", "add a learned bias"),
     {0},
 };
 #undef SETTINGS
@@ -58,10 +58,9 @@ typedef struct mlp_settings {
 #define SETTINGS mlp_settings
 static const option mlp_options[] = {
     INT(hidden, "0", 0, 1 << 20,
-        "hidden width; 0: 4 x width, for the gated kinds 8/3 x width rounded up to a multiple of 64 (as many parameters)"),
-    CHOICE(
-        activation, "gelu", mlp_choices,
-        "gelu is exact, gelu_tanh its approximation; swiglu, geglu and glu gate one half of the hidden layer by the other"),
+        "hidden width; 0: 4 x width, or for gated kinds 8/3 x width, rounded up to a multiple of 64"),
+    CHOICE(activation, "gelu", mlp_choices,
+           "gelu is exact, gelu_tanh its approximation; swiglu, geglu and glu are gated"),
     BOOL(bias, "true", "biases in both linear maps"),
     DROPOUT(dropout, "dropout of the output"),
     {0},

@@ -12,9 +12,9 @@ typedef struct embedding_settings {
 static const option embedding_options[] = {
     INT(width, "${model.width}", 1, 1 << 20, "length of a token's vector"),
     REAL(scale, "1.0", ABOVE(0), 1e6,
-         "factor on the vectors; the Transformer paper takes the square root of the width"),
+         "factor on the vectors; the Transformer paper uses the square root of the width"),
     REAL(init_std, "${model.init_std}", ABOVE(0), 10,
-         "standard deviation of the vectors at the start (PyTorch's default is 1)"),
+         "standard deviation of the initial vectors (PyTorch's default is 1)"),
     {0},
 };
 #undef SETTINGS
@@ -62,10 +62,9 @@ typedef struct positions_settings {
 
 #define SETTINGS positions_settings
 static const option positions_options[] = {
-    CHOICE(
-        type, "learned", positions_choices,
-        "learned: a vector for each position of a block; sinusoidal: fixed sines and cosines (give the embedding init_std 1 or scale sqrt(width) with these)"),
-    REAL(init_std, "${model.init_std}", ABOVE(0), 10, "standard deviation of learned vectors at the start"),
+    CHOICE(type, "learned", positions_choices,
+           "a learned vector per position, or fixed sines and cosines (then set init_std: 1 in embedding)"),
+    REAL(init_std, "${model.init_std}", ABOVE(0), 10, "standard deviation of the initial learned vectors"),
     {0},
 };
 #undef SETTINGS
@@ -102,7 +101,7 @@ typedef struct unembedding_settings {
 #define SETTINGS unembedding_settings
 static const option unembedding_options[] = {
     BOOL(tied, "true", "use the weights of `embedding` (arXiv 1608.05859)"),
-    BOOL(bias, "false", "add a learned number to each logit"),
+    BOOL(bias, "false", "add a learned bias to the logits"),
     {0},
 };
 #undef SETTINGS

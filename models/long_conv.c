@@ -8,14 +8,13 @@ typedef struct long_conv_settings {
 
 #define SETTINGS long_conv_settings
 static const option long_conv_options[] = {
-    REAL(
-        threshold, "0.003", 0, 10,
-        "taps are moved towards zero by this much, and are zero where it is more than they have, which keeps filters sparse and smooth in frequency; 0: as they are"),
-    REAL(filter_std, "0.002", 0, 10, "standard deviation of the taps at first"),
+    REAL(threshold, "0.003", 0, 10,
+         "soft threshold: moves taps towards zero by this much, which keeps filters sparse; 0: none"),
+    REAL(filter_std, "0.002", 0, 10, "standard deviation of the initial taps"),
     REAL(filter_lr_multiplier, "1.0", ABOVE(0), 1000,
-         "learning rate of the taps, as a multiple of the optimizer's; they have no weight decay"),
+         "learning rate of the taps, as a multiple of the optimizer's (they have no weight decay)"),
     BOOL(glu, "true",
-         "the output is a product: the second half of the last linear map times the sigmoid of the first"),
+         "gated linear unit: half of the last linear map is multiplied by the sigmoid of the other"),
     BOOL(bias, "true", "bias of the last linear map"),
     DROPOUT(output_dropout, "dropout of the output"),
     {0},

@@ -8,13 +8,13 @@ static const char *const init_choices[] = {"gpt2", "torch", NULL};
 
 #define SETTINGS model_settings
 static const option model_options[] = {
-    INT(width, "128", 1, 1 << 20, "width of the residual stream: what embedding makes"),
-    INT(depth, "4", 1, 10000, "number of blocks, for ${model.depth} in a repeat"),
-    REAL(dropout, "0.0", 0, BELOW(1), "dropout of every layer that does not set its own"),
-    CHOICE(
-        init, "gpt2", init_choices,
-        "gpt2: weights N(0, init_std), biases 0, weights that write into a residual divided by the square root of the number of residuals; torch: PyTorch's default for Linear"),
-    REAL(init_std, "0.02", ABOVE(0), 10, "standard deviation of gpt2 initialisation"),
+    INT(width, "128", 1, 1 << 20, "width of the residual stream"),
+    INT(depth, "4", 1, 10000, "number of blocks: ${model.depth} in a repeat"),
+    REAL(dropout, "0.0", 0, BELOW(1), "dropout probability of layers that do not set their own"),
+    CHOICE(init, "gpt2", init_choices,
+           "gpt2: N(0, init_std), divided by sqrt(number of residuals) where added to the residual stream; "
+           "torch: PyTorch's default for Linear"),
+    REAL(init_std, "0.02", ABOVE(0), 10, "standard deviation of the gpt2 initialisation"),
     COMPONENTS(layers, REQUIRED, layer_registry, "the layers, from embedding to unembedding",
                .min_count = 1),
     {0},

@@ -16,7 +16,7 @@ static tensor *gain(builder *b, int width) {
 #define SETTINGS norm_settings
 static const option layernorm_options[] = {
     REAL(epsilon, "1.0e-5", ABOVE(0), 1, "added to the variance"),
-    BOOL(bias, "true", "add a learned vector"),
+    BOOL(bias, "true", "add a learned bias"),
     {0},
 };
 #undef SETTINGS

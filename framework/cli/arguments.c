@@ -145,7 +145,7 @@ status arguments_parse(const command *c, const char *const *words, int count, co
         if (own) {
             TRY(store(own, value, settings, a, err));
         } else {
-            bool is_text = setting->type == OPTION_TEXT;
+            bool is_text = setting->type == OPTION_STRING;
             add_string(&call->overrides,
                        arena_format(a, "%s.%s=%s", c->section_key, setting->key,
                                     is_text ? quoted(value, a) : value),
@@ -171,7 +171,7 @@ static const char *value_name(const option *o) {
         return " N";
     case OPTION_REAL:
         return " X";
-    case OPTION_TEXT:
+    case OPTION_STRING:
         return " TEXT";
     case OPTION_CHOICE:
         return " NAME";

@@ -27,8 +27,8 @@ static status run(const command_call *call, error *err) {
     }
     if (checked == 0) return fail(err, ERR_USAGE, "runexp check needs at least one experiment file");
     if (!wrong) return OK;
-    return fail(err, ERR_CONFIG, "%d of %d experiment files %s wrong", wrong, checked,
-                wrong == 1 ? "is" : "are");
+    if (checked == 1) return fail(err, ERR_CONFIG, "the experiment file has problems");
+    return fail(err, ERR_CONFIG, "problems in %d of %d experiment files", wrong, checked);
 }
 
 const command command_check = {

@@ -13,9 +13,9 @@ typedef struct compare_options {
 #define SETTINGS compare_options
 static const option options[] = {
     BOOL(csv, OPTIONAL, "print the table as CSV, with all settings that differ; draw nothing"),
-    BOOL(no_plots, OPTIONAL, "only the table"),
+    BOOL(no_plots, OPTIONAL, "print the table; draw nothing"),
     RUNS_OPTION,
-    TEXT(plots, "plots", "folder of the plots"),
+    STRING(plots, "plots", "folder of the plots"),
     {0},
 };
 #undef SETTINGS

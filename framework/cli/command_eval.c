@@ -17,12 +17,12 @@ typedef struct eval_options {
 
 #define SETTINGS eval_options
 static const option options[] = {
-    CHOICE(split, "val", split_names, "which part of the run's data"),
-    TEXT(data, OPTIONAL, "a text file to evaluate instead, whole"),
-    TEXT(checkpoint, "auto", "best, last, or a checkpoint file; auto: the best there is"),
-    INT(stride, "0", 0, 1 << 30, "tokens between windows; 0: the experiment's"),
+    CHOICE(split, "val", split_names, "which split of the run's data to evaluate"),
+    STRING(data, OPTIONAL, "a text file to evaluate instead, as a whole"),
+    STRING(checkpoint, "auto", "best, last, or a checkpoint file; auto: best if there is one, else last"),
+    INT(stride, "0", 0, 1 << 30, "distance between windows in tokens; 0: the experiment's"),
     INT(batch_size, "0", 0, 1 << 20,
-        "windows at once (the result does not depend on it); 0: the experiment's"),
+        "windows per pass, which does not change the result; 0: the experiment's"),
     RUNS_OPTION,
     COMPUTE_OPTIONS,
     {0},

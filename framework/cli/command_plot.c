@@ -10,7 +10,7 @@ typedef struct plot_options {
 #define SETTINGS plot_options
 static const option options[] = {
     RUNS_OPTION,
-    TEXT(plots, "plots", "folder of the plots"),
+    STRING(plots, "plots", "folder of the plots"),
     {0},
 };
 #undef SETTINGS

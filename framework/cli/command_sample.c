@@ -20,13 +20,12 @@ typedef struct sample_options {
 
 #define SETTINGS sample_options
 static const option options[] = {
-    INT(tokens, "0", 0, 1e9,
-        "how many tokens to generate, as --max-tokens; 0: as many as the experiment says"),
-    INT(count, "1", 1, 100000, "how many continuations of the prompt, made together"),
-    TEXT(checkpoint, "auto", "best, last, or a checkpoint file; auto: the best there is"),
+    INT(tokens, "0", 0, 1e9, "number of tokens to generate, like --max-tokens; 0: as the experiment says"),
+    INT(count, "1", 1, 100000, "number of continuations of the prompt, generated together"),
+    STRING(checkpoint, "auto", "best, last, or a checkpoint file; auto: best if there is one, else last"),
     RUNS_OPTION,
     COMPUTE_OPTIONS,
-    BOOL(quiet, OPTIONAL, "no closing line about speed"),
+    BOOL(quiet, OPTIONAL, "do not print the speed at the end"),
     {0},
 };
 #undef SETTINGS

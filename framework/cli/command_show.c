@@ -15,7 +15,7 @@ typedef struct show_options {
 
 #define SETTINGS show_options
 static const option options[] = {
-    BOOL(plain, OPTIONAL, "without the comments"),
+    BOOL(plain, OPTIONAL, "leave out the comments"),
     RUNS_OPTION,
     {0},
 };

@@ -19,9 +19,9 @@ static const char *const groups[] = {"kind", "layer", "operator", NULL};
 
 #define SETTINGS time_options
 static const option options[] = {
-    CHOICE(by, "kind", groups, "what has a row: a kind of operators, a layer, or an operator"),
-    REAL(seconds, "2", 0, 3600, "how long to time; never less than five steps"),
-    BOOL(tsv, OPTIONAL, "only the table, for programs"),
+    CHOICE(by, "kind", groups, "what a row stands for: a kind of operator, a layer, or one operator"),
+    REAL(seconds, "2", 0, 3600, "how long to measure; at least five steps"),
+    BOOL(tsv, OPTIONAL, "print only the table, as tab-separated values"),
     COMPUTE_OPTIONS,
     {0},
 };

@@ -22,10 +22,10 @@ static const option options[] = {
     COMPUTE_OPTIONS,
     BOOL(dry_run, OPTIONAL, "print layers, shapes, parameters, FLOP per token and memory; train nothing"),
     BOOL(fresh, OPTIONAL, "replace an earlier run of this name"),
-    BOOL(quiet, OPTIONAL, "only warnings and errors"),
+    BOOL(quiet, OPTIONAL, "print only warnings and errors"),
     BOOL(no_plots, OPTIONAL, "draw nothing at the end"),
     RUNS_OPTION,
-    TEXT(plots, "plots", "folder of the plots"),
+    STRING(plots, "plots", "folder of the plots"),
     {0},
 };
 #undef SETTINGS

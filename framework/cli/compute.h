@@ -15,8 +15,8 @@ typedef struct compute_options {
 // Their rows in the command's option table.
 #define COMPUTE_OPTIONS                                                                                    \
     SETTING(OPTION_INT, int64_t, "threads", compute.threads, .fallback = "0", .min = 0, .max = 1024,       \
-            .doc = "threads; 0: the physical cores this process may use"),                                 \
-        SETTING(OPTION_TEXT, const char *, "kernels", compute.kernels, .fallback = "auto",                 \
+            .doc = "number of threads; 0: the physical cores that this process may use"),                  \
+        SETTING(OPTION_STRING, const char *, "kernels", compute.kernels, .fallback = "auto",               \
                 .doc = "instruction set: auto, avx512, avx2, sse4, plain")
 
 // Applies them, for the graphs that are built from now on.

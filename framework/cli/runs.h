@@ -8,7 +8,7 @@
 #include "train/trained.h"
 
 // The row of --runs in the option table of a command; its settings struct has a member `const char *runs`.
-#define RUNS_OPTION TEXT(runs, "runs", "folder of the runs")
+#define RUNS_OPTION STRING(runs, "runs", "folder of the runs")
 
 // The folder of a run: the argument itself, or <runs>/<argument>. ERR_USAGE when neither is a folder.
 status find_run(const char *argument, const char *runs, arena *a, const char **folder, error *err);

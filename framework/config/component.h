@@ -18,11 +18,11 @@ typedef enum option_type {
     OPTION_BOOL,      // bool                       true | false
     OPTION_INT,       // int64_t                    within the range
     OPTION_REAL,      // double                     within the range
-    OPTION_TEXT,      // const char *               NULL when there is no default and none was given
+    OPTION_STRING,    // const char *               NULL when there is no default and none was given
     OPTION_CHOICE,    // int                        index into choices[]
     OPTION_REALS,     // real_list                  a list of numbers, each within the range;
                       // min_count..max_count of them
-    OPTION_TEXTS,     // string_list                a string or a list of strings; min_count..max_count of
+    OPTION_STRINGS,   // string_list                a string or a list of strings; min_count..max_count of
                       // them
     OPTION_SECTION,   // the section's settings struct, inline       a mapping read by `section`
     OPTION_COMPONENT, // component_choice           {type: NAME, ...its settings} or NAME, out of `registry`
@@ -41,8 +41,8 @@ typedef struct option {
     bool required;
     double min, max; // OPTION_INT, OPTION_REAL, OPTION_REALS; infinite: no such end
     bool min_excluded, max_excluded;
-    bool may_be_path;           // OPTION_TEXTS: a text with one of / . * ? [ in it is a path, made absolute
-    const char *const *choices; // OPTION_CHOICE: NULL-terminated
+    bool may_be_path; // OPTION_STRINGS: a text with one of / . * ? [ in it is a path, made absolute
+    const char *const *choices;       // OPTION_CHOICE: NULL-terminated
     const component *const *registry; // OPTION_COMPONENT(S), OPTION_BRANCHES: NULL-terminated
     const component *section;         // OPTION_SECTION
     int min_count, max_count;         // lists; max_count 0: any number

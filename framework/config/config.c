@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "config/extends.h"
 #include "config/overrides.h"
-#include "config/resolver.h"
+#include "config/resolve.h"
 
 enum { REFERENCE_BUDGET = 1 << 21 }; // bytes of text and of nodes (64 each) that references may produce
 

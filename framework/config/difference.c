@@ -69,7 +69,7 @@ static bool same_scalar(const option *o, const node *a, const node *b) {
 
 static bool same_values(const option *o, const node *a, const node *b) {
     // A text stands for the list of that text.
-    if (o && o->type == OPTION_TEXTS) {
+    if (o && o->type == OPTION_STRINGS) {
         if (a->kind == NODE_SCALAR && b->kind == NODE_LIST && b->count == 1) b = b->items[0];
         if (b->kind == NODE_SCALAR && a->kind == NODE_LIST && a->count == 1) a = a->items[0];
     }

@@ -28,26 +28,26 @@ static node *read_extended(reading *r, const node *at) {
         return NULL;
     }
     if (strstr(at->scalar, "${")) {
-        problem_add(r->p, at->where, "write the path itself", "extends cannot contain references");
+        problem_add(r->p, at->where, "write the path in full", "extends cannot contain references");
         return NULL;
     }
     char *path = path_join(r->a, at->folder, at->scalar), *absolute = path_absolute(r->a, path);
     for (int i = 0; i < r->depth; i++)
         if (strcmp(r->chain[i], absolute) == 0) {
             problem_add(r->p, at->where, NULL, "%s extends itself%s", path,
-                        i + 1 < r->depth ? " by way of the files between" : "");
+                        i + 1 < r->depth ? " through the files that it extends" : "");
             return NULL;
         }
     if (r->depth == DEEPEST || r->files == MOST_FILES) {
-        problem_add(r->p, at->where, NULL, "extends goes %s",
-                    r->depth == DEEPEST ? "deeper than 16 files" : "over more than 64 files");
+        problem_add(r->p, at->where, NULL, "extends %s",
+                    r->depth == DEEPEST ? "is more than 16 files deep" : "reads more than 64 files");
         return NULL;
     }
     char *bytes;
     size_t length;
     error err;
     if (file_read(path, r->a, &bytes, &length, &err) != OK) {
-        problem_add(r->p, at->where, "paths after extends are relative to the file they stand in", "%s",
+        problem_add(r->p, at->where, "paths in extends are relative to the file that contains them", "%s",
                     err.message);
         return NULL;
     }
@@ -80,7 +80,7 @@ static node *read_layer(reading *r, const char *name, const char *folder, const 
         if (!layer->broken)
             problem_add(r->p, layer->where, "an experiment is a mapping: `key: value` lines",
                         "%s is not an experiment but a %s", name,
-                        layer->kind == NODE_LIST ? "list" : "text");
+                        layer->kind == NODE_LIST ? "list" : "string");
         layer = NULL;
     }
     if (!layer) {

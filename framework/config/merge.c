@@ -1,7 +1,7 @@
 #include "config/merge.h"
 
 #include "config/option.h"
-#include "config/resolver.h"
+#include "config/forms.h"
 
 #include <string.h>
 
@@ -14,15 +14,15 @@ static void spell_out(arena *a, const option *o, node *n) {
         n->kind = NODE_MAP;
         n->scalar = NULL;
     } else if (o->type == OPTION_COMPONENT && !node_is_null(n))
-        shape_spell_type(a, n);
+        form_spell_type(a, n);
 }
 
 // The table of the settings in a value of option o, when it can be known.
 static const component *table_inside(const option *o, const node *under, const node *over) {
     if (o->type == OPTION_SECTION) return o->section;
     if (o->type != OPTION_COMPONENT) return NULL;
-    const component *about = shape_type(o, over);
-    return about ? about : shape_type(o, under);
+    const component *about = form_type(o, over);
+    return about ? about : form_type(o, under);
 }
 
 void merge_entry(arena *a, const component *table, node *under, const entry *over) {

@@ -65,10 +65,10 @@ void option_type_name(const option *o, text *out) {
         [OPTION_BOOL] = "bool",
         [OPTION_INT] = "int",
         [OPTION_REAL] = "real",
-        [OPTION_TEXT] = "text",
+        [OPTION_STRING] = "string",
         [OPTION_CHOICE] = "choice",
         [OPTION_REALS] = "list of reals",
-        [OPTION_TEXTS] = "text or list of texts",
+        [OPTION_STRINGS] = "string or list of strings",
         [OPTION_SECTION] = "section",
         [OPTION_VARIABLES] = "free names",
     };
@@ -123,13 +123,13 @@ void option_limits(const option *o, text *out) {
     bool in_type = o->type == OPTION_REALS && o->min_count == o->max_count;
     if (o->min_count && o->max_count && !in_type)
         text_add(out, "%s%d to %d of them", separator, o->min_count, o->max_count);
-    else if (o->min_count && !o->max_count && o->type != OPTION_TEXTS)
+    else if (o->min_count && !o->max_count && o->type != OPTION_STRINGS)
         text_add(out, "%sat least %d", separator, o->min_count);
     else if (o->max_count && !o->min_count)
         text_add(out, "%sat most %d", separator, o->max_count);
 }
 
-// " from 0 to 1", " above 0", " of at least 1 and below 5".
+// " from 0 to 1", " > 0", " >= 1 and < 5".
 static void add_range(const option *o, text *out) {
     char from[32], to[32];
     double min = 0, max = 0;
@@ -139,13 +139,8 @@ static void add_range(const option *o, text *out) {
         text_add(out, " from %s to %s", number(min, from), number(max, to));
         return;
     }
-    if (lower) text_add(out, "%s %s", above ? " above" : " of at least", number(min, from));
-    if (upper)
-        text_add(out, "%s%s %s", lower ? " and" : "",
-                 below   ? " below"
-                 : lower ? " at most"
-                         : " of at most",
-                 number(max, to));
+    if (lower) text_add(out, "%s %s", above ? " >" : " >=", number(min, from));
+    if (upper) text_add(out, "%s %s %s", lower ? " and" : "", below ? "<" : "<=", number(max, to));
 }
 
 // "2 ", "1 to 3 ", "at least 1 ", "at most 4 " or nothing, to stand before the name of the items.
@@ -175,8 +170,8 @@ void option_expected(const option *o, text *out) {
         text_add(out, "a number");
         add_range(o, out);
         break;
-    case OPTION_TEXT:
-        text_add(out, "a text");
+    case OPTION_STRING:
+        text_add(out, "a string");
         break;
     case OPTION_CHOICE:
         add_choices(o, out);
@@ -187,10 +182,10 @@ void option_expected(const option *o, text *out) {
         text_add(out, "number%s", plural);
         add_range(o, out);
         break;
-    case OPTION_TEXTS:
-        text_add(out, "a text or a list of ");
+    case OPTION_STRINGS:
+        text_add(out, "a string or a list of ");
         if (o->max_count || o->min_count > 1) add_count(o, out);
-        text_add(out, "texts");
+        text_add(out, "strings");
         break;
     case OPTION_SECTION:
         text_add(out, "a mapping of settings");
@@ -199,8 +194,9 @@ void option_expected(const option *o, text *out) {
         text_add(out, "a mapping of names to values");
         break;
     case OPTION_COMPONENT:
-        text_add(out, "the name of %s %s, or {type: NAME, its settings}",
-                 strchr("aeiou", kind[0]) ? "an" : "a", kind);
+        text_add(out, "one of ");
+        registry_names(o->registry, out);
+        text_add(out, ", or {type: NAME, its settings}");
         break;
     case OPTION_COMPONENTS:
         text_add(out, "a list of ");

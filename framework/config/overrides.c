@@ -3,7 +3,7 @@
 #include "base/text.h"
 #include "config/merge.h"
 #include "config/option.h"
-#include "config/resolver.h"
+#include "config/forms.h"
 #include "config/yaml.h"
 
 #include <stdio.h>
@@ -41,19 +41,19 @@ static spot child_of_settings(applying *x, const spot *s, const char *part, plac
     node *child = node_get(s->value, part);
     bool nothing = child && child->kind == NODE_SCALAR && child->scalar[0] == '\0' && !child->quoted;
     if (!child || nothing) {
-        child = o ? shape_default(x->a, x->p, o, s->value->where) : NULL;
+        child = o ? form_default(x->a, x->p, o, s->value->where) : NULL;
         if (!child || node_is_null(child)) child = node_map(x->a, where, x->from);
         node_put(x->a, s->value, part, where, child);
     }
     spot down = {.value = child};
     if (!o) return down;
     if (o->type == OPTION_COMPONENT) {
-        if (child->kind == NODE_SCALAR && !node_is_null(child)) shape_spell_type(x->a, child);
-        down.about = shape_type(o, child);
+        if (child->kind == NODE_SCALAR && !node_is_null(child)) form_spell_type(x->a, child);
+        down.about = form_type(o, child);
         if (child->kind == NODE_MAP && !node_get(child, "type") && o->fallback) {
-            node *usual = shape_default(x->a, x->p, o, child->where);
-            if (usual->kind == NODE_SCALAR) shape_spell_type(x->a, usual);
-            down.about = shape_type(o, usual);
+            node *usual = form_default(x->a, x->p, o, child->where);
+            if (usual->kind == NODE_SCALAR) form_spell_type(x->a, usual);
+            down.about = form_type(o, usual);
         }
     }
     if (o->type == OPTION_SECTION) down.about = o->section;
@@ -69,7 +69,7 @@ static spot item_of_list(applying *x, const spot *s, int index) {
     spot down = {.value = item, .list = s->list, .entry = s->list && !s->branches};
     if (down.entry && item->kind == NODE_SCALAR && !is_reference(item) && !node_is_null(item) &&
         !item->broken)
-        shape_spell_item(x->a, item);
+        form_spell_item(x->a, item);
     return down;
 }
 
@@ -95,8 +95,8 @@ static bool step(applying *x, spot *s, const char *part, place where) {
     if (s->value->kind == NODE_MAP && s->entry && s->value->count == 1) {
         const char *name = s->value->entries[0].key;
         if (strcmp(name, part) != 0) {
-            problem_add(x->p, where, "name what stands there, or count on",
-                        "\"%s\" is not what stands here: %s is", part, name);
+            problem_add(x->p, where, "write that name instead", "the entry here is %s, not \"%s\"", name,
+                        part);
             return false;
         }
         *s = settings_of_entry(s);
@@ -114,21 +114,18 @@ static bool step(applying *x, spot *s, const char *part, place where) {
             return true;
         }
         if (index < 0 || index >= s->value->count) {
-            problem_add(x->p, where, NULL,
-                        index < 0 ? "\"%s\" is no number, and this is a list of %d entries (0 to %d)"
-                                  : "there is no entry %s in this list of %d (0 to %d)",
-                        part, s->value->count, s->value->count - 1);
+            problem_add(x->p, where, "entries are numbered from 0",
+                        "this list of length %d has no entry \"%s\"", s->value->count, part);
             return false;
         }
         *s = item_of_list(x, s, index);
         return true;
     }
     if (is_reference(s->value))
-        problem_add(x->p, where, "override what it refers to, or the whole of it",
-                    "there is nothing to go into here: the value is the reference %.100s",
-                    s->value->scalar);
+        problem_add(x->p, where, "override the setting that it refers to, or the whole value",
+                    "the path goes on, but this value is the reference %.100s", s->value->scalar);
     else
-        problem_add(x->p, where, NULL, "there is no \"%s\" here: the value is just \"%.100s\"", part,
+        problem_add(x->p, where, NULL, "there is no \"%s\" here: the value is \"%.100s\"", part,
                     s->value->scalar);
     return false;
 }
@@ -187,7 +184,7 @@ void override_apply(arena *a, const component *table, node *root, const char *ov
         char *part = arena_copy_bytes(a, override + start, length);
         place where = place_in(&x, start);
         if (length == 0) {
-            problem_add(p, where, "write key.path=value", "a name is missing in the path of this override");
+            problem_add(p, where, "write key.path=value", "the path of this override has an empty part");
             return;
         }
         if (start + length == path_length) {

@@ -180,7 +180,7 @@ static void put_alternatives(schema *s, const option *o) {
     case OPTION_REAL:
         put_number(j, NULL, o, o->type == OPTION_INT);
         break;
-    case OPTION_TEXT:
+    case OPTION_STRING:
         put_text(j, NULL);
         break;
     case OPTION_CHOICE:
@@ -193,7 +193,7 @@ static void put_alternatives(schema *s, const option *o) {
         end(j, '}');
         break;
     }
-    case OPTION_TEXTS:
+    case OPTION_STRINGS:
         put_text(j, NULL);
         begin_list(j, NULL, o);
         put_text(j, "items");

@@ -50,8 +50,8 @@
 #define REAL(member, default_, low, high, ...)                                                             \
     SETTING(OPTION_REAL, double, #member, member, .fallback = default_, .min = low, .max = high,           \
             .doc = __VA_ARGS__)
-#define TEXT(member, default_, ...)                                                                        \
-    SETTING(OPTION_TEXT, const char *, #member, member, .fallback = default_, .doc = __VA_ARGS__)
+#define STRING(member, default_, ...)                                                                      \
+    SETTING(OPTION_STRING, const char *, #member, member, .fallback = default_, .doc = __VA_ARGS__)
 #define CHOICE(member, default_, names, ...)                                                               \
     SETTING(OPTION_CHOICE, int, #member, member, .fallback = default_, .choices = names, .doc = __VA_ARGS__)
 
@@ -59,8 +59,8 @@
 #define REALS(member, default_, low, high, ...)                                                            \
     SETTING(OPTION_REALS, real_list, #member, member, .fallback = default_, .min = low, .max = high,       \
             .doc = __VA_ARGS__)
-#define TEXTS(member, default_, ...)                                                                       \
-    SETTING(OPTION_TEXTS, string_list, #member, member, .fallback = default_, .doc = __VA_ARGS__)
+#define STRINGS(member, default_, ...)                                                                     \
+    SETTING(OPTION_STRINGS, string_list, #member, member, .fallback = default_, .doc = __VA_ARGS__)
 
 // A mapping with a table of its own: SECTION(training, ...) fills a member `training_settings training` by
 // the table of `training_section`.

@@ -33,7 +33,7 @@ bool value_read(const option *o, const char *written, void *member) {
         return text_to_real(written, member) && in_range(o, *(double *)member);
     case OPTION_CHOICE:
         return read_choice(o, written, member);
-    case OPTION_TEXT:
+    case OPTION_STRING:
         *(const char **)member = written;
         return true;
     default:

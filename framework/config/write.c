@@ -78,7 +78,7 @@ static void write_map(writer *w, const node *map, int indent);
 static void write_components(writer *w, const node *list, int indent);
 
 static bool is_text_option(const option *o) {
-    return o && (o->type == OPTION_TEXT || o->type == OPTION_TEXTS);
+    return o && (o->type == OPTION_STRING || o->type == OPTION_STRINGS);
 }
 
 // A list of scalars: on one line when that is not too long.

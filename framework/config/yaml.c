@@ -140,8 +140,7 @@ static bool scan_lines(reader *r) {
             if (size == 0)
                 problem_add(r->p, where, "save the file as UTF-8", "byte 0x%02X is not UTF-8 text", byte);
             else
-                problem_add(r->p, where, "this may not be a text file", "control character U+%04X",
-                            (unsigned)c);
+                problem_add(r->p, where, "is this a text file?", "control character U+%04X", (unsigned)c);
             return false;
         }
         i += size;
@@ -234,13 +233,14 @@ static bool next_event(reader *r, yaml_event_t *event) {
 static void refuse_properties(reader *r, const yaml_char_t *anchor, const yaml_char_t *tag,
                               yaml_mark_t mark) {
     if (anchor)
-        problem_add(r->p, place_of(r, mark),
-                    "to use a value twice, write ${its.name}; quote a text that begins with &",
-                    "anchors (&%s) are not used in experiment files", (const char *)anchor);
+        problem_add(
+            r->p, place_of(r, mark),
+            "to use a value twice, refer to it by ${section.name}; quote a string that begins with &",
+            "anchors (&%s) are not supported", (const char *)anchor);
     if (tag)
         problem_add(r->p, place_of(r, mark),
-                    "remove it: the type of every setting is known; quote a text that begins with !",
-                    "tags (%s) are not used in experiment files", (const char *)tag);
+                    "remove it: every setting has a type already; quote a string that begins with !",
+                    "tags (%s) are not supported", (const char *)tag);
 }
 
 static node *read_node(reader *r, yaml_event_t *event, int depth);
@@ -253,7 +253,7 @@ static node *read_scalar(reader *r, const yaml_event_t *event) {
     n->folder = r->input->folder;
     n->quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
     if (strlen(value) != length) {
-        problem_add(r->p, n->where, NULL, "a text cannot contain the character \\0");
+        problem_add(r->p, n->where, NULL, "a string cannot contain the character \\0");
         n->broken = true;
     } else
         n->scalar = copy_scalar(r->a, value, length);
@@ -262,7 +262,7 @@ static node *read_scalar(reader *r, const yaml_event_t *event) {
 
 static bool too_many(reader *r, const node *n) {
     if (n->count < MOST_ENTRIES) return false;
-    problem_add(r->p, n->where, NULL, "a %s of more than %d entries",
+    problem_add(r->p, n->where, NULL, "this %s has more than %d entries",
                 n->kind == NODE_LIST ? "list" : "mapping", MOST_ENTRIES);
     return true;
 }
@@ -309,7 +309,7 @@ static node *read_map(reader *r, const yaml_event_t *start, int depth) {
         if (!value || too_many(r, map)) return NULL;
         if (key->broken) continue;
         if (key->kind != NODE_SCALAR) {
-            problem_add(r->p, key->where, "write `key: value`; a text that begins with { or [ needs quotes",
+            problem_add(r->p, key->where, "write `key: value`; quote a string that begins with { or [",
                         "a key must be a plain word, not a %s",
                         key->kind == NODE_LIST ? "list" : "mapping");
             continue;
@@ -319,17 +319,18 @@ static node *read_map(reader *r, const yaml_event_t *start, int depth) {
             continue;
         }
         if (!key->quoted && strcmp(key->scalar, "<<") == 0) {
-            problem_add(r->p, key->where, "write extends: FILE at the top of the file, or ${its.name}",
-                        "merge keys (<<) are not used in experiment files");
+            problem_add(
+                r->p, key->where,
+                "write extends: FILE at the top of the file, or refer to settings by ${section.name}",
+                "merge keys (<<) are not supported");
             continue;
         }
         const entry *first = entry_of(map, key->scalar);
         if (first && first->key_place.line)
-            problem_add(r->p, key->where, "keep one of the two",
-                        "duplicate key \"%s\": it already stands in line %d", key->scalar,
-                        first->key_place.line);
+            problem_add(r->p, key->where, "remove one of the two",
+                        "duplicate key \"%s\", already set in line %d", key->scalar, first->key_place.line);
         else if (first)
-            problem_add(r->p, key->where, "keep one of the two", "duplicate key \"%s\"", key->scalar);
+            problem_add(r->p, key->where, "remove one of the two", "duplicate key \"%s\"", key->scalar);
         else
             node_put(r->a, map, key->scalar, key->where, value);
     }
@@ -352,10 +353,10 @@ static node *read_node(reader *r, yaml_event_t *event, int depth) {
             n = read_map(r, event, depth);
             break;
         case YAML_ALIAS_EVENT:
-            problem_add(r->p, place_of(r, event->start_mark),
-                        "to use a value twice, write ${its.name}; quote a text that begins with *",
-                        "aliases (*%s) are not used in experiment files",
-                        (const char *)event->data.alias.anchor);
+            problem_add(
+                r->p, place_of(r, event->start_mark),
+                "to use a value twice, refer to it by ${section.name}; quote a string that begins with *",
+                "aliases (*%s) are not supported", (const char *)event->data.alias.anchor);
             n = node_scalar(r->a, "", place_of(r, event->start_mark), origin_at(r, event->start_mark));
             n->broken = true;
             break;
@@ -392,15 +393,15 @@ static node *read_document(reader *r) {
     place where = place_of(r, event.start_mark);
     yaml_event_delete(&event);
     if (!more) return root;
-    problem_add(r->p, where, "one file holds one experiment: split the file",
+    problem_add(r->p, where, "a file holds one experiment; split this one",
                 "a second document begins here");
     return NULL;
 }
 
 node *yaml_read(arena *a, const yaml_input *input, problems *p) {
     if (input->length > LARGEST) {
-        problem_add(p, (place){.file = input->name}, "this may not be an experiment file",
-                    "the file is larger than %d KiB", LARGEST >> 10);
+        problem_add(p, (place){.file = input->name}, "is this an experiment file?",
+                    "the file is larger than %d MiB", LARGEST >> 20);
         return NULL;
     }
     reader r = {.a = a, .input = input, .p = p};

@@ -111,8 +111,7 @@ static const option windows_options[] = {{0}};
 
 #define SETTINGS chunks_settings
 static const option chunks_options[] = {
-    BOOL(drop_last, "false",
-         "leave out the last batch of an epoch when it is not full, instead of padding it"),
+    BOOL(drop_last, "false", "drop the last batch of an epoch if it is not full, instead of padding it"),
     {0},
 };
 #undef SETTINGS

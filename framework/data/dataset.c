@@ -16,20 +16,19 @@ const char *const split_names[] = {"train", "val", "test", NULL};
 
 #define SETTINGS dataset_settings
 static const option options[] = {
-    TEXTS(source, "tinyshakespeare",
-          "the text: names of the catalogue (./runexp data), paths, globs, or a list of these, one behind "
-          "the other",
-          .may_be_path = true, .min_count = 1),
-    TEXTS(val_source, OPTIONAL, "a text of its own for validation; its share in `split` goes to train",
-          .may_be_path = true, .min_count = 1),
-    TEXTS(test_source, OPTIONAL, "a text of its own for the test; its share in `split` goes to train",
-          .may_be_path = true, .min_count = 1),
+    STRINGS(source, "tinyshakespeare",
+            "a name from the catalogue (./runexp data), a path, a glob, or a list of these to join",
+            .may_be_path = true, .min_count = 1),
+    STRINGS(val_source, OPTIONAL, "separate text for validation; its share of `split` then goes to train",
+            .may_be_path = true, .min_count = 1),
+    STRINGS(test_source, OPTIONAL, "separate text for testing; its share of `split` then goes to train",
+            .may_be_path = true, .min_count = 1),
     COMPONENT(tokenizer, "char", tokenizer_registry, "how text becomes tokens"),
-    COMPONENT(batches, "windows", batches_registry, "which tokens a step trains on"),
-    INT(block_size, "128", 1, 1 << 20, "length of the sequences trained on", .unit = "tokens"),
+    COMPONENT(batches, "windows", batches_registry, "how batches are drawn from the training split"),
+    INT(block_size, "128", 1, 1 << 20, "length of the training sequences: the longest context",
+        .unit = "tokens"),
     REALS(split, "[0.9, 0.05, 0.05]", 0, 1,
-          "fractions of the characters for train, val and test, in this order; not for a corpus that comes "
-          "in parts",
+          "shares of train, val and test, in this order; not for a corpus with splits of its own",
           .min_count = 1, .max_count = SPLIT_COUNT),
     {0},
 };

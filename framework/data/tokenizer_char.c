@@ -276,13 +276,11 @@ static status char_load(line_reader *saved, arena *a, tokenizer **out, error *er
 
 #define SETTINGS char_settings
 static const option options[] = {
-    CHOICE(
-        unknown, "auto", unknown_choices,
-        "what becomes of a character that the training text does not have: auto (an unknown id if other "
-        "splits have such characters, else an error), error, unk (an unknown id), skip (left out), bytes "
-        "(spelled in byte tokens)"),
+    CHOICE(unknown, "auto", unknown_choices,
+           "characters that the training text lacks: error, unk (one id), skip, bytes (a token per byte); "
+           "auto: unk if other splits have such characters, else error"),
     CHOICE(errors, "fail", errors_choices,
-           "what becomes of a byte that is not valid UTF-8: fail, or replace (by U+FFFD)"),
+           "bytes that are not valid UTF-8: fail, or replace them by U+FFFD"),
     {0},
 };
 #undef SETTINGS

@@ -5,18 +5,18 @@
 
 #define SETTINGS training_settings
 static const option training_options[] = {
-    INT(batch_size, "32", 1, 1 << 20, "sequences of block_size tokens in a batch", .unit = "sequences"),
+    INT(batch_size, "32", 1, 1 << 20, "sequences of block_size tokens per batch", .unit = "sequences"),
     INT(micro_batch_size, "0", 0, 1 << 20,
-        "at most so many sequences of a batch go through the model at a time; 0: as many as keep activations near the processor, chosen from shapes alone",
+        "maximum number of sequences per pass; 0: chosen from the shapes so that activations stay in cache",
         .unit = "sequences"),
-    INT(accumulation, "1", 1, 1 << 16, "batches whose gradients are added up for one update",
+    INT(accumulation, "1", 1, 1 << 16, "batches per update: their gradients are averaged",
         .unit = "batches"),
     INT(max_steps, "1000", 1, 1e12, "length of the run", .unit = "updates"),
-    REAL(grad_clip, "1.0", 0, INFINITY, "gradients are scaled down to this global norm; 0: never"),
-    REAL(
-        average_decay, "0.0", 0, BELOW(1),
-        "decay of the exponential moving average of the weights, which is then what is evaluated and sampled; 0: no average"),
-    INT(log_interval, "1", 1, 1e9, "how often a row of metrics is recorded", .unit = "steps"),
+    REAL(grad_clip, "1.0", 0, INFINITY,
+         "maximum global norm of the gradient, which is scaled down to it; 0: no clipping"),
+    REAL(average_decay, "0.0", 0, BELOW(1),
+         "decay of a moving average of the weights, then used to evaluate and sample; 0: no average"),
+    INT(log_interval, "1", 1, 1e9, "interval between recorded rows of metrics", .unit = "steps"),
     {0},
 };
 #undef SETTINGS
@@ -32,19 +32,19 @@ const component training_section = {
 
 #define SETTINGS evaluation_settings
 static const option evaluation_options[] = {
-    INT(interval, "250", 0, 1e12,
-        "how often the splits are evaluated (always at the end); 0: only at the end", .unit = "steps"),
+    INT(interval, "250", 0, 1e12, "interval between evaluations of the splits; 0: only at the end",
+        .unit = "steps"),
     INT(stride, "0", 0, 1 << 30,
-        "distance of the windows over a split; below block_size every token has more context, at more cost; 0: block_size",
+        "distance between windows; less gives tokens more context, at a higher cost; 0: block_size",
         .unit = "tokens"),
     INT(train_tokens, "32768", 0, 1e12,
-        "how much of the training split is evaluated, in windows spread over it evenly; 0: none",
-        .unit = "tokens"),
-    INT(patience, "0", 0, 1e9, "stop after so many evaluations without a better validation loss; 0: never",
+        "how much of the training split to evaluate, in evenly spread windows; 0: none", .unit = "tokens"),
+    INT(patience, "0", 0, 1e9,
+        "stop after this many evaluations without a better validation loss; 0: never",
         .unit = "evaluations"),
-    REAL(min_delta, "0.0", 0, 1e6, "how much better a validation loss must be to count"),
+    REAL(min_delta, "0.0", 0, 1e6, "minimum decrease of the validation loss that counts as better"),
     INT(sample_tokens, "100", 0, 1e6,
-        "length of the text written to samples.txt at each evaluation; 0: none", .unit = "tokens"),
+        "length of the sample written to samples.txt at each evaluation; 0: none", .unit = "tokens"),
     {0},
 };
 #undef SETTINGS
@@ -63,8 +63,7 @@ const component evaluation_section = {
 #define SETTINGS checkpoint_settings
 static const option checkpoint_options[] = {
     INT(interval, "500", 0, 1e12,
-        "how often last.h5 is written (always at the end and when interrupted); 0: only then",
-        .unit = "steps"),
+        "interval between writes of last.h5; 0: only at the end and when interrupted", .unit = "steps"),
     {0},
 };
 #undef SETTINGS
@@ -80,16 +79,16 @@ const component checkpoint_section = {
 
 #define SETTINGS experiment
 static const option experiment_options[] = {
-    TEXT(name, OPTIONAL, "name of the run's folder; without one, the name of the file"),
-    TEXT(description, "\"\"", "one line for tables and plots"),
-    INT(seed, "1337", 0, 9007199254740992.0, "of weights, batches and dropout"),
-    VARIABLES(vars, "values of your own, for ${vars.name} elsewhere in the file"),
+    STRING(name, OPTIONAL, "name of the run and of its folder; if not set, the name of the file"),
+    STRING(description, "\"\"", "one line, shown in tables and plots"),
+    INT(seed, "1337", 0, 9007199254740992.0, "for initial weights, batches and dropout"),
+    VARIABLES(vars, "your own variables, for use as ${vars.name} elsewhere in the file"),
     SECTION(dataset, "text, tokenizer, splits, batches"),
-    SECTION(model, "layers"),
+    SECTION(model, "layers of the model, and what they share"),
     COMPONENT(optimizer, "adamw", optimizer_registry, "how gradients change the weights"),
     COMPONENT(schedule, "constant", schedule_registry, "the learning rate over the run"),
     SECTION(training, "batches, length, clipping"),
-    SECTION(evaluation, "when splits are evaluated, early stopping"),
+    SECTION(evaluation, "how often splits are evaluated; early stopping"),
     SECTION(checkpoint, "how often the run is saved"),
     SECTION(sampling, "how text is generated"),
     {0},

@@ -200,9 +200,9 @@ typedef struct experiment_settings {
 
 #define SETTINGS dataset_settings
 static const option dataset_options[] = {
-    TEXTS(source, REQUIRED, "names of the catalogue, or paths", .may_be_path = true, .min_count = 1),
-    TEXTS(labels, OPTIONAL, "any texts"),
-    TEXT(cache, OPTIONAL, "folder of the cache", .may_be_path = true),
+    STRINGS(source, REQUIRED, "names of the catalogue, or paths", .may_be_path = true, .min_count = 1),
+    STRINGS(labels, OPTIONAL, "any texts"),
+    STRING(cache, OPTIONAL, "folder of the cache", .may_be_path = true),
     REALS(split, "[0.9, 0.05, 0.05]", 0, 1, "shares of train, val and test", .min_count = 3,
           .max_count = 3),
     {0},
@@ -232,7 +232,7 @@ static const option training_options[] = {
 
 #define SETTINGS sampling_settings
 static const option sampling_options[] = {
-    TEXT(prompt, "\n", "what generated text begins with"),
+    STRING(prompt, "\n", "what generated text begins with"),
     REAL(temperature, "1.0", ABOVE(0), 10, "how bold sampling is"),
     {0},
 };
@@ -247,8 +247,8 @@ static const component sampling_section = {
 
 #define SETTINGS experiment_settings
 static const option experiment_options[] = {
-    TEXT(name, REQUIRED, "name of the run"),
-    TEXT(description, OPTIONAL, "a line about it"),
+    STRING(name, REQUIRED, "name of the run"),
+    STRING(description, OPTIONAL, "a line about it"),
     INT(seed, "1337", 0, 1e12, "of all random numbers"),
     VARIABLES(vars, "values for ${vars.name}"),
     SECTION(dataset, "what is read"),

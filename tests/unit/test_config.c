@@ -130,7 +130,7 @@ static void test_paths_are_absolute(void **state) {
 static void test_wrong_number(void **state) {
     (void)state;
     loaded l = load(HEAD "optimizer: {type: adamw, lr: \"1e-4x\"}\n", NULL);
-    assert_one_problem(&l, "x.yaml:3:30: error: optimizer.lr must be a number above 0, not \"1e-4x\"\n"
+    assert_one_problem(&l, "x.yaml:3:30: error: optimizer.lr must be a number > 0, not \"1e-4x\"\n"
                            "    optimizer: {type: adamw, lr: \"1e-4x\"}\n"
                            "                                 ^\n"
                            "  lr: peak learning rate (default 6.0e-4)\n");
@@ -143,53 +143,52 @@ static void test_wrong_values(void **state) {
     } cases[] = {
         {"seed: 1.5", "seed must be an integer from 0 to 1000000000000, not \"1.5\""},
         {"seed: 0x10", "not \"0x10\""},
-        {"seed: [1]", "not a list of 1"},
+        {"seed: [1]", "not a list of length 1"},
         {"seed: {a: 1}", "not a mapping"},
         {"seed: -1", "not \"-1\""},
         {"seed: 99999999999999999999", "not \"9999"},
-        {"training: {batch_size: 0}",
-         "training.batch_size must be an integer of at least 1 (sequences), not \"0\""},
-        {"training: {grad_clip: inf}", "must be a number of at least 0, not \"inf\""},
+        {"training: {batch_size: 0}", "training.batch_size must be an integer >= 1 (sequences), not \"0\""},
+        {"training: {grad_clip: inf}", "must be a number >= 0, not \"inf\""},
         {"training: {grad_clip: nan}", "not \"nan\""},
         {"training: {shuffle: yes}", "training.shuffle must be true or false, not \"yes\""},
         {"training: {shuffle: True}", "not \"True\""},
         {"training: 3", "training must be a mapping of settings, not \"3\""},
-        {"training: [1]", "training must be a mapping of settings, not a list of 1"},
-        {"sampling: {temperature: 0}", "must be a number above 0 and at most 10, not \"0\""},
+        {"training: [1]", "training must be a mapping of settings, not a list of length 1"},
+        {"sampling: {temperature: 0}", "must be a number > 0 and <= 10, not \"0\""},
         {"sampling: {temperature: 10.5}", "not \"10.5\""},
-        {"sampling: {prompt: [a]}", "sampling.prompt must be a text, not a list of 1"},
-        {"model: {dropout: 1}", "model.dropout must be a number of at least 0 and below 1, not \"1\""},
+        {"sampling: {prompt: [a]}", "sampling.prompt must be a string, not a list of length 1"},
+        {"model: {dropout: 1}", "model.dropout must be a number >= 0 and < 1, not \"1\""},
         {"model: {layers: []}", "model.layers must be a list of at least 1 layer, not an empty list"},
         {"model: {layers: mlp}", "model.layers must be a list of at least 1 layer, not \"mlp\""},
         {"model: {layers: [{mlp: {activation: geluu}}]}",
          "model.layers.0.mlp.activation must be one of gelu, relu, silu, not \"geluu\""},
         {"model: {layers: [{mlp: 3}]}", "model.layers.0.mlp must be a mapping of settings, not \"3\""},
         {"model: {layers: [{mlp: [mlp]}]}",
-         "model.layers.0.mlp must be a mapping of settings, not a list of 1"},
+         "model.layers.0.mlp must be a mapping of settings, not a list of length 1"},
         {"model: {layers: [{residual: 3}]}", "must be a mapping of settings or a list, not \"3\""},
         {"model: {layers: [{residual: []}]}",
          "model.layers.0.residual.layers must be a list of at least 1 layer"},
         {"model: {layers: [{parallel: [[mlp]]}]}",
-         "branches must be a list of at least 2 lists of layers, not a list of 1"},
+         "branches must be a list of at least 2 lists of layers, not a list of length 1"},
         {"model: {layers: [{parallel: [[mlp], mlp]}]}",
          "model.layers.0.parallel.branches.1 must be a list of layers, not \"mlp\""},
-        {"model: {layers: [3]}", "model.layers.0: there is no layer \"3\""},
+        {"model: {layers: [3]}", "model.layers.0: unknown layer \"3\""},
         {"model: {layers: [[mlp]]}",
-         "model.layers.0: a layer is NAME, or one key NAME: over its settings, not a list of 1"},
-        {"model: {layers: [~]}", "over its settings, not ~"},
-        {"model: {layers: [{mlp: {}, layernorm: {}}]}", "over its settings, not 2 keys"},
+         "model.layers.0: a layer must be NAME or {NAME: {its settings}}, not a list of length 1"},
+        {"model: {layers: [~]}", "must be NAME or {NAME: {its settings}}, not ~"},
+        {"model: {layers: [{mlp: {}, layernorm: {}}]}",
+         "must be NAME or {NAME: {its settings}}, not a mapping with 2 keys"},
         {"model: {layers: [{type: mlp, hidden: 3}]}", "write {mlp: {its settings}}"},
-        {"model: {layers: [{mlq: {}}]}", "there is no layer \"mlq\""},
+        {"model: {layers: [{mlq: {}}]}", "unknown layer \"mlq\""},
         {"optimizer: {type: adamw, betas: 0.9}",
-         "optimizer.betas must be a list of 2 numbers of at least 0 and below 1, not \"0.9\""},
-        {"optimizer: {type: adamw, betas: [0.9]}", "not a list of 1"},
+         "optimizer.betas must be a list of 2 numbers >= 0 and < 1, not \"0.9\""},
+        {"optimizer: {type: adamw, betas: [0.9]}", "not a list of length 1"},
         {"optimizer: {type: adamw, betas: [0.9, 1]}",
-         "optimizer.betas.1 must be a number of at least 0 and below 1, not \"1\""},
-        {"optimizer: {type: adan}", "optimizer.type: there is no optimizer \"adan\""},
-        {"optimizer: {type: [a]}",
-         "optimizer.type must be the name of a kind of optimizer, not a list of 1"},
+         "optimizer.betas.1 must be a number >= 0 and < 1, not \"1\""},
+        {"optimizer: {type: adan}", "optimizer.type: unknown optimizer \"adan\""},
+        {"optimizer: {type: [a]}", "optimizer.type must be one of adamw, sgd, not a list of length 1"},
         {"optimizer: [adamw]",
-         "optimizer must be the name of an optimizer, or {type: NAME, its settings}, not a list of 1"},
+         "optimizer must be one of adamw, sgd, or {type: NAME, its settings}, not a list of length 1"},
         {"second: {lr: 1}", "second.type is missing"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -216,7 +215,7 @@ static void test_unknown_keys(void **state) {
         &l, "x.yaml:3:1: error: unknown key \"momentum\"\n"
             "    momentum: 3\n"
             "    ^\n"
-            "  it belongs elsewhere: optimizer.momentum (type sgd) or second.momentum (type sgd)\n");
+            "  did you mean optimizer.momentum (of type sgd) or second.momentum (of type sgd)?\n");
     l = load(HEAD "model: {layers: [{embedding: {foo: 3}}]}\n", NULL);
     assert_one_problem(&l, "x.yaml:3:31: error: unknown key \"foo\" in model.layers.0.embedding\n"
                            "    model: {layers: [{embedding: {foo: 3}}]}\n"
@@ -259,12 +258,12 @@ static void test_null(void **state) {
     assert_one_problem(&l, "x.yaml:3:7: error: seed must be an integer from 0 to 1000000000000, not ~\n"
                            "    seed: ~\n"
                            "          ^\n"
-                           "  leave seed out for its default, 1337\n");
+                           "  remove seed to get its default, 1337\n");
     l = load("name: ~\ndataset: {source: a}\n", NULL);
-    assert_some_problem(&l, "name must be a text, not ~");
+    assert_some_problem(&l, "name must be a string, not ~");
     done(&l);
     l = load(HEAD "sampling: {prompt: }\n", NULL);
-    assert_some_problem(&l, "sampling.prompt must be a text, not nothing");
+    assert_some_problem(&l, "sampling.prompt must be a string, but is empty");
     done(&l);
 }
 

@@ -112,7 +112,7 @@ static void test_cycles_are_refused(void **state) {
     loaded l = load_file("c1.yaml", NULL);
     assert_int_equal(l.p.count, 1);
     assert_problem_in_folder(
-        &l, "%1$s/c2.yaml:1:10: error: %1$s/./c1.yaml extends itself by way of the files between\n");
+        &l, "%1$s/c2.yaml:1:10: error: %1$s/./c1.yaml extends itself through the files that it extends\n");
     done(&l);
     write_yaml("self.yaml", "extends: self.yaml\n");
     l = load_file("self.yaml", NULL);
@@ -130,7 +130,7 @@ static void test_many_files_are_refused(void **state) {
         write_yaml(name, yaml);
     }
     loaded l = load_file("m0.yaml", NULL);
-    assert_some_problem(&l, "extends goes over more than 64 files");
+    assert_some_problem(&l, "extends reads more than 64 files");
     done(&l);
 }
 
@@ -177,7 +177,7 @@ static void test_settings_of_the_old_type_are_dropped(void **state) {
     char note[600];
     snprintf(
         note, sizeof note,
-        "optimizer.betas (%1$s/adam.yaml:3) is dropped: sgd, chosen later (%1$s/sgd.yaml:2), has no such setting",
+        "optimizer.betas (%1$s/adam.yaml:3) is ignored: sgd, chosen later (%1$s/sgd.yaml:2), has no such setting",
         folder);
     assert_string_equal(l.c.notes.values[0], note);
     assert_null(node_find(l.c.root, "optimizer.betas"));
@@ -318,10 +318,10 @@ static void test_wrong_overrides(void **state) {
                            "  write key.path=value\n");
     l = load(HEAD, "model..width=3");
     assert_one_problem(
-        &l, "command line: error: a name is missing in the path of this override\n    model..width=3\n"
+        &l, "command line: error: the path of this override has an empty part\n    model..width=3\n"
             "          ^\n  write key.path=value\n");
     l = load(HEAD, "=3");
-    assert_some_problem(&l, "a name is missing");
+    assert_some_problem(&l, "has an empty part");
     done(&l);
     l = load(HEAD, "training.max_steps=1e-4x");
     assert_one_problem(
@@ -329,24 +329,25 @@ static void test_wrong_overrides(void **state) {
             "\"1e-4x\"\n    training.max_steps=1e-4x\n                       ^\n"
             "  max_steps: steps of the optimizer (default 2000)\n");
     l = load(HEAD, "sampling.prompt=ROMEO: x");
-    assert_one_problem(&l, "command line: error: sampling.prompt must be a text, not a mapping\n"
+    assert_one_problem(&l, "command line: error: sampling.prompt must be a string, not a mapping\n"
                            "    sampling.prompt=ROMEO: x\n                    ^\n"
-                           "  put a text that contains \": \" or begins with [ or { in quotes\n");
+                           "  quote a string that contains \": \" or begins with [ or {\n");
     l = load(HEAD, "dataset.split=[1");
     assert_one_problem(
         &l, "command line: error: a bracket [ or { is opened but never closed\n    dataset.split=[1\n"
             "                  ^\n  add the closing bracket\n");
     l = load(HEAD, "dataset.split.3=1");
-    assert_one_problem(&l, "command line: error: there is no entry 3 in this list of 3 (0 to 2)\n"
-                           "    dataset.split.3=1\n                  ^\n");
+    assert_one_problem(&l, "command line: error: this list of length 3 has no entry \"3\"\n"
+                           "    dataset.split.3=1\n                  ^\n"
+                           "  entries are numbered from 0\n");
     l = load(HEAD, "dataset.split.x=1");
-    assert_some_problem(&l, "\"x\" is no number, and this is a list of 3 entries (0 to 2)");
+    assert_some_problem(&l, "this list of length 3 has no entry \"x\"");
     done(&l);
     l = load(HEAD, "model.layers.1.mlp.hidden=1");
     assert_one_problem(
         &l,
-        "command line: error: \"mlp\" is not what stands here: residual is\n"
-        "    model.layers.1.mlp.hidden=1\n                   ^\n  name what stands there, or count on\n");
+        "command line: error: the entry here is residual, not \"mlp\"\n"
+        "    model.layers.1.mlp.hidden=1\n                   ^\n  write that name instead\n");
     l = load(HEAD, "seed.x=1");
     assert_some_problem(&l, "there is no \"x\" here");
     done(&l);

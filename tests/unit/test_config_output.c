@@ -145,14 +145,14 @@ static void test_what_is_written(void **state) {
     text written = {0};
     config_write(&l.c, &test_root, true, &written);
     static const char *const expected =
-        "name: x                         # text, required, from x.yaml:1\n"
-        "description: null               # text, not set\n"
+        "name: x                         # string, required, from x.yaml:1\n"
+        "description: null               # string, not set\n"
         "seed: 1337                      # int, default\n"
         "\n"
         "dataset:\n"
-        "  source: a                     # text or list of texts, required, from x.yaml:2\n"
-        "  labels: null                  # text or list of texts, not set\n"
-        "  cache: null                   # text, not set\n"
+        "  source: a                     # string or list of strings, required, from x.yaml:2\n"
+        "  labels: null                  # string or list of strings, not set\n"
+        "  cache: null                   # string, not set\n"
         "  split: [0.9, 0.05, 0.05]      # list of 3 reals, default\n"
         "\n"
         "model:\n"
@@ -184,7 +184,7 @@ static void test_what_is_written(void **state) {
         "  shuffle: false                # bool, default\n"
         "\n"
         "sampling:\n"
-        "  prompt: \"\\n\"                  # text, default\n"
+        "  prompt: \"\\n\"                  # string, default\n"
         "  temperature: 1.0              # real, default\n";
     // Comments stand in one column: compare with runs of blanks as one.
     const char *a = written.bytes, *b = expected;

@@ -9,8 +9,8 @@ typedef struct adam_settings {
     double epsilon;
 } adam_settings;
 
-#define DOC_BETAS "how much of the running means of the gradient and of its square is kept at each step"
-#define DOC_EPSILON "added to the bias-corrected root, against division by zero"
+#define DOC_BETAS "decay of the running means of the gradient and of its square"
+#define DOC_EPSILON "added to the bias-corrected root to avoid division by zero"
 
 #define SETTINGS adam_settings
 static const option adam_options[] = {

@@ -11,8 +11,8 @@ static const option lion_options[] = {
     OPTIMIZER_LR("2.0e-4", DOC_LR "; 3 to 10 times below AdamW's"),
     OPTIMIZER_WEIGHT_DECAY("0.5", DOC_DECOUPLED_DECAY "; 3 to 10 times above AdamW's"),
     REALS(betas, "[0.9, 0.99]", 0, BELOW(1),
-          "how much of the momentum is kept in the step's direction, and in the momentum itself",
-          .min_count = 2, .max_count = 2),
+          "decay of the momentum in the direction of the step, and in the momentum itself", .min_count = 2,
+          .max_count = 2),
     {0},
 };
 #undef SETTINGS

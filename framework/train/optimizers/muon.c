@@ -26,19 +26,19 @@ static const char *const scalings[] = {"aspect", "adamw", NULL};
 static const option muon_options[] = {
     OPTIMIZER_LR("0.02", DOC_LR ", of hidden matrices"),
     OPTIMIZER_WEIGHT_DECAY("0.0", DOC_DECOUPLED_DECAY),
-    REAL(momentum, "0.95", 0, BELOW(1),
-         "how much of the running mean of the gradient is kept at each step"),
-    BOOL(nesterov, "true", "orthogonalise the mean as it would be after this gradient came once more"),
+    REAL(momentum, "0.95", 0, BELOW(1), "decay of the running mean of the gradient"),
+    BOOL(nesterov, "true",
+         "orthogonalise the mean as it would be after one more step with the same gradient"),
     INT(iterations, "5", 1, 20,
         "Newton-Schulz iterations; 5 bring singular values above 0.0015 of the norm into [0.68, 1.2]"),
     CHOICE(
         scaling, "aspect", scalings,
-        "step of an (m, n) matrix: aspect sqrt(max(1, m/n)), adamw 0.2 sqrt(max(m, n)) (use AdamW's lr)"),
+        "step of an m x n matrix: aspect: sqrt(max(1, m/n)); adamw: 0.2 sqrt(max(m, n)), for AdamW's lr"),
     REAL(adam_lr, "1.0e-3", ABOVE(0), INFINITY,
-         "learning rate of what is not a hidden matrix; the schedule scales it as it scales lr"),
-    REALS(adam_betas, "[0.9, 0.95]", 0, BELOW(1), "betas of AdamW for the rest", .min_count = 2,
+         "learning rate of the other parameters; the schedule scales it like lr"),
+    REALS(adam_betas, "[0.9, 0.95]", 0, BELOW(1), "betas of AdamW for the other parameters", .min_count = 2,
           .max_count = 2),
-    REAL(adam_epsilon, "1.0e-10", ABOVE(0), 1, "epsilon of AdamW for the rest"),
+    REAL(adam_epsilon, "1.0e-10", ABOVE(0), 1, "epsilon of AdamW for the other parameters"),
     {0},
 };
 #undef SETTINGS

@@ -10,9 +10,8 @@ typedef struct rmsprop_settings {
 static const option rmsprop_options[] = {
     OPTIMIZER_LR("2.0e-3", DOC_LR),
     OPTIMIZER_WEIGHT_DECAY("0.0", DOC_COUPLED_DECAY),
-    REAL(alpha, "0.99", 0, BELOW(1),
-         "how much of the running mean of squares is kept at each step (char-rnn: 0.95)"),
-    REAL(epsilon, "1.0e-8", ABOVE(0), 1, "added to the root, against division by zero"),
+    REAL(alpha, "0.99", 0, BELOW(1), "decay of the running mean of squares (char-rnn: 0.95)"),
+    REAL(epsilon, "1.0e-8", ABOVE(0), 1, "added to the root to avoid division by zero"),
     {0},
 };
 #undef SETTINGS

@@ -11,10 +11,10 @@ typedef struct sgd_settings {
 static const option sgd_options[] = {
     OPTIMIZER_LR("0.1", DOC_LR),
     OPTIMIZER_WEIGHT_DECAY("0.0", DOC_COUPLED_DECAY),
-    REAL(momentum, "0.9", 0, BELOW(1), "how much of the last step's direction is kept; 0: none"),
+    REAL(momentum, "0.9", 0, BELOW(1), "fraction of the previous direction that is kept; 0: no momentum"),
     REAL(dampening, "0.0", 0, 1,
-         "the gradient enters the momentum multiplied by 1 minus this, from the second step on"),
-    BOOL(nesterov, "false", "step along gradient + momentum * direction instead of the direction alone"),
+         "1 minus this scales the gradient that is added to the momentum, from the second step on"),
+    BOOL(nesterov, "false", "step along gradient + momentum * direction instead of along the direction"),
     {0},
 };
 #undef SETTINGS

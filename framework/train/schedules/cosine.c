@@ -12,10 +12,9 @@ typedef struct cosine_settings {
 #define SETTINGS cosine_settings
 static const option cosine_options[] = {
     SCHEDULE_WARMUP("0"),
-    REAL(min_lr, "0.0", 0, INFINITY, "rate at the end; a tenth of lr is usual"),
+    REAL(min_lr, "0.0", 0, INFINITY, "rate at the end; a tenth of lr is common"),
     INT(decay_steps, "0", 0, INFINITY,
-        "the step, warm-up included, from which on the rate is min_lr; 0: the end of training",
-        .unit = "steps"),
+        "step at which the rate reaches min_lr, warm-up included; 0: the end of training", .unit = "steps"),
     {0},
 };
 #undef SETTINGS

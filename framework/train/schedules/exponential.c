@@ -17,11 +17,10 @@ static const char *const pers[] = {"epoch", "step", NULL};
 #define SETTINGS exponential_settings
 static const option exponential_options[] = {
     SCHEDULE_WARMUP("0"),
-    REAL(gamma, "0.95", ABOVE(0), 1, "factor of each reduction (per step it must be very near to 1)"),
-    CHOICE(per, "epoch", pers,
-           "reduce after each pass over the training data, or after each step that follows the warm-up"),
-    INT(after, "1", 1, INFINITY,
-        "the first reduction comes when this many epochs (or steps) are done (char-rnn: 10 epochs)",
+    REAL(gamma, "0.95", ABOVE(0), 1,
+         "factor of each reduction; very close to 1 if it is applied at every step"),
+    CHOICE(per, "epoch", pers, "reduce after every epoch, or after every step past the warm-up"),
+    INT(after, "1", 1, INFINITY, "when the first reduction comes (char-rnn: 10 epochs)",
         .unit = "epochs or steps"),
     {0},
 };

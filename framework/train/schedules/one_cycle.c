@@ -11,7 +11,7 @@ typedef struct one_cycle_settings {
 #define SETTINGS one_cycle_settings
 static const option one_cycle_options[] = {
     SCHEDULE_WARMUP("0"),
-    REAL(up_fraction, "0.3", 0, 1, "the part of the steps in which the rate rises"),
+    REAL(up_fraction, "0.3", 0, 1, "fraction of the steps during which the rate rises"),
     REAL(start_divisor, "25.0", 1, 1e12, "the first rate is lr divided by this"),
     REAL(end_divisor, "1.0e4", 1, 1e12, "the last rate is the first one divided by this"),
     {0},

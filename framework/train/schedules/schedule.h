@@ -15,7 +15,7 @@ typedef struct schedule_common {
 
 #define SCHEDULE_WARMUP(default_)                                                                          \
     SETTING(OPTION_INT, int64_t, "warmup_steps", common.warmup_steps, .fallback = default_, .min = 0,      \
-            .max = INFINITY, .doc = "the rate first rises in a straight line to lr over this many steps",  \
+            .max = INFINITY, .doc = "linear warm-up to lr over this many steps, before anything else",     \
             .unit = "steps")
 
 enum { SCHEDULE_MAX_STATE = 4 };

@@ -14,11 +14,10 @@ typedef struct step_settings {
 static const option step_options[] = {
     SCHEDULE_WARMUP("0"),
     INT(period, "1000", 1, INFINITY,
-        "the rate is multiplied by gamma each time this many steps are done; unused with milestones",
+        "multiply the rate by gamma every time this many steps are done; ignored if there are milestones",
         .unit = "steps"),
     REALS(milestones, "[]", 0, INFINITY,
-          "multiply by gamma when this many steps are done, at each of these, instead of every period",
-          .unit = "steps"),
+          "multiply the rate by gamma at these steps instead of every period", .unit = "steps"),
     REAL(gamma, "0.1", ABOVE(0), 1, "factor of each reduction"),
     {0},
 };

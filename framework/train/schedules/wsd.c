@@ -16,8 +16,8 @@ static const char *const shapes[] = {"linear", "sqrt", NULL};
 #define SETTINGS wsd_settings
 static const option wsd_options[] = {
     SCHEDULE_WARMUP("0"),
-    REAL(decay_fraction, "0.2", 0, 1, "the part of all steps, at the end, in which the rate falls"),
-    CHOICE(shape, "linear", shapes, "how it falls: in a straight line, or as 1 - sqrt(x), fast at first"),
+    REAL(decay_fraction, "0.2", 0, 1, "fraction of the steps, at the end, during which the rate falls"),
+    CHOICE(shape, "linear", shapes, "how it falls: linearly, or as 1 - sqrt(x), fast at first"),
     REAL(min_lr, "0.0", 0, INFINITY, "rate at the end of training"),
     {0},
 };

@@ -1,7 +1,14 @@
-// ${a.b}: the value of another setting, whole or inside a text. $${ stands for ${ itself.
-#include "config/resolver.h"
+// Bringing what was written to its final form: ${a.b} becomes the value of that setting, whole or inside a
+// text ($${ stands for ${ itself), NAME becomes {type: NAME}, absent settings get their defaults.
+//
+// Nothing happens in an order that tables or files prescribe. A setting is completed when it is first
+// needed, by the reader or by a reference to it; so completing a setting and following a reference call
+// each other.
+#include "config/complete.h"
 
+#include "base/file.h"
 #include "base/text.h"
+#include "config/forms.h"
 #include "config/option.h"
 
 #include <stdio.h>
@@ -26,7 +33,7 @@ static spot spot_of_option(const option *o, node *value) {
         s.about = o->section;
     }
     if (o->type == OPTION_COMPONENT && value->kind == NODE_MAP) {
-        s.about = shape_type(o, value);
+        s.about = form_type(o, value);
         if (s.about) s.kind = SETTINGS;
     }
     if (o->type == OPTION_COMPONENTS) s.kind = COMPONENTS;
@@ -49,13 +56,13 @@ static bool step(resolver *r, spot *s, const char *part) {
     case SETTINGS: {
         const option *o = option_find(s->about, part);
         if (!o && index >= 0 && (o = option_of_list(s->about)) != NULL) {
-            spot list = spot_of_option(o, shape_option(r, o, s->value));
+            spot list = spot_of_option(o, complete_option(r, o, s->value));
             if (!step(r, &list, part)) return false;
             *s = list;
             return true;
         }
         if (o)
-            *s = spot_of_option(o, shape_option(r, o, s->value));
+            *s = spot_of_option(o, complete_option(r, o, s->value));
         else if (s->option && s->option->type == OPTION_COMPONENT && strcmp(part, "type") == 0)
             *s = (spot){.kind = VALUE, .value = node_get(s->value, "type")};
         else
@@ -65,7 +72,7 @@ static bool step(resolver *r, spot *s, const char *part) {
     case COMPONENTS: {
         if (s->value->kind != NODE_LIST || index < 0 || index >= s->value->count) return false;
         const component *about;
-        node *settings = shape_item(r, s->value->items[index], s->option->registry, &about);
+        node *settings = complete_item(r, s->value->items[index], s->option->registry, &about);
         if (!settings || settings->kind != NODE_MAP || !about) return false;
         *s = (spot){.kind = ENTRY, .value = settings, .about = about};
         return true;
@@ -73,7 +80,7 @@ static bool step(resolver *r, spot *s, const char *part) {
     case BRANCHES:
         if (s->value->kind != NODE_LIST || index < 0 || index >= s->value->count) return false;
         child = s->value->items[index];
-        references_expand(r, child);
+        complete_scalar(r, child);
         *s = (spot){.kind = COMPONENTS, .value = child, .option = s->option};
         return true;
     case ENTRY:
@@ -85,7 +92,7 @@ static bool step(resolver *r, spot *s, const char *part) {
         if (child) mark_used(r, child);
         break;
     case VALUE:
-        references_expand(r, s->value);
+        complete_scalar(r, s->value);
         if (s->value->kind == NODE_LIST && index >= 0 && index < s->value->count)
             child = s->value->items[index];
         break;
@@ -125,14 +132,17 @@ static node *locate(resolver *r, const char *name, place where) {
     if (nearest)
         snprintf(hint, sizeof hint, "did you mean ${%.*s%s%s}?", (int)(start - name), name, nearest,
                  start + strlen(part));
-    problem_add(r->p, where,
-                nearest ? hint : "name a setting by its path from the top of the file, or one of vars",
-                "${%s} refers to nothing: there is no `%s`%s%.*s", name, part, parents ? " in " : "",
-                parents, name);
+    problem_add(
+        r->p, where,
+        nearest
+            ? hint
+            : "write the full path of a setting, as in ${model.width}, or the name of a variable, as in ${vars.name}",
+        "${%s} refers to nothing: there is no `%s`%s%.*s", name, part, parents ? " in " : "", parents,
+        name);
     return NULL;
 }
 
-// --- replacing
+// --- replacing references
 
 // The place of a reference inside a scalar, when it can be seen in the line.
 static place place_of_reference(const node *n, const char *reference, size_t length) {
@@ -153,8 +163,8 @@ static bool take(resolver *r, long amount, const node *n) {
     if (r->budget < 0) return false;
     r->budget -= amount;
     if (r->budget >= 0) return true;
-    problem_add(r->p, n->where, "references to lists of references multiply",
-                "references produce too much text");
+    problem_add(r->p, n->where, "a list of references to lists of references grows fast",
+                "the references in this value expand to too much text");
     return false;
 }
 
@@ -165,12 +175,11 @@ static long size_of(const node *n) {
     return size;
 }
 
-bool references_expand_below(resolver *r, node *n) {
-    if (n->kind == NODE_SCALAR) return references_expand(r, n);
+bool complete_below(resolver *r, node *n) {
+    if (n->kind == NODE_SCALAR) return complete_scalar(r, n);
     bool fine = !n->broken;
     for (int i = 0; i < n->count; i++)
-        if (!references_expand_below(r, n->kind == NODE_LIST ? n->items[i] : n->entries[i].value))
-            fine = false;
+        if (!complete_below(r, n->kind == NODE_LIST ? n->items[i] : n->entries[i].value)) fine = false;
     return fine;
 }
 
@@ -195,16 +204,16 @@ static node *target_of(resolver *r, node *n, const char *name, place where) {
                      .outer = r->expanding,
                      .depth = r->expanding ? r->expanding->depth + 1 : 1};
     if (now.depth > DEEPEST) {
-        problem_add(r->p, where, NULL, "references to references go deeper than %d", DEEPEST);
+        problem_add(r->p, where, NULL, "references to references are more than %d deep", DEEPEST);
         return NULL;
     }
     r->expanding = &now;
     node *target = locate(r, name, where);
     if (target && target->kind == NODE_MAP) {
-        problem_add(r->p, where, "refer to a single value or a list", "${%s} is a whole mapping", name);
+        problem_add(r->p, where, "refer to a single value or a list", "${%s} is a mapping", name);
         target = NULL;
     }
-    if (target && !references_expand_below(r, target)) target = NULL;
+    if (target && !complete_below(r, target)) target = NULL;
     r->expanding = now.outer;
     return target;
 }
@@ -223,16 +232,14 @@ static size_t reference_name(resolver *r, const node *n, const char *s, char *na
     const char *end = strchr(s, '}');
     size_t length = end ? (size_t)(end - (s + 2)) : 0;
     if (!end) {
-        problem_add(r->p, place_of_reference(n, s, strlen(s)),
-                    "write ${name}, or $${ when the two signs are meant literally",
-                    "a reference ${ is not closed by }");
+        problem_add(r->p, place_of_reference(n, s, strlen(s)), "write ${name}, or $${ for a literal ${",
+                    "a } is missing: this reference is not closed");
         return 0;
     }
     if (length == 0 || length > LONGEST_NAME || s[2] == '.' || end[-1] == '.' ||
         memmem(s, length + 2, "..", 2)) {
         problem_add(r->p, place_of_reference(n, s, length + 3),
-                    "write ${name} or ${section.name}, or $${ when the two signs are meant literally",
-                    "this reference names no setting");
+                    "write ${section.name}, or $${ for a literal ${", "this is not the name of a setting");
         return 0;
     }
     memcpy(name, s + 2, length);
@@ -290,7 +297,7 @@ static bool replace_inside(resolver *r, node *n) {
         if (!target)
             fine = false;
         else if (target->kind != NODE_SCALAR || node_is_null(target)) {
-            problem_add(r->p, where, "inside a text, refer to a single value", "${%s} %s", name,
+            problem_add(r->p, where, "inside a string, refer to a single value", "${%s} %s", name,
                         target->kind == NODE_SCALAR ? "has no value" : "is a list");
             fine = false;
         } else if (take(r, (long)strlen(target->scalar) + 1, n)) {
@@ -303,13 +310,13 @@ static bool replace_inside(resolver *r, node *n) {
     }
     if (fine) {
         n->scalar = arena_copy_bytes(r->a, out.bytes ? out.bytes : "", out.length);
-        n->quoted = true; // what came out is a text, even when it reads "null"
+        n->quoted = true; // the result is a string, even when it reads "null"
     }
     text_free(&out);
     return fine;
 }
 
-bool references_expand(resolver *r, node *n) {
+bool complete_scalar(resolver *r, node *n) {
     if (n->kind != NODE_SCALAR || n->expanded || n->broken) return !n->broken;
     if (!strstr(n->scalar, "${")) return n->expanded = true;
     for (const expansion *e = r->expanding; e; e = e->outer)
@@ -329,4 +336,85 @@ bool references_expand(resolver *r, node *n) {
     n->expanded = true;
     n->broken = !fine;
     return fine;
+}
+
+// --- settings
+
+// A default component gives its type to a mapping without one, and its settings to one of the same type.
+static void fill_from_default(resolver *r, const option *o, node *map) {
+    if (!o->fallback) return;
+    node *whole = form_default(r->a, r->p, o, map->where);
+    if (whole->kind == NODE_SCALAR) form_spell_type(r->a, whole);
+    node *default_type = node_get(whole, "type");
+    if (!default_type) return;
+    node *type = node_get(map, "type");
+    if (!type) node_put(r->a, map, "type", map->where, type = default_type);
+    if (!complete_scalar(r, type) || type->kind != NODE_SCALAR || !complete_scalar(r, default_type) ||
+        strcmp(type->scalar, default_type->scalar) != 0)
+        return;
+    for (int i = 0; i < whole->count; i++)
+        if (!node_get(map, whole->entries[i].key))
+            node_put(r->a, map, whole->entries[i].key, map->where, whole->entries[i].value);
+}
+
+static void complete_component(resolver *r, const option *o, node *n) {
+    if (form_is_empty(n) && o->fallback) form_become_map(n);
+    if (n->kind == NODE_SCALAR && !node_is_null(n) && complete_scalar(r, n) && n->kind == NODE_SCALAR)
+        form_spell_type(r->a, n);
+    if (n->kind != NODE_MAP) return;
+    fill_from_default(r, o, n);
+    node *type = node_get(n, "type");
+    if (type) complete_scalar(r, type);
+}
+
+static void make_absolute(resolver *r, node *n) {
+    if (n->kind != NODE_SCALAR || n->broken || node_is_null(n) || n->scalar[0] == '\0') return;
+    if (!strpbrk(n->scalar, "/.*?[")) return;
+    n->scalar = path_absolute(r->a, path_join(r->a, n->folder, n->scalar));
+}
+
+node *complete_option(resolver *r, const option *o, node *settings) {
+    node *n = node_get(settings, o->key);
+    if (!n) {
+        n = form_default(r->a, r->p, o, settings->where);
+        node_put(r->a, settings, o->key, settings->where, n);
+    }
+    if (n->option == o) return n;
+    n->option = o;
+    switch (o->type) {
+    case OPTION_SECTION:
+    case OPTION_VARIABLES:
+        if (form_is_empty(n)) form_become_map(n);
+        break;
+    case OPTION_COMPONENT:
+        complete_component(r, o, n);
+        break;
+    default:
+        complete_scalar(r, n);
+        if (o->type == OPTION_REALS || o->type == OPTION_STRINGS)
+            for (int i = 0; n->kind == NODE_LIST && i < n->count; i++) complete_scalar(r, n->items[i]);
+        if (o->may_be_path) {
+            make_absolute(r, n);
+            for (int i = 0; n->kind == NODE_LIST && i < n->count; i++) make_absolute(r, n->items[i]);
+        }
+    }
+    return n;
+}
+
+node *complete_item(resolver *r, node *item, const component *const *registry, const component **about) {
+    *about = NULL;
+    if (!complete_scalar(r, item)) return NULL;
+    if (item->kind == NODE_SCALAR && !node_is_null(item)) form_spell_item(r->a, item);
+    if (item->kind != NODE_MAP || item->count != 1) return NULL;
+    *about = registry_find(registry, item->entries[0].key);
+    node *settings = item->entries[0].value;
+    if (*about) {
+        const option *list = option_of_list(*about);
+        if (form_is_empty(settings))
+            form_become_map(settings);
+        else if (!complete_scalar(r, settings))
+            return settings;
+        if (settings->kind == NODE_LIST && list) form_wrap(r->a, settings, list->key);
+    }
+    return settings;
 }
