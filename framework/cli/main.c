@@ -106,22 +106,7 @@ static status choose_command(int count, const char *const *words, const command 
     return error_hint(err, "runexp --help lists the commands");
 }
 
-// Threads of GNU OpenMP spin for milliseconds while they wait, which is ruinous as soon as another program
-// wants the cores: a spinning thread uses up the time slice of the one it waits for. The number of spins is
-// read from the environment when the library is loaded, before main: so the program sets it and starts
-// itself again. A user's own setting stands.
-static void limit_spinning(char **argv) {
-    static const char spins[] = "1000"; // a few microseconds; longer waits sleep
-    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return;
-    char program[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (length <= 0) return;
-    program[length] = '\0';
-    if (setenv("GOMP_SPINCOUNT", spins, 1) == 0) execv(program, argv);
-    // Not being able to is no reason to fail.
-}
-
-static status run(int count, const char *const *words, char **argv, arena *a, error *err) {
+static status run(int count, const char *const *words, arena *a, error *err) {
     const command *chosen;
     int used;
     bool help;
@@ -132,7 +117,6 @@ static status run(int count, const char *const *words, char **argv, arena *a, er
         help_command(chosen);
         return OK;
     }
-    if (chosen->parallel) limit_spinning(argv);
     call.places = find_places(a);
     return chosen->run(&call, err);
 }
@@ -152,7 +136,7 @@ int main(int argc, char **argv) {
     }
     arena *a = arena_new();
     error err = {0};
-    status result = run(argc - 1, words, argv, a, &err);
+    status result = run(argc - 1, words, a, &err);
     if (result != OK && err.message[0]) log_error(&err);
     log_close_file();
     arena_free(a);

@@ -143,10 +143,8 @@ static void prepare_decoding(const graph *g, const run_context *c) {
 
 void graph_forward(const graph *g, const run_context *c) {
     if (g->mode == GRAPH_DECODE && g->parameters->packed_behind) prepare_decoding(g, c);
-    kernels_loop_alone(g->mode == GRAPH_DECODE);
     for (int i = 0; i < g->op_count; i++)
         if (!g->ops[i]->constant) run_forward(g, c, i);
-    kernels_loop_alone(false);
 }
 
 void graph_backward(const graph *g, const run_context *c) {
