@@ -12,11 +12,11 @@
 #include <unistd.h>
 
 // What follows was measured with two threads on two cores: alone, beside a second run, and beside a program
-// that keeps one core busy (CONTRIBUTING.md, "Threads"). A look takes some 20 ns.
+// that keeps one core busy (CONTRIBUTING.md, "Threads"). A look takes 20 to 40 ns.
 enum {
     MOST_THREADS = 1024,
     IDLE_LOOKS = 10000, // for the next loop, before a worker sleeps: waking it takes 50 us or more
-    WAIT_LOOKS = 10000, // for a worker's last pieces, before the caller sleeps and leaves it its core
+    WAIT_LOOKS = 2000,  // for a worker's last pieces, before the caller sleeps and leaves it its core
 };
 
 // A worker that loses its core in the middle of its pieces holds up everybody for a time slice of the
