@@ -27,7 +27,6 @@ typedef struct command {
     // for _), passed on as the override "<section_key>.<key>=<value>". May be NULL.
     const component *section;
     const char *section_key;
-    bool parallel; // computes on several threads
     status (*run)(const command_call *call, error *err);
 } command;
 

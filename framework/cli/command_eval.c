@@ -102,6 +102,5 @@ const command command_eval = {
     .usage = "RUN",
     .min_arguments = 1,
     .max_arguments = 1,
-    .parallel = true,
     .run = run,
 };

@@ -151,6 +151,5 @@ const command command_sample = {
     .max_arguments = 1,
     .section = &sampling_section,
     .section_key = "sampling",
-    .parallel = true,
     .run = run,
 };

@@ -129,6 +129,5 @@ const command command_train = {
     .usage = "EXPERIMENT.yaml [key.path=value ...]",
     .min_arguments = 1,
     .max_arguments = -1,
-    .parallel = true,
     .run = run,
 };

@@ -152,10 +152,8 @@ static void bind_lanes(graph *g, int lane) {
 void graph_forward(graph *g, const run_context *c) {
     graph_derive(g, c);
     bind_lanes(g, c->lane);
-    kernels_loop_alone(g->options.few_rows);
     for (int k = 0; k < g->op_count; k++)
         if (!g->ops[k]->is_derived) run_forward(g, c, k);
-    kernels_loop_alone(false);
 }
 
 static void backward(const graph *g, const run_context *c, bool derived) {

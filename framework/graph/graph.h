@@ -35,7 +35,6 @@ typedef struct graph_options {
     int batch, time;    // sequences of a run, tokens of each
     bool gradients;     // plans gradients, and drops out: training
     bool packs_weights; // several runs see the same weights, so that it pays to pack them beforehand
-    bool few_rows;      // a run takes microseconds: decoding
     state_set *states;  // carried from run to run, so that each goes on where the last one ended; NULL: a
                         // run begins with its first token
 } graph_options;

@@ -28,9 +28,6 @@ const char *const *kernels_available(void);
 
 // Threads used by parallel kernels from now on (>= 1), and the number in force.
 void kernels_set_threads(int threads);
-// From now on only the team's threads (base/team.h) help the caller, and OpenMP's do not, or they do again:
-// two sets of threads that take turns are in each other's way. Their numbers are the same.
-void kernels_loop_alone(bool alone);
 int kernels_threads(void);
 
 #endif

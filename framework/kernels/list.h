@@ -30,7 +30,7 @@ KERNEL(void, gemm_packed,
 // gaps. packed: packed_reals() values, 64-byte aligned, made from W by packed_fill for this instruction
 // set. Each row of y is the same to the bit whatever M is and wherever the row stands. Of the epilogue,
 // which may not be NULL, slope, factor and accumulate are not supported; the residual may be y. Made for
-// work of microseconds: the threads are a team (base/team.h), a thread always reads the same part of W.
+// work of microseconds: a thread always reads the same part of W.
 KERNEL(size_t, packed_reals, (int N, int K))
 KERNEL(void, packed_fill, (int N, int K, const real *W, real *packed))
 KERNEL(void, packed_multiply,
@@ -144,7 +144,7 @@ KERNEL(size_t, attention_workspace, (const attention_shape *shape, int threads))
 // key and value of token t, which has position + t in its text, go to slot (position + t) mod capacity,
 // then its query attends to all slots in use (shape->window is ignored). qkv and out as above. keys and
 // values: batch x capacity x kv_heads*head_size reals, in a layout of the kernel's own. workspace: capacity
-// reals for each thread. Threads are a team (base/team.h).
+// reals for each thread.
 KERNEL(void, attention_decode,
        (const attention_shape *shape, int capacity, int position, const real *qkv, real *keys, real *values,
         real *out, void *workspace))
@@ -176,8 +176,7 @@ KERNEL(size_t, convolution_workspace, (const convolution *c, int threads))
 // constants: convolution_online_constants() reals, which convolution_online_prepare makes of filter and
 // beta. state: convolution_online_state() reals for each stream, zero at first. workspace:
 // convolution_online_workspace() bytes. All are 64-byte aligned. phase >= 0, constant for a stream: streams
-// of different phases do their rare large transforms at different tokens. Threads are a team (base/team.h),
-// but OpenMP's in convolution_online_prepare.
+// of different phases do their rare large transforms at different tokens.
 KERNEL(size_t, convolution_online_constants, (int taps, int channels))
 KERNEL(void, convolution_online_prepare, (const convolution *c, int taps, real *constants, void *workspace))
 KERNEL(size_t, convolution_online_state, (int taps, int channels))

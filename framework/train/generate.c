@@ -69,7 +69,7 @@ static int chunk_tokens(int block_size, int streams) {
 
 static status open_graph(model *m, const reader *r, int tokens, model_graph *out, error *err) {
     const graph_options options = {
-        .batch = r->streams, .time = tokens, .packs_weights = true, .few_rows = true, .states = r->states};
+        .batch = r->streams, .time = tokens, .packs_weights = true, .states = r->states};
     TRY(model_build(m, &options, false, out, err));
     return graph_place(out->graph, NULL, err);
 }

@@ -76,8 +76,7 @@ static inline graph_options test_evaluation(int batch, int time) {
 }
 
 static inline graph_options test_decoding(int batch, int time, state_set *states) {
-    return (graph_options){
-        .batch = batch, .time = time, .packs_weights = true, .few_rows = true, .states = states};
+    return (graph_options){.batch = batch, .time = time, .packs_weights = true, .states = states};
 }
 
 static inline model_graph test_model_build(const test_model *t, graph_options options) {

@@ -71,7 +71,7 @@ class RunTest(unittest.TestCase):
             file.write(text)
 
     def start(self, *words, **how):
-        environment = {"PATH": "/usr/bin:/bin", "HOME": self.folder, "LC_ALL": "C.UTF-8", "OMP_WAIT_POLICY": "passive"}
+        environment = {"PATH": "/usr/bin:/bin", "HOME": self.folder, "LC_ALL": "C.UTF-8"}
         environment.update(how.pop("environment", {}))
         return subprocess.Popen([PROGRAM, *words], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how)

@@ -345,9 +345,8 @@ static void test_wrong_overrides(void **state) {
     done(&l);
     l = load(HEAD, "model.layers.1.mlp.hidden=1");
     assert_one_problem(
-        &l,
-        "command line: error: the entry here is residual, not \"mlp\"\n"
-        "    model.layers.1.mlp.hidden=1\n                   ^\n  write that name instead\n");
+        &l, "command line: error: the entry here is residual, not \"mlp\"\n"
+            "    model.layers.1.mlp.hidden=1\n                   ^\n  write that name instead\n");
     l = load(HEAD, "seed.x=1");
     assert_some_problem(&l, "there is no \"x\" here");
     done(&l);

@@ -119,7 +119,7 @@ static void check_runs_of(int threads, int vocabulary) {
             if (built.targets) tokens_bind(built.targets, targets);
             for (uint32_t step = 0; step < 3; step++) {
                 const run_context c = {.step = step, .gradient_scale = 1.0 / TOKENS};
-                counting = step > 0; // the first run starts OpenMP's threads
+                counting = step > 0; // the first run starts the pool's threads
                 parameters_write(t.model->parameters);
                 graph_forward(built.graph, &c);
                 if (options[kind].gradients) graph_backward(built.graph, &c);

@@ -5,7 +5,6 @@
 #include "kernels/parallel.h"
 #include "kernels/convolution/spectrum.h"
 
-#include <omp.h>
 #include <string.h>
 
 // Neighbouring blocks of channels go together in groups (convolution_rows.h), as many as a cache of this
@@ -107,12 +106,20 @@ size_t convolution_workspace(const convolution *c, int threads) {
     return ((size_t)threads * thread_reals(&l) + apart) * sizeof(real);
 }
 
-static int threads_for_convolution(const convolution *c, double sequences) {
-    return threads_for(sequences * c->time * blocks_of(c->channels) * 50);
+static double operations_of(const convolution *c, double sequences) {
+    return sequences * c->time * blocks_of(c->channels) * 50;
 }
 
-static real *thread_points(const layout *l, void *workspace) {
-    return (real *)workspace + (size_t)omp_get_thread_num() * thread_reals(l);
+// What a loop works on.
+typedef struct convolution_call {
+    const convolution *c;
+    layout l;
+    void *workspace;
+    real *parts; // backward: gradients of the filter that are made apart, or NULL
+} convolution_call;
+
+static real *thread_points(const convolution_call *call, int thread) {
+    return (real *)call->workspace + (size_t)thread * thread_reals(&call->l);
 }
 
 static real *second_points(const layout *l, real *points) {
@@ -237,10 +244,12 @@ static real *prepared(const convolution *c, const layout *l, int group) {
     return c->prepared + (size_t)(group * l->group) * l->records;
 }
 
-static void prepare_groups(const convolution *c, const layout *l, void *workspace) {
-#pragma omp for schedule(static)
-    for (int group = 0; group < l->groups; group++) {
-        real *points = thread_points(l, workspace);
+static void prepare_groups(const void *context, pool_share share) {
+    const convolution_call *call = context;
+    const convolution *c = call->c;
+    const layout *l = &call->l;
+    real *points = thread_points(call, share.thread);
+    for (int group = share.begin; group < share.end; group++) {
         const row_source taps = {.count = c->time,
                                  .channels = channels_of(c, l, group),
                                  .x = c->filter.value + first_channel(l, group),
@@ -264,15 +273,17 @@ static void prepare_groups(const convolution *c, const layout *l, void *workspac
 }
 
 void convolution_prepare(const convolution *c, void *workspace) {
-    const layout l = layout_of(c);
-    WITH_THREADS(threads_for_convolution(c, 1), prepare_groups(c, &l, workspace));
+    const convolution_call call = {.c = c, .l = layout_of(c), .workspace = workspace};
+    parallel_for(call.l.groups, operations_of(c, 1), prepare_groups, &call);
 }
 
-static void forward_sequences(const convolution *c, const layout *l, void *workspace) {
-#pragma omp for schedule(static)
-    for (int task = 0; task < l->groups * c->batch; task++) {
+static void forward_sequences(const void *context, pool_share share) {
+    const convolution_call *call = context;
+    const convolution *c = call->c;
+    const layout *l = &call->l;
+    real *points = thread_points(call, share.thread);
+    for (int task = share.begin; task < share.end; task++) {
         const int group = task / c->batch, b = task % c->batch;
-        real *points = thread_points(l, workspace);
         const row_source w = gated_input(c, l, b, group);
         row_sink to = {.count = c->time, .channels = w.channels, .product = {output(c, l, c->y, b, group)}};
         multiply_by(c, l, &c->gate_out, b, group, &to.product[0]);
@@ -286,8 +297,8 @@ static void forward_sequences(const convolution *c, const layout *l, void *works
 }
 
 void convolution_forward(const convolution *c, void *workspace) {
-    const layout l = layout_of(c);
-    WITH_THREADS(threads_for_convolution(c, c->batch), forward_sequences(c, &l, workspace));
+    const convolution_call call = {.c = c, .l = layout_of(c), .workspace = workspace};
+    parallel_for(call.l.groups * c->batch, operations_of(c, c->batch), forward_sequences, &call);
 }
 
 // first, last: of the sequences of a part.
@@ -332,12 +343,13 @@ static int part_end(const convolution *c, const layout *l, int part) {
     return end < c->batch ? end : c->batch;
 }
 
-// parts: NULL when the gradient of the filter is not made apart.
-static void backward_parts(const convolution *c, const layout *l, void *workspace, real *parts) {
-#pragma omp for schedule(static)
-    for (int task = 0; task < l->groups * l->parts; task++) {
+static void backward_parts(const void *context, pool_share share) {
+    const convolution_call *call = context;
+    const convolution *c = call->c;
+    const layout *l = &call->l;
+    real *points = thread_points(call, share.thread), *parts = call->parts;
+    for (int task = share.begin; task < share.end; task++) {
         const int group = task / l->parts, part = task % l->parts;
-        real *points = thread_points(l, workspace);
         const int begin = part * l->rows, end = part_end(c, l, part);
         for (int b = begin; b < end; b++)
             backward_sequence(c, l, b, group, b == begin, b == end - 1, points);
@@ -359,27 +371,26 @@ static void add_row(const convolution *c, const layout *l, const real *parts, in
     }
 }
 
-static void add_parts(const convolution *c, const layout *l, const real *parts) {
-#pragma omp for schedule(static)
-    for (int t = 0; t < c->time; t++) {
+static void add_parts(const void *context, pool_share share) {
+    const convolution_call *call = context;
+    const convolution *c = call->c;
+    const layout *l = &call->l;
+    for (int t = share.begin; t < share.end; t++) {
         real *to = c->filter.gradient + (ptrdiff_t)t * c->filter.ld;
-        add_row(c, l, parts, t, to, c->filter.adds);
+        add_row(c, l, call->parts, t, to, c->filter.adds);
     }
 }
 
-static void backward_all(const convolution *c, const layout *l, void *workspace, real *parts) {
-    backward_parts(c, l, workspace, parts);
-    if (parts && c->filter.gradient) add_parts(c, l, parts);
-}
-
 void convolution_backward(const convolution *c, void *workspace) {
-    const layout l = layout_of(c);
-    const int threads = threads_for_convolution(c, c->batch);
-    real *parts = is_made_apart(c, &l) ? (real *)workspace + (size_t)threads * thread_reals(&l) : NULL;
-    WITH_THREADS(threads, backward_all(c, &l, workspace, parts));
+    convolution_call call = {.c = c, .l = layout_of(c), .workspace = workspace};
+    const layout *l = &call.l;
+    if (is_made_apart(c, l)) call.parts = thread_points(&call, kernels_thread_count);
+    parallel_for(l->groups * l->parts, operations_of(c, c->batch), backward_parts, &call);
+    if (call.parts && c->filter.gradient)
+        parallel_for(c->time, (double)c->time * l->parts * c->channels / VEC, add_parts, &call);
     if (!c->dbeta) return;
-    if (parts)
-        add_row(c, &l, parts, 0, c->dbeta, c->adds_beta);
+    if (call.parts)
+        add_row(c, l, call.parts, 0, c->dbeta, c->adds_beta);
     else
         add_row(c, &(layout){.parts = 1}, c->filter.gradient, 0, c->dbeta, c->adds_beta);
 }

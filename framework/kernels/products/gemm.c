@@ -10,7 +10,6 @@
 #include "kernels/sizes.h"
 #include "kernels/products/tile.h"
 
-#include <omp.h>
 #include <string.h>
 
 enum {
@@ -31,7 +30,8 @@ typedef struct product {
     ptrdiff_t lda, ldb, ldc;
     gemm_epilogue after;
     const real *packed; // all of B, or NULL: it is packed strip by strip on the way
-    real *panels;       // then a strip for each thread
+    real *panels;       // then a strip for each part
+    int parts;          // of the result, one for each thread
 } product;
 
 typedef struct range {
@@ -199,19 +199,19 @@ static int row_parts(const product *p, int threads) {
     return best;
 }
 
-// The part of one thread: a rectangle of the result. It packs what it needs of B by itself: to wait for
-// others, and to fetch panels from their caches, would take longer.
-static void multiply_part(const product *p, int thread, int threads) {
-    const int parts = row_parts(p, threads);
-    const range blocks = share(divide_up(p->M, TILE_ROWS), thread % parts, parts);
-    const range columns = share(divide_up(p->N, TILE_COLUMNS), thread / parts, threads / parts);
+// One part: a rectangle of the result. It packs what it needs of B by itself: to wait for others, and to
+// fetch panels from their caches, would take longer.
+static void multiply_part(const product *p, int part) {
+    const int parts = row_parts(p, p->parts);
+    const range blocks = share(divide_up(p->M, TILE_ROWS), part % parts, parts);
+    const range columns = share(divide_up(p->N, TILE_COLUMNS), part / parts, p->parts / parts);
     const int width = columns.end - columns.begin, strips = divide_up(width, STRIP_PANELS);
     for (int i = 0; i < strips; i++) {
         range strip = share(width, i, strips);
         strip.begin += columns.begin, strip.end += columns.begin;
         for (int k = 0; k < p->K; k += pass_depth(p->K)) {
             const pass s = pass_from(p->K, k);
-            real *const own = p->packed ? NULL : p->panels + thread * strip_room(p->N, p->K);
+            real *const own = p->packed ? NULL : p->panels + part * strip_room(p->N, p->K);
             multiply_strip(p, &s, blocks, strip, own,
                            p->packed ? p->packed + strip_reals(p->N, k) +
                                            strip_reals(strip.begin * TILE_COLUMNS, s.depth)
@@ -224,64 +224,71 @@ size_t gemm_workspace(int N, int K) {
     return (size_t)kernels_thread_count * strip_room(N, K) * sizeof(real);
 }
 
-// Two multiply-adds at a time.
-static int threads_for_product(int M, int N, int K) {
-    return threads_for((double)M * N * K / (2 * VEC));
+static void multiply_parts(const void *context, pool_share s) {
+    for (int part = s.begin; part < s.end; part++) multiply_part(context, part);
 }
 
-static void multiply_on(const product *p, int threads) {
-    if (threads == 1) {
-        multiply_part(p, 0, 1);
-    } else {
-#pragma omp parallel num_threads(threads)
-        multiply_part(p, omp_get_thread_num(), omp_get_num_threads());
-    }
+static void multiply_all(product *p) {
+    p->parts = threads_for((double)p->M * p->N * p->K / (2 * VEC)); // two multiply-adds at a time
+    pool_run(p->parts, p->parts, 1, multiply_parts, p);
 }
 
 void gemm(bool transpose_a, bool transpose_b, int M, int N, int K, const real *A, int lda, const real *B,
           int ldb, real *C, int ldc, const gemm_epilogue *epilogue, void *workspace) {
-    const product p = {.transpose_a = transpose_a,
-                       .transpose_b = transpose_b,
-                       .M = M,
-                       .N = N,
-                       .K = K,
-                       .A = A,
-                       .B = B,
-                       .C = C,
-                       .lda = lda,
-                       .ldb = ldb,
-                       .ldc = ldc,
-                       .after = epilogue ? *epilogue : (gemm_epilogue){0},
-                       .panels = workspace};
-    multiply_on(&p, threads_for_product(M, N, K));
+    product p = {.transpose_a = transpose_a,
+                 .transpose_b = transpose_b,
+                 .M = M,
+                 .N = N,
+                 .K = K,
+                 .A = A,
+                 .B = B,
+                 .C = C,
+                 .lda = lda,
+                 .ldb = ldb,
+                 .ldc = ldc,
+                 .after = epilogue ? *epilogue : (gemm_epilogue){0},
+                 .panels = workspace};
+    multiply_all(&p);
 }
 
 size_t gemm_packed_reals(int N, int K) {
     return strip_reals(N, K);
 }
 
-void gemm_pack(bool transpose_b, int N, int K, const real *B, int ldb, real *packed) {
-    const product p = {.transpose_b = transpose_b, .N = N, .K = K, .B = B, .ldb = ldb};
-    const int panels = divide_up(N, TILE_COLUMNS), passes = divide_up(K, pass_depth(K));
-#pragma omp parallel for schedule(static) num_threads(threads_for((double)N *K / VEC * 2))
-    for (int i = 0; i < passes * panels; i++) {
-        const pass s = pass_from(K, i / panels * pass_depth(K));
-        const int column = i % panels * TILE_COLUMNS;
-        pack_panel(&p, &s, column, packed + strip_reals(N, s.k) + strip_reals(column, s.depth));
+typedef struct packing {
+    product p;
+    int panels; // of a pass
+    real *packed;
+} packing;
+
+static void pack_panels(const void *context, pool_share share) {
+    const packing *a = context;
+    const product *p = &a->p;
+    for (int i = share.begin; i < share.end; i++) {
+        const pass s = pass_from(p->K, i / a->panels * pass_depth(p->K));
+        const int column = i % a->panels * TILE_COLUMNS;
+        pack_panel(p, &s, column, a->packed + strip_reals(p->N, s.k) + strip_reals(column, s.depth));
     }
+}
+
+void gemm_pack(bool transpose_b, int N, int K, const real *B, int ldb, real *packed) {
+    const packing a = {{.transpose_b = transpose_b, .N = N, .K = K, .B = B, .ldb = ldb},
+                       divide_up(N, TILE_COLUMNS),
+                       packed};
+    parallel_for(divide_up(K, pass_depth(K)) * a.panels, (double)N * K / VEC * 2, pack_panels, &a);
 }
 
 void gemm_packed(bool transpose_a, int M, int N, int K, const real *A, int lda, const real *packed, real *C,
                  int ldc, const gemm_epilogue *epilogue) {
-    const product p = {.transpose_a = transpose_a,
-                       .M = M,
-                       .N = N,
-                       .K = K,
-                       .A = A,
-                       .packed = packed,
-                       .C = C,
-                       .lda = lda,
-                       .ldc = ldc,
-                       .after = epilogue ? *epilogue : (gemm_epilogue){0}};
-    multiply_on(&p, threads_for_product(M, N, K));
+    product p = {.transpose_a = transpose_a,
+                 .M = M,
+                 .N = N,
+                 .K = K,
+                 .A = A,
+                 .packed = packed,
+                 .C = C,
+                 .lda = lda,
+                 .ldc = ldc,
+                 .after = epilogue ? *epilogue : (gemm_epilogue){0}};
+    multiply_all(&p);
 }

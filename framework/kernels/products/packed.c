@@ -4,7 +4,6 @@
 // Layout: panels of VEC rows of W, element (n, k) of W at (n / VEC * K + k) * VEC + n % VEC, zero beyond N.
 // Every result is one sum in the order of k, however many rows there are and whoever computes it: a row's
 // results do not depend on the rows beside it.
-#include "base/team.h"
 #include "kernels/activation.h"
 #include "kernels/declarations.h"
 #include "kernels/parallel.h"
@@ -22,9 +21,6 @@ enum {
     SUMS = ROWS * PANELS_MANY // the most of them
 };
 
-// A part of fewer vector operations is not worth the tenths of a microsecond that meeting costs.
-enum { PART_OPERATIONS = 1 << 10 };
-
 static int panel_count(int N) {
     return (N + VEC - 1) / VEC;
 }
@@ -33,13 +29,21 @@ size_t packed_reals(int N, int K) {
     return (size_t)panel_count(N) * (size_t)K * VEC;
 }
 
+typedef struct filling {
+    int N, K;
+    const real *W;
+    real *packed;
+} filling;
+
+static void fill_panels(const void *context, pool_share s) {
+    const filling *f = context;
+    for (int p = s.begin; p < s.end; p++)
+        tile_pack_panel(true, f->N - p * VEC < VEC ? f->N - p * VEC : VEC, f->K,
+                        f->W + (size_t)p * VEC * f->K, f->K, f->packed + (size_t)p * f->K * VEC);
+}
+
 void packed_fill(int N, int K, const real *W, real *packed) {
-    const int panels = panel_count(N);
-#pragma omp parallel for schedule(static) num_threads(threads_for((double)panels *K * 4))
-    for (int p = 0; p < panels; p++) {
-        const int columns = N - p * VEC < VEC ? N - p * VEC : VEC;
-        tile_pack_panel(true, columns, K, W + (size_t)p * VEC * K, K, packed + (size_t)p * K * VEC);
-    }
+    parallel_for(panel_count(N), (double)panel_count(N) * K * 4, fill_panels, &(filling){N, K, W, packed});
 }
 
 typedef struct product {
@@ -147,10 +151,10 @@ static void multiply_panels(block_function *const by_rows[], const product *p, i
     }
 }
 
-static void multiply_part(const void *what, int part, int parts) {
-    const product *p = what;
-    const int panels = panel_count(p->N), end = (int)((int64_t)panels * (part + 1) / parts);
-    int panel = (int)((int64_t)panels * part / parts);
+static void multiply_share(const void *context, pool_share s) {
+    const product *p = context;
+    const int end = s.end;
+    int panel = s.begin;
     if (p->M == 1)
         for (; panel + PANELS_ONE <= end; panel += PANELS_ONE) block_1_8(p, 0, panel);
     if (p->M <= FEW_ROWS)
@@ -162,6 +166,5 @@ static void multiply_part(const void *what, int part, int parts) {
 void packed_multiply(int M, int N, int K, const real *x, const real *packed, real *y,
                      const gemm_epilogue *epilogue) {
     const product p = {M, N, K, x, packed, y, epilogue};
-    const double parts = (double)M * panel_count(N) * K / PART_OPERATIONS;
-    team_run(team_parts(parts, panel_count(N)), multiply_part, &p);
+    parallel_for_short(panel_count(N), (double)M * panel_count(N) * K, multiply_share, &p);
 }
