@@ -148,7 +148,15 @@ static const option checkpoint_options[] = {
      .min = 0,
      .max = 1e12,
      .unit = "steps",
-     .doc = "how often last.h5 is written (always at the end and when interrupted); 0: only then"},
+     .doc = "how often last.h5 is written (always at the end and when interrupted); 0: not by steps"},
+    {.key = "minutes",
+     .type = OPTION_REAL,
+     .offset = offsetof(checkpoint_settings, minutes),
+     .fallback = "5.0",
+     .min = 0,
+     .max = 1e6,
+     .unit = "minutes",
+     .doc = "last.h5 is also written when it is so old: a kill loses no more; 0: not by time"},
     {0},
 };
 
