@@ -52,9 +52,9 @@ static bool has_validation(const subject *s) {
 }
 
 // Evaluations before the last step, after which nothing can follow from one.
-static double evaluations_in_time(const subject *s) {
+static int64_t evaluations_in_time(const subject *s) {
     const int64_t interval = of(s)->evaluation.interval;
-    return interval ? (double)((of(s)->training.max_steps - 1) / interval) : 0;
+    return interval ? (of(s)->training.max_steps - 1) / interval : 0;
 }
 
 // --- the checks: true when there is something to say
@@ -100,12 +100,12 @@ static bool period_as_long_as_run(const subject *s) {
 
 static bool plateau_too_patient(const subject *s) {
     // The first evaluation is always an improvement; the one after the patience reduces the rate.
-    return is_plateau(s) && evaluations_in_time(s) < number_at(s, "schedule.patience", 0) + 2;
+    return is_plateau(s) && (double)evaluations_in_time(s) < number_at(s, "schedule.patience", 0) + 2;
 }
 
 static bool patience_too_long(const subject *s) {
     const int64_t patience = of(s)->evaluation.patience;
-    return patience > 0 && evaluations_in_time(s) < (double)patience + 1;
+    return patience > 0 && evaluations_in_time(s) <= patience;
 }
 
 static bool stride_above_block(const subject *s) {
