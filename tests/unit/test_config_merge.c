@@ -345,19 +345,17 @@ static void test_wrong_overrides(void **state) {
     done(&l);
     l = load(HEAD, "model.layers.1.mlp.hidden=1");
     assert_one_problem(
-        &l,
-        "command line: error: the entry here is residual, not \"mlp\"\n"
-        "    model.layers.1.mlp.hidden=1\n                   ^\n  write that name instead\n");
+        &l, "command line: error: the entry here is residual, not \"mlp\"\n"
+            "    model.layers.1.mlp.hidden=1\n                   ^\n  write that name instead\n");
     l = load(HEAD, "seed.x=1");
     assert_some_problem(&l, "there is no \"x\" here");
     done(&l);
     l = load(HEAD "vars: {block: [mlp]}\nmodel: {layers: \"${vars.block}\"}\n",
              "model.layers.0.mlp.hidden=1");
     assert_one_problem(
-        &l,
-        "command line: error: there is nothing to go into here: the value is the reference ${vars.block}\n"
-        "    model.layers.0.mlp.hidden=1\n                 ^\n"
-        "  override what it refers to, or the whole of it\n");
+        &l, "command line: error: the path goes on, but this value is the reference ${vars.block}\n"
+            "    model.layers.0.mlp.hidden=1\n                 ^\n"
+            "  override the setting that it refers to, or the whole value\n");
 }
 
 int main(void) {
