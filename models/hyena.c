@@ -30,7 +30,7 @@ static const option hyena_options[] = {
     INT(emb_dim, "33", 3, 4095,
         "positional features that the filters are made from, odd: the position and pairs of waves"),
     INT(filter_width, "64", 1, 4096, "width of the network that makes the filters"),
-    INT(inner_layers, "2", 0, FILTER_LAYERS - 1, "hidden layers of that network, besides its first"),
+    INT(inner_layers, "2", 0, FILTER_LAYERS - 1, "layers between the first and the last of that network"),
     REAL(frequency, "14.0", ABOVE(0), 1000,
          "initial frequency of the network's sines: higher makes the filters less smooth"),
     REAL(slow_decay_pct, "1.5", ABOVE(0), 1000,

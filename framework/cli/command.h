@@ -19,8 +19,8 @@ typedef struct command_call {
 } command_call;
 
 typedef struct command {
-    component
-        about; // name, summary, details, example; options: OPTION_BOOL (a flag), INT, REAL, STRING, CHOICE
+    // With name, summary, details and example. Options are OPTION_BOOL (a flag), INT, REAL, STRING, CHOICE.
+    component about;
     const char *usage;                // the arguments, as in "RUN..."
     int min_arguments, max_arguments; // max -1: any number
     // Settings of an experiment that are options here as well: each setting of `section` as --key (with -

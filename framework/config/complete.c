@@ -1,9 +1,9 @@
-// Bringing what was written to its final form: ${a.b} becomes the value of that setting, whole or inside a
-// text ($${ stands for ${ itself), NAME becomes {type: NAME}, absent settings get their defaults.
+// Completing settings: ${a.b} becomes the value of that setting, alone or inside a string ($${ is a literal
+// ${), NAME becomes {type: NAME}, absent settings get their defaults.
 //
-// Nothing happens in an order that tables or files prescribe. A setting is completed when it is first
-// needed, by the reader or by a reference to it; so completing a setting and following a reference call
-// each other.
+// A setting is completed when it is first needed, by the reader or by a reference to it, so that neither
+// the order of tables nor that of files matters. Therefore completing a setting and following a reference
+// are mutually recursive.
 #include "config/complete.h"
 
 #include "base/file.h"
@@ -16,13 +16,13 @@
 
 enum { DEEPEST = 64, LONGEST_NAME = 200 };
 
-// --- where a reference points
+// --- finding the target of a reference
 
 // A step on the way from the root to a setting.
 typedef struct spot {
     enum { SETTINGS, COMPONENTS, BRANCHES, ENTRY, VARIABLES, VALUE } kind;
     node *value;
-    const option *option;   // of the value, or of the list it stands in
+    const option *option;   // of the value, or of the list that contains it
     const component *about; // SETTINGS: whose settings; ENTRY: of the component
 } spot;
 
@@ -48,7 +48,7 @@ static void mark_used(resolver *r, node *variable) {
     node_append(r->a, r->used, variable);
 }
 
-// Goes one part down. Returns false, *s unchanged, when there is nothing of that name.
+// Follows one part of a path. Returns false and leaves *s alone if there is nothing of that name.
 static bool step(resolver *r, spot *s, const char *part) {
     int index = node_index(part);
     node *child = NULL;
@@ -61,13 +61,13 @@ static bool step(resolver *r, spot *s, const char *part) {
             *s = list;
             return true;
         }
-        if (o)
+        if (o) {
             *s = spot_of_option(o, complete_option(r, o, s->value));
-        else if (s->option && s->option->type == OPTION_COMPONENT && strcmp(part, "type") == 0)
-            *s = (spot){.kind = VALUE, .value = node_get(s->value, "type")};
-        else
-            return false;
-        return s->value != NULL;
+            return true;
+        }
+        if (s->option && s->option->type == OPTION_COMPONENT && strcmp(part, "type") == 0)
+            child = node_get(s->value, "type");
+        break;
     }
     case COMPONENTS: {
         if (s->value->kind != NODE_LIST || index < 0 || index >= s->value->count) return false;
@@ -113,7 +113,7 @@ static const char *nearest_in(const spot *s, const char *part) {
     return nearest_name(part, names);
 }
 
-// The node that a dotted name means, or NULL after a problem.
+// The node that a dotted path leads to, or NULL after a problem.
 static node *locate(resolver *r, const char *name, place where) {
     spot s = {.kind = SETTINGS, .value = r->root, .about = r->table};
     char part[LONGEST_NAME + 1], hint[512] = "";
@@ -126,25 +126,22 @@ static node *locate(resolver *r, const char *name, place where) {
         if (start[length] == '\0') return s.value;
         start += length + 1;
     }
-    if (s.value && s.value->broken) return NULL;
+    if (s.value->broken) return NULL;
     int parents = start > name ? (int)(start - name) - 1 : 0;
     const char *nearest = nearest_in(&s, part);
     if (nearest)
         snprintf(hint, sizeof hint, "did you mean ${%.*s%s%s}?", (int)(start - name), name, nearest,
                  start + strlen(part));
-    problem_add(
-        r->p, where,
-        nearest
-            ? hint
-            : "write the full path of a setting, as in ${model.width}, or the name of a variable, as in ${vars.name}",
-        "${%s} refers to nothing: there is no `%s`%s%.*s", name, part, parents ? " in " : "", parents,
-        name);
+    problem_add(r->p, where,
+                nearest ? hint : "write the full path of a setting, as in ${model.width} or ${vars.name}",
+                "${%s} refers to nothing: there is no `%s`%s%.*s", name, part, parents ? " in " : "",
+                parents, name);
     return NULL;
 }
 
 // --- replacing references
 
-// The place of a reference inside a scalar, when it can be seen in the line.
+// The place of a reference inside a scalar, or of the scalar if the reference cannot be found in the line.
 static place place_of_reference(const node *n, const char *reference, size_t length) {
     place where = n->where;
     if (!where.source || where.column < 1) return where;
@@ -187,7 +184,7 @@ static void report_cycle(resolver *r, const node *n) {
     text chain = {0};
     const expansion *first = r->expanding;
     while (first->scalar != n) first = first->outer;
-    // The expansions lie innermost first; the chain reads from the outermost.
+    // Expansions are linked from the innermost outwards; the message starts with the outermost.
     for (int depth = first->depth; depth <= r->expanding->depth; depth++) {
         const expansion *e = r->expanding;
         while (e->depth != depth) e = e->outer;
@@ -247,7 +244,7 @@ static size_t reference_name(resolver *r, const node *n, const char *s, char *na
     return length + 3;
 }
 
-// The next "${" that is a reference, from s on; "$${" on the way is passed over.
+// The next reference from s on, skipping "$${"; NULL: none.
 static const char *next_reference(const char *s) {
     for (; *s; s++) {
         if (strncmp(s, "$${", 3) == 0)
@@ -258,7 +255,7 @@ static const char *next_reference(const char *s) {
     return NULL;
 }
 
-// The scalar becomes a copy of what its only reference points to.
+// Replaces a scalar that is nothing but a reference by a copy of its target.
 static bool become_target(resolver *r, node *n, const char *name, size_t length) {
     const char *reference = n->scalar;
     node *target = target_of(r, n, name, place_of_reference(n, reference, length));

@@ -1,4 +1,4 @@
-// Bringing settings to their final form, each when it is first needed.
+// Completing settings on demand: defaults, shorthands, references, paths.
 #ifndef RUNEXP_CONFIG_COMPLETE_H
 #define RUNEXP_CONFIG_COMPLETE_H
 
@@ -7,7 +7,7 @@
 #include "config/node.h"
 #include "config/problems.h"
 
-// A scalar whose references are being replaced: found again, it refers to itself.
+// A scalar whose references are being replaced: if it is met again, it refers to itself.
 typedef struct expansion {
     const node *scalar;
     const char *name; // of the reference being followed
@@ -15,7 +15,7 @@ typedef struct expansion {
     int depth;
 } expansion;
 
-// The state of one resolution.
+// The state of resolving one experiment.
 typedef struct resolver {
     arena *a;
     problems *p;
@@ -25,25 +25,25 @@ typedef struct resolver {
     string_list notes;
     int note_capacity;
     const expansion *expanding;
-    long budget; // nodes and bytes that references may still produce
-    node *used;  // list of the variables' value nodes that some reference used
+    long budget; // nodes and bytes that references may still expand to
+    node *used;  // a list: the values of the variables that were referred to
 } resolver;
 
 // The value of an option in a map of settings, in its final form: its default put there when absent,
 // references replaced, a component's NAME spelled out as {type: NAME}, the rest of a default component
-// filled in, paths made absolute. Never NULL; a null scalar when there is neither value nor default.
+// filled in, paths made absolute. Never NULL; a null scalar if there is neither value nor default.
 node *complete_option(resolver *r, const option *o, node *settings);
 
-// Turns an entry of a component list into its full form {NAME: {settings}} in place. Returns the settings'
-// node (a map when all is well) and the entry's component; NULL, and nothing reported, when it is not of
-// any of the forms that are allowed. *about may be NULL: no such name.
+// Turns an entry of a component list into its full form {NAME: {settings}}, in place. Returns the node of
+// the settings (a map unless the file is wrong), and in *about the component, or NULL if there is none of
+// that name. Returns NULL, without reporting a problem, if the entry has none of the allowed forms.
 node *complete_item(resolver *r, node *item, const component *const *registry, const component **about);
 
-// Replaces the references in a scalar, in place; a scalar that is one reference may become a list. Returns
-// false when there was a problem, which has been reported; the node is then marked broken.
+// Replaces the references in a scalar, in place; a scalar that is nothing but a reference may become a
+// list. On a problem reports it, marks the node as broken and returns false.
 bool complete_scalar(resolver *r, node *scalar);
 
-// The same for every scalar of a tree.
+// The same for all scalars of a tree.
 bool complete_below(resolver *r, node *n);
 
 #endif

@@ -1,10 +1,10 @@
-// Components and their settings: the one declaration from which parsing, checks, messages, defaults,
-// `show`, `describe` and the JSON Schema are made.
+// Components and their settings: the declaration from which parsing, checks, messages, defaults, `show`,
+// `describe` and the JSON Schema are derived.
 //
 // A component (a layer, an optimizer, a schedule, a tokenizer, a section of the experiment file, ...) is
-// one static struct whose first member is a `component`. Its settings live in a plain C struct; each row of
-// its option table says the key, the type, where in that struct the value goes, the default, the range, and
-// a line of documentation.
+// one static struct whose first member is a `component`. Its settings are a plain C struct. Each row of its
+// option table declares one member: key, type, default, range, documentation. config/settings.h has the
+// macros that rows are written with.
 #ifndef RUNEXP_CONFIG_COMPONENT_H
 #define RUNEXP_CONFIG_COMPONENT_H
 
@@ -14,21 +14,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// What a setting may be, and the C type of the member that it fills (config/settings.h checks it).
 typedef enum option_type {
-    OPTION_BOOL,      // bool                       true | false
-    OPTION_INT,       // int64_t                    within the range
-    OPTION_REAL,      // double                     within the range
-    OPTION_STRING,    // const char *               NULL when there is no default and none was given
-    OPTION_CHOICE,    // int                        index into choices[]
-    OPTION_REALS,     // real_list                  a list of numbers, each within the range;
-                      // min_count..max_count of them
-    OPTION_STRINGS,   // string_list                a string or a list of strings; min_count..max_count of
-                      // them
-    OPTION_SECTION,   // the section's settings struct, inline       a mapping read by `section`
-    OPTION_COMPONENT, // component_choice           {type: NAME, ...its settings} or NAME, out of `registry`
-    OPTION_COMPONENTS, // component_list             a list of NAME or {NAME: settings}, out of `registry`
-    OPTION_BRANCHES,   // component_branches         a list of such lists
-    OPTION_VARIABLES // nothing                    free names for ${...}; each must be used. Root table only
+    OPTION_BOOL,       // bool                true | false
+    OPTION_INT,        // int64_t             within the range
+    OPTION_REAL,       // double              within the range
+    OPTION_STRING,     // const char *        NULL when absent
+    OPTION_CHOICE,     // int                 index into choices
+    OPTION_REALS,      // real_list           min_count..max_count numbers, each within the range
+    OPTION_STRINGS,    // string_list         a string, or a list of min_count..max_count strings
+    OPTION_SECTION,    // its settings        a mapping with a table of its own
+    OPTION_COMPONENT,  // component_choice    {type: NAME, its settings} or NAME, from a registry
+    OPTION_COMPONENTS, // component_list      a list of NAME or {NAME: {its settings}}, from a registry
+    OPTION_BRANCHES,   // component_branches  a list of such lists
+    OPTION_VARIABLES,  // nothing             variables for ${...}, all of which must be used; root only
 } option_type;
 
 typedef struct component component;
@@ -39,9 +38,9 @@ typedef struct option {
     size_t offset;        // offsetof(settings struct, member)
     const char *fallback; // the default as a user would write it; NULL: required or optional
     bool required;
-    double min, max; // OPTION_INT, OPTION_REAL, OPTION_REALS; infinite: no such end
+    double min, max; // the range of numbers; infinite: no such end
     bool min_excluded, max_excluded;
-    bool may_be_path; // OPTION_STRINGS: a text with one of / . * ? [ in it is a path, made absolute
+    bool may_be_path;                 // strings: one that contains / . * ? or [ is a path, made absolute
     const char *const *choices;       // OPTION_CHOICE: NULL-terminated
     const component *const *registry; // OPTION_COMPONENT(S), OPTION_BRANCHES: NULL-terminated
     const component *section;         // OPTION_SECTION
@@ -71,9 +70,8 @@ typedef struct string_list {
     int count;
 } string_list;
 
-// A chosen component: its declaration, its settings (of about->settings_size bytes; every OPTION_ member
-// filled) and where it stands in the file. node is the mapping it was read from, for problem_place
-// (config/problems.h).
+// A chosen component: its declaration, its settings (about->settings_size bytes) and its place in the file.
+// node is the mapping it was read from, for problem_place (config/problems.h).
 typedef struct component_choice {
     const component *about;
     void *settings;

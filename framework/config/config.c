@@ -5,9 +5,9 @@
 #include "config/overrides.h"
 #include "config/resolve.h"
 
-enum { REFERENCE_BUDGET = 1 << 21 }; // bytes of text and of nodes (64 each) that references may produce
+enum { REFERENCE_BUDGET = 1 << 21 }; // bytes that references may expand to; a node counts 64
 
-// The text of the experiment itself is at hand; everything else is the same for files and memory.
+// Loads an experiment whose own text has been read; folder is where relative paths in it start.
 static status load(const component *root, const char *name, const char *folder, const char *yaml,
                    size_t length, const char *const *overrides, int override_count, arena *a, config *out,
                    problems *p, error *err) {

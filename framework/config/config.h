@@ -1,4 +1,4 @@
-// From experiment file and overrides to checked settings: the whole of config/ behind four functions.
+// From experiment file and overrides to checked settings: what other folders use of config/.
 #ifndef RUNEXP_CONFIG_CONFIG_H
 #define RUNEXP_CONFIG_CONFIG_H
 
@@ -11,23 +11,22 @@
 
 // A loaded and checked experiment. All memory belongs to the arena given to config_load.
 typedef struct config {
-    node *root;     // resolved: every option of every section present, no ${...} left, extends gone
-    void *settings; // of root component's settings_size, filled by its option tables
+    node *root;     // resolved: every setting present, references replaced, extends removed
+    void *settings; // the settings struct of the root component
     const char *path;
     string_list overrides; // as given, in order
-    string_list notes;     // what was adjusted and why (settings of a replaced `type` that were dropped)
+    string_list notes;     // what was ignored and why, such as settings of a type that was replaced
 } config;
 
-// Reads an experiment: YAML text with `extends` (a path or a list of paths, each merged under the file),
-// overrides
-// ("key.path=value", value in YAML notation, also into lists by index), references ${a.b}, defaults, types,
-// ranges, unknown and duplicate keys, unused variables. Every problem found is added to p; returns
-// ERR_CONFIG when there was at least one (err then summarises), ERR_IO when the file itself cannot be read.
-// `root` describes the top level of the file.
+// Loads an experiment: reads the file and the files it extends, applies overrides ("key.path=value", the
+// value in YAML; a number in the path is an index into a list), replaces references ${a.b}, fills in
+// defaults, and checks types, ranges, unknown and duplicate keys and unused variables. `root` describes the
+// top level of the file. All problems are added to p. Returns ERR_CONFIG if there was any (err then gives
+// their number), ERR_IO if the file itself cannot be read.
 status config_load(const component *root, const char *path, const char *const *overrides,
                    int override_count, arena *a, config *out, problems *p, error *err);
 
-// The same from text in memory (a checkpoint's stored configuration). name stands for the path in messages.
+// The same from text in memory (a checkpoint's stored configuration). name is shown in place of its path.
 status config_load_text(const component *root, const char *name, const char *yaml, size_t length,
                         const char *const *overrides, int override_count, arena *a, config *out,
                         problems *p, error *err);
@@ -37,11 +36,11 @@ status config_load_text(const component *root, const char *name, const char *yam
 void config_write(const config *c, const component *root, bool annotate, text *out);
 
 // One line per setting in which two resolved experiments differ: "key.path: a -> b". Keys named in ignore
-// (NULL-terminated, dotted) are passed over. Returns the number of differences.
+// (NULL-terminated, dotted) are skipped. Returns the number of differences.
 int config_difference(const config *a, const config *b, const char *const *ignore, text *out);
 
-// JSON Schema (draft 2020-12) of experiment files, with extends, references and shorthands allowed where
-// config_load allows them.
+// JSON Schema (draft 2020-12) of experiment files. It allows extends, references and shorthands wherever
+// config_load does.
 void config_schema(const component *root, text *out);
 
 // The reference page of a component: summary, paper, details, settings with type, default, range and doc,

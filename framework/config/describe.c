@@ -12,7 +12,7 @@ enum {
     NARROWEST_MEANING = 36
 };
 
-// Keys are never cut: one looks for them. The columns after them give way when the meaning needs room.
+// Keys are never cut, since readers look for them. The next columns shrink to leave room for the meaning.
 static const int widest[COLUMNS] = {PAGE_WIDTH, 28, 18, PAGE_WIDTH};
 static const int narrowest[COLUMNS] = {PAGE_WIDTH, 18, 10, 0};
 
@@ -43,7 +43,8 @@ static void free_table(table *t) {
 
 // --- wrapping
 
-// A paragraph, or several: wrapped, every line indented. Lines that begin with blanks are kept as they are.
+// A paragraph, or several: wrapped, every line indented. Lines that begin with a space are kept as they
+// are.
 static void add_wrapped(const char *s, int indent, text *out) {
     while (*s) {
         const char *next;
@@ -178,7 +179,8 @@ void component_describe(const component *c, text *out) {
     const option *list = option_of_list(c);
     if (list && strcmp(c->kind, "section") != 0) {
         text note = {0};
-        text_add(&note, "The list may stand directly under the name: {%s: [...]} means {%s: {%s: [...]}}.",
+        text_add(&note,
+                 "Shorthand: {%s: [...]} means {%s: {%s: [...]}}.",
                  c->name, c->name, list->key);
         text_add(out, "\n");
         add_wrapped(note.bytes, INDENT, out);

@@ -22,7 +22,7 @@ static bool ignored(const comparison *c) {
     return false;
 }
 
-// A value on one line. Of components only the names.
+// A value on one line; components by name only.
 static void add_value(const node *n, text *out) {
     if (!n)
         text_add(out, "(absent)");
@@ -68,7 +68,7 @@ static bool same_scalar(const option *o, const node *a, const node *b) {
 }
 
 static bool same_values(const option *o, const node *a, const node *b) {
-    // A text stands for the list of that text.
+    // A string equals the list of that string.
     if (o && o->type == OPTION_STRINGS) {
         if (a->kind == NODE_SCALAR && b->kind == NODE_LIST && b->count == 1) b = b->items[0];
         if (b->kind == NODE_SCALAR && a->kind == NODE_LIST && a->count == 1) a = a->items[0];
@@ -120,13 +120,13 @@ static void compare(comparison *c, const node *a, const node *b) {
         if (!same_values(a->option, a, b)) report(c, a, b);
         return;
     }
-    // Entries of layer lists: different layers differ as a whole.
+    // Entries of a list of components: different components differ as a whole.
     bool entries = !a->option && a->count == 1 && b->count == 1;
     if (entries && strcmp(a->entries[0].key, b->entries[0].key) != 0) {
         report(c, a, b);
         return;
     }
-    // The list of a container that has nothing else is counted into directly, as users write it.
+    // In a container that has only a list, indices count in that list, as users write paths.
     if (entries && is_component_list(a->entries[0].value) && is_component_list(b->entries[0].value)) {
         compare_items(c, a->entries[0].value, b->entries[0].value);
         return;

@@ -20,7 +20,7 @@ typedef struct reading {
 
 static node *read_layer(reading *r, const char *name, const char *folder, const char *yaml, size_t length);
 
-// Reads one extended file; at is where its name is written. NULL after a problem.
+// Reads one extended file; at: the node with its path. Returns NULL after a problem.
 static node *read_extended(reading *r, const node *at) {
     if (at->kind != NODE_SCALAR || node_is_null(at) || at->scalar[0] == '\0') {
         problem_add(r->p, at->where, "write extends: base/file.yaml, or a list of such paths",
@@ -58,7 +58,7 @@ static node *read_extended(reading *r, const node *at) {
     return n;
 }
 
-// Takes `extends` out of a layer; returns its value or NULL.
+// Removes `extends` from a mapping; returns its value or NULL.
 static node *take_extends(node *map) {
     for (int i = 0; i < map->count; i++) {
         if (strcmp(map->entries[i].key, "extends") != 0) continue;

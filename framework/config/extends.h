@@ -8,10 +8,10 @@
 #include "config/node.h"
 #include "config/problems.h"
 
-// Reads yaml (the content of the file `name`, in `folder`) and the files it extends, merged, with `extends`
-// itself removed. Ranks count up from 1 in the order of merging; *rank is that of the file itself. Returns
-// NULL when one of the files could not be read or is no mapping: what is wrong has been added to p, and
-// nothing more can be said about the rest.
+// Merges yaml (the content of the file `name` in `folder`) over the files that it extends and removes
+// `extends`. Files are ranked from 1 in the order of merging; *rank is that of the file itself. Returns
+// NULL if a file cannot be read or is not a mapping; the problem has been added to p, and checking the rest
+// would be pointless.
 node *extends_read(arena *a, const component *table, const char *name, const char *folder, const char *yaml,
                    size_t length, int *rank, problems *p);
 

@@ -26,8 +26,8 @@ node *form_default(arena *a, problems *p, const option *o, place where) {
     static const origin from = {"default", 0};
     if (o->type == OPTION_SECTION || o->type == OPTION_VARIABLES) return node_map(a, where, from);
     const char *written = o->fallback ? o->fallback : "";
-    // Most defaults are a word or a number: no need for a YAML parser. Texts are taken as they stand,
-    // unless they are in quotes.
+    // Most defaults are a word or a number and need no YAML parser. Strings are taken literally unless they
+    // are quoted.
     bool is_text = o->type == OPTION_STRING;
     bool word = is_text ? !strchr("'\"", written[0]) || written[0] == '\0'
                         : !strpbrk(written, "[]{}:#&*!|>'\"%@`,\n");

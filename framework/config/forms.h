@@ -1,4 +1,4 @@
-// The forms in which a setting may be written, and the full form of each. Nothing here follows references.
+// Shorthands of settings and their full forms; defaults as nodes. References are not followed here.
 #ifndef RUNEXP_CONFIG_FORMS_H
 #define RUNEXP_CONFIG_FORMS_H
 
@@ -7,8 +7,10 @@
 #include "config/node.h"
 #include "config/problems.h"
 
-// Nothing is written after the key: an empty mapping where a mapping is expected, else null.
+// Whether nothing is written after the key.
 bool form_is_empty(const node *n);
+
+// Turns such a scalar into an empty mapping.
 void form_become_map(node *n);
 
 // The default of an option as a node of rank 0.

@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-// A scalar that stands for a mapping, made into one: nothing at all for an empty section, NAME for a
-// component.
+// Turns a scalar that is short for a mapping into one: an empty section, or the NAME of a component.
 static void spell_out(arena *a, const option *o, node *n) {
     if (n->kind != NODE_SCALAR || n->broken) return;
     bool nothing = n->scalar[0] == '\0' && !n->quoted;
@@ -17,7 +16,7 @@ static void spell_out(arena *a, const option *o, node *n) {
         form_spell_type(a, n);
 }
 
-// The table of the settings in a value of option o, when it can be known.
+// The component whose settings a value of option o holds, or NULL if that is not known.
 static const component *table_inside(const option *o, const node *under, const node *over) {
     if (o->type == OPTION_SECTION) return o->section;
     if (o->type != OPTION_COMPONENT) return NULL;

@@ -16,7 +16,7 @@ const component *registry_find(const component *const *registry, const char *nam
     return NULL;
 }
 
-// A limit as one would write it: integers in full, others short.
+// A limit as text: integers in full, others short.
 static const char *number(double value, char buffer[32]) {
     snprintf(buffer, 32, value == floor(value) && fabs(value) < 1e16 ? "%.0f" : "%.15g", value);
     return buffer;

@@ -12,11 +12,11 @@
 typedef struct applying {
     arena *a;
     problems *p;
-    const char *override; // whole, as a line that can be shown
+    const char *override; // the whole override, as a line that can be shown
     origin from;
 } applying;
 
-// Where the walk down the path has arrived.
+// How far the path has been followed.
 typedef struct spot {
     node *value;
     const component *about; // value is a map of its settings; NULL: not known
@@ -35,7 +35,7 @@ static bool is_reference(const node *n) {
     return n->kind == NODE_SCALAR && strstr(n->scalar, "${");
 }
 
-// What a settings map has under a key, its default put there when a path must go into it.
+// The value of a key in a settings map; if it is absent, its default is added first.
 static spot child_of_settings(applying *x, const spot *s, const char *part, place where) {
     const option *o = s->about ? option_find(s->about, part) : NULL;
     node *child = node_get(s->value, part);
@@ -88,7 +88,7 @@ static spot settings_of_entry(const spot *s) {
     return down;
 }
 
-// Goes down one part of the path. Returns false after a problem.
+// Follows one part of the path. Returns false after a problem.
 static bool step(applying *x, spot *s, const char *part, place where) {
     int index = node_index(part);
     const option *inner = s->about ? option_of_list(s->about) : NULL;
@@ -130,7 +130,7 @@ static bool step(applying *x, spot *s, const char *part, place where) {
     return false;
 }
 
-// Puts the value in place of the last part.
+// Assigns the value to what the last part names.
 static void assign(applying *x, spot *s, const char *part, place where, node *value) {
     int index = node_index(part);
     const option *inner = s->about ? option_of_list(s->about) : NULL;
@@ -146,7 +146,7 @@ static void assign(applying *x, spot *s, const char *part, place where, node *va
         return;
     }
     if (!step(x, s, part, where)) return;
-    // What was reached is replaced where it stands: an entry's settings, or a container's list.
+    // The settings of an entry, or the list of a container, are replaced in place.
     if (s->value->kind == NODE_MAP && value->kind == NODE_MAP)
         merge(x->a, s->about, s->value, value);
     else
@@ -155,7 +155,7 @@ static void assign(applying *x, spot *s, const char *part, place where, node *va
 
 void override_apply(arena *a, const component *table, node *root, const char *override, int rank,
                     problems *p) {
-    // A problem shows one line without control characters.
+    // Problems show the override as a line without control characters.
     char *line = arena_copy_text(a, override);
     for (char *c = line; *c; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7F) *c = ' ';

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Nobody reads more than this at once, and a broken file must not fill the memory.
+// Nobody reads more than this at once, and a broken file must not exhaust memory.
 enum { MOST_PROBLEMS = 100 };
 
 static void append(problems *p, error *what) {
@@ -44,7 +44,7 @@ place problem_place(const node *settings, const char *key) {
     return setting && setting->from.rank > 0 ? setting->where : settings->where;
 }
 
-// By file, then line, then column, then in the order found; what has no place comes last.
+// By file, then line, then column, then in the order found; problems without a place come last.
 static int by_place(const void *left, const void *right) {
     const problem *a = left, *b = right;
     if (!a->what.file[0] != !b->what.file[0]) return !a->what.file[0] - !b->what.file[0];

@@ -15,7 +15,7 @@ void path_add(const path *at, text *out) {
         text_add(out, "%s%d", dot, at->index);
 }
 
-// What is there instead: `, not "abc"`, ", not a list of length 2", ", but is empty".
+// What was found instead: `, not "abc"`, ", not a list of length 2", ", but is empty".
 static void add_value(const node *n, text *out) {
     if (node_is_null(n) && !n->scalar[0]) {
         text_add(out, ", but is empty");
@@ -36,10 +36,9 @@ static void add_value(const node *n, text *out) {
         text_add(out, " (from %.*s)", (int)strcspn(n->from.text, "}") + 1, n->from.text);
 }
 
-// "optimizer.lr must be a number above 0, not "1e-4x"", with the setting's meaning and default as the hint.
 void report_value(resolver *r, const option *o, node *n, const path *at, const char *must_be) {
     if (n->broken) return;
-    complete_below(r, n); // what is not read still uses its variables
+    complete_below(r, n); // variables count as used even if the value is not
     n->broken = true;
     text message = {0}, hint = {0};
     path_add(at, &message);
@@ -71,8 +70,8 @@ void report_value(resolver *r, const option *o, node *n, const path *at, const c
     text_free(&hint);
 }
 
-// Where a misplaced key belongs: the paths of the sections and components that have it, if any, the latter
-// as in "optimizer.momentum (of type sgd, muon)".
+// Adds the paths at which a misplaced key would be right: "sampling.k", "optimizer.momentum (of type sgd,
+// muon)".
 static void add_homes(const component *root, const char *key, text *out) {
     for (const option *o = root->options; o && o->key; o++) {
         if (o->type == OPTION_SECTION && option_find(o->section, key))
@@ -145,7 +144,7 @@ void report_entry(resolver *r, const option *o, node *item, const path *at) {
         else
             text_add(
                 &hint,
-                "indent its settings deeper than \"%.60s\"; if \"%.60s\" is an entry of its own, begin it with a dash",
+                "indent its settings deeper than \"%.60s\"; if \"%.60s\" is another entry, begin it with a dash",
                 item->entries[0].key, item->entries[1].key);
     } else {
         add_value(item, &message);

@@ -207,8 +207,8 @@ static void read_option(resolver *r, const option *o, node *map, char *settings,
     if (!fine) report_value(r, o, n, &at, NULL);
 }
 
-// Whether a key that the component does not have is a setting of another of its kind, left behind when a
-// file or override of higher rank chose this type.
+// Whether an unknown key is a setting of another component of the same kind, which a file or override of
+// higher rank has replaced by this one.
 static bool left_behind(const component *about, const option *choice, const entry *e, const node *type) {
     if (!choice || !type || e->value->from.rank >= type->from.rank) return false;
     for (const component *const *c = choice->registry; *c; c++)
@@ -216,14 +216,14 @@ static bool left_behind(const component *about, const option *choice, const entr
     return false;
 }
 
-// choice: the option whose value map is, when it is a {type: NAME, ...} mapping.
+// choice: the option whose value is map, if that is a {type: NAME, ...} mapping; else NULL.
 static void read_settings(resolver *r, const component *about, const option *choice, node *map,
                           void *settings, const path *at) {
     const node *type = choice ? node_get(map, "type") : NULL;
     for (int i = 0; i < map->count; i++) {
         const entry *e = &map->entries[i];
         if (option_find(about, e->key) || (type && strcmp(e->key, "type") == 0)) continue;
-        complete_below(r, e->value); // what is not read still uses its variables
+        complete_below(r, e->value); // variables count as used even if the value is not
         if (!left_behind(about, choice, e, type)) {
             report_unknown(r, about, e, at);
             continue;
@@ -237,7 +237,7 @@ static void read_settings(resolver *r, const component *about, const option *cho
     }
     for (const option *o = about->options; o && o->key; o++) read_option(r, o, map, settings, at);
 
-    // From here on the mapping holds the type and every option, in the order of the table.
+    // Let the mapping hold the type and every option, in the order of the table.
     node ordered = {.kind = NODE_MAP};
     if (type) node_put(r->a, &ordered, "type", map->where, node_get(map, "type"));
     for (const option *o = about->options; o && o->key; o++)

@@ -1,11 +1,11 @@
-// From the merged tree to typed settings: every option of every table read, checked, and put in its place.
+// From the merged tree to typed settings: every option of every table is read, checked and stored.
 #ifndef RUNEXP_CONFIG_RESOLVE_H
 #define RUNEXP_CONFIG_RESOLVE_H
 
 #include "config/complete.h"
 
-// Completes the tree from the tables and fills settings (of r->table->settings_size). Problems go to r->p,
-// what was adjusted to r->notes.
+// Completes the tree and fills the settings struct of r->table. Problems are added to r->p, settings that
+// were ignored to r->notes.
 void resolve(resolver *r, void *settings);
 
 #endif

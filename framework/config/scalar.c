@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-// What other readers of YAML would not take for a text.
+// Whether other readers of YAML would take an unquoted string for another type.
 static bool looks_typed(const char *s) {
     static const char *const words[] = {"true", "false", "yes", "no",   "on",
                                         "off",  "y",     "n",   ".inf", ".nan"};
@@ -42,7 +42,7 @@ static void add_quoted(const char *s, text *out) {
     for (size_t i = 0; i < length;) {
         uint32_t c;
         int size = utf8_decode(s + i, length - i, &c);
-        if (size == 0) break; // cannot be: every text was checked when it was read
+        if (size == 0) break; // impossible: all text is checked when it is read
         if (c == '"' || c == '\\')
             text_add(out, "\\%c", (int)c);
         else if (c == '\n')

@@ -5,9 +5,9 @@
 #include "base/text.h"
 #include "config/node.h"
 
-// Adds a resolved scalar so that it reads back as the same value: plain when possible, else in double
-// quotes, always on one line. in_list: it stands between [ and ]. as_text: its setting is a text, so what
-// other readers of YAML would take for a number or a boolean is quoted as well.
+// Adds a resolved scalar so that it reads back as the same value: plain if possible, else in double quotes,
+// always on one line. in_list: between [ and ]. as_text: the setting is a string, so quote also what other
+// readers of YAML would take for a number or a boolean.
 void scalar_write(const node *n, bool in_list, bool as_text, text *out);
 
 #endif

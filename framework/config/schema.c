@@ -1,5 +1,5 @@
-// The JSON Schema of experiment files. Each registry and each of its components becomes a definition, so
-// that containers may contain containers.
+// The JSON Schema of experiment files. Each registry and each of its components is a definition, so that
+// containers may contain containers.
 #include "config/config.h"
 #include "config/option.h"
 
@@ -99,7 +99,7 @@ static void put_reference(schema *s, const char *key, const component *const *re
     text_free(&name);
 }
 
-// A text with ${...} in it may stand for any value.
+// A string that contains ${...} is allowed for any value.
 static void put_any_reference(json *j) {
     begin(j, NULL, '{');
     put_string(j, "type", "string");
@@ -116,7 +116,7 @@ static void put_range(json *j, const option *o) {
         put(j, excluded ? "exclusiveMaximum" : "maximum", "%.17g", bound);
 }
 
-// A number, or the same in a text: readers of YAML 1.1 take 1e-4 for a text.
+// A number, also as a string: readers of YAML 1.1 take 1e-4 for a string.
 static void put_number(json *j, const char *key, const option *o, bool integer) {
     begin(j, key, '{');
     begin(j, "anyOf", '[');
@@ -133,7 +133,7 @@ static void put_number(json *j, const char *key, const option *o, bool integer) 
     end(j, '}');
 }
 
-// Any scalar is a text where a text is wanted.
+// Any scalar is allowed for a string.
 static void put_text(json *j, const char *key) {
     begin(j, key, '{');
     begin(j, "type", '[');
@@ -167,7 +167,7 @@ static void put_words(json *j, const char *const *words) {
     end(j, '}');
 }
 
-// The alternatives for one option, as items of an anyOf that has been begun.
+// The alternatives for one option, as items of an open anyOf.
 static void put_alternatives(schema *s, const option *o) {
     json *j = &s->json;
     switch (o->type) {
@@ -264,7 +264,8 @@ static void put_option(schema *s, const option *o) {
     text_free(&about);
 }
 
-// The members of the schema object of a mapping of settings. Nothing is required: extends may bring it.
+// The members of the schema object of a mapping of settings. Nothing is required, since extends may provide
+// it.
 static void put_settings(schema *s, const component *about, bool with_type, bool with_extends) {
     json *j = &s->json;
     put_string(j, "type", "object");
@@ -278,7 +279,7 @@ static void put_settings(schema *s, const component *about, bool with_type, bool
     if (with_extends) {
         begin(j, "extends", '{');
         put_string(j, "description",
-                   "files over which this one is laid: a path, or a list of paths, relative to it");
+                   "files that this one is merged over: a path or a list of paths, relative to this file");
         begin(j, "type", '[');
         put_string(j, NULL, "string");
         put_string(j, NULL, "array");

@@ -1,22 +1,21 @@
-// Single values as users write them, in a file or on the command line: reading one, and refusing one.
+// Single values as users write them, in files or on the command line: reading and refusing them.
 #ifndef RUNEXP_CONFIG_VALUE_H
 #define RUNEXP_CONFIG_VALUE_H
 
 #include "base/text.h"
 #include "config/component.h"
 
-// Reads what was written for an OPTION_BOOL, INT, REAL, TEXT or CHOICE into the option's member. Returns
-// false, the member unspecified, when it has not the option's type or is outside its range. A text is not
-// copied.
+// Reads the value of an OPTION_BOOL, INT, REAL, STRING or CHOICE into its member. Returns false, with the
+// member unspecified, if it is not of the option's type or outside its range. Strings are not copied.
 bool value_read(const option *o, const char *written, void *member);
 
-// Adds what was written in quotes, cut when it is long.
+// Adds the value in quotes, cut if it is long.
 void value_quote(const char *written, text *out);
 
-// Adds ` must be EXPECTED, not "WRITTEN"`, to follow the name of the setting.
+// Adds ` must be EXPECTED, not "WRITTEN"`, which follows the name of the setting in a message.
 void value_refuse(const option *o, const char *written, text *out);
 
-// What may have been meant: the nearest name of an OPTION_CHOICE, or NULL.
+// The name that may have been meant: of an OPTION_CHOICE the nearest, or NULL.
 const char *value_nearest(const option *o, const char *written);
 
 #endif

@@ -5,13 +5,13 @@
 #include <string.h>
 
 enum {
-    WIDEST_LIST = 80,    // columns of a list of values on one line
+    WIDEST_LIST = 80,    // columns of a list that is kept on one line
     WIDEST_ALIGNED = 56, // lines longer than this do not push all comments to the right
     LONGEST_DEFAULT = 40,
     LONGEST_ORIGIN = 72
 };
 
-// Lines and their comments are gathered side by side, one '\n' each, and joined when all widths are known.
+// Lines and their comments are collected separately and joined when all widths are known.
 typedef struct writer {
     text lines, comments;
     bool annotate;
@@ -28,7 +28,7 @@ static void indent_to(writer *w, int indent) {
 
 // --- comments
 
-// Adds a text on one line, cut when long.
+// Adds a string on one line, cut if it is long.
 static void add_short(text *out, const char *s, size_t longest) {
     size_t used = 0;
     for (; *s && (used < longest || ((unsigned char)*s & 0xC0) == 0x80); s++, used++) {
@@ -40,7 +40,7 @@ static void add_short(text *out, const char *s, size_t longest) {
     if (*s) text_add(out, "...");
 }
 
-// The origin that ranks highest among a value and what it consists of.
+// The highest-ranking origin of a value and its items.
 static origin latest(const node *n) {
     origin from = n->from;
     for (int i = 0; n->kind == NODE_LIST && i < n->count; i++)
@@ -81,7 +81,7 @@ static bool is_text_option(const option *o) {
     return o && (o->type == OPTION_STRING || o->type == OPTION_STRINGS);
 }
 
-// A list of scalars: on one line when that is not too long.
+// A list of scalars, on one line unless that is too long.
 static void write_values(writer *w, const option *o, const node *list, int indent) {
     text line = {0};
     for (int i = 0; i < list->count; i++) {
@@ -128,7 +128,7 @@ static void write_components(writer *w, const node *list, int indent) {
         const node *settings = e->value;
         indent_to(w, indent);
         text_add(&w->lines, settings->count ? "- %s:" : "- %s", e->key);
-        // A container that has nothing but its list: the list directly under its name.
+        // The list of a container that has only a list is written directly below the name.
         bool only_list = settings->count == 1 && is_component_list(settings->entries[0].value);
         if (only_list && settings->entries[0].value->count == 0) text_add(&w->lines, " []");
         end_line(w);

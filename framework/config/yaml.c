@@ -17,7 +17,7 @@ enum {
 
 typedef struct line {
     size_t start, end;  // of the text, without the line break
-    const char *source; // made when first asked for
+    const char *source; // made on first use
     const char *origin;
 } line;
 
@@ -40,8 +40,8 @@ static void add_line(reader *r, size_t start, size_t end) {
     r->lines[r->line_count++] = (line){.start = start, .end = end};
 }
 
-// A line as problems show it: tabs as blanks (the caret counts characters), what cannot be printed as
-// question marks, cut when long.
+// A line as problems show it: tabs as single spaces, since the caret counts characters; unprintable
+// characters as question marks; cut if it is long.
 static const char *printable(arena *a, const char *bytes, size_t length) {
     char *shown = arena_alloc(a, (length < LONGEST_SOURCE ? length : LONGEST_SOURCE) + 4);
     size_t used = 0, i = 0;
@@ -62,7 +62,7 @@ static const char *printable(arena *a, const char *bytes, size_t length) {
     return shown;
 }
 
-// The place of a character: line and column count from 0 here.
+// The place of a character; line and column count from 0 here.
 static place place_at(reader *r, size_t line_index, size_t column) {
     const yaml_input *in = r->input;
     place where = {.file = in->name};
@@ -78,7 +78,7 @@ static place place_at(reader *r, size_t line_index, size_t column) {
             where.source = l->source;
         }
     }
-    // A caret beyond the part that is shown would point at nothing.
+    // Beyond the part that is shown, a caret would point at nothing.
     if (where.source && where.column > utf8_width(where.source) + 1) where.source = NULL;
     return where;
 }
@@ -98,7 +98,7 @@ static origin origin_at(reader *r, yaml_mark_t mark) {
 
 // --- the text before it is parsed
 
-// The length in bytes of the line break at s, 0 when there is none; the same breaks that libyaml counts.
+// The length in bytes of the line break at s, 0 if there is none. These are the breaks that libyaml counts.
 static size_t line_break(const char *s, size_t left) {
     const unsigned char *b = (const unsigned char *)s;
     if (b[0] == '\r') return left > 1 && b[1] == '\n' ? 2 : 1;
@@ -113,7 +113,7 @@ static bool allowed(uint32_t c) {
     return !(c >= 0x7F && c < 0xA0) && c != 0xFFFE && c != 0xFFFF;
 }
 
-// Finds the lines, and the first byte that no text may contain.
+// Finds the lines; reports the first character that is not allowed.
 static bool scan_lines(reader *r) {
     const char *s = r->input->text;
     size_t length = r->input->length, start = 0, column = 0;
@@ -153,8 +153,8 @@ static bool scan_lines(reader *r) {
     return true;
 }
 
-// Between brackets, YAML would take the braces of ${a.b} for a mapping. They are replaced by two characters
-// that nobody types before parsing, and put back into the scalars afterwards; columns stay the same.
+// Between brackets, YAML would take the braces of ${a.b} for a mapping. Before parsing they
+// are replaced by two characters that nobody types, afterwards put back; columns stay the same.
 static const char OPENING[] = "\xF4\x8F\xBF\xBC", CLOSING[] = "\xF4\x8F\xBF\xBD";
 
 static bool name_character(char c) {
@@ -208,8 +208,8 @@ static bool next_event(reader *r, yaml_event_t *event) {
     char at = '\0';
     if (at_line < (size_t)r->line_count) {
         const line *l = &r->lines[at_line];
-        // Columns count characters; tabs and the signs that matter stand in text that is ASCII up to them
-        // or are looked for in vain, which only makes the message more general.
+        // Columns count characters, this counts bytes: after other than ASCII text the character is not
+        // found, which only makes the message more general.
         if (l->start + at_column < l->end)
             at = r->input->text[l->start + at_column];
         else if ((int)at_line + 1 < r->line_count)
@@ -217,7 +217,7 @@ static bool next_event(reader *r, yaml_event_t *event) {
     }
     yaml_message message = yaml_message_of(parser->context, parser->problem, at);
     yaml_mark_t mark = message.at_opening && parser->context ? parser->context_mark : parser->problem_mark;
-    // What is missed at the end of the text is shown at the end of its last line that says something.
+    // What is missing at the end of the text is shown at the end of its last line that is not empty.
     if (!r->input->line)
         while (mark.line > 0 && mark.line < (size_t)r->line_count && mark.column == 0 &&
                r->lines[mark.line].start == r->lines[mark.line].end) {
@@ -229,7 +229,7 @@ static bool next_event(reader *r, yaml_event_t *event) {
     return false;
 }
 
-// Refuses what a node may carry in YAML but not here. The node itself is read all the same.
+// Refuses anchors and tags. The node itself is read all the same.
 static void refuse_properties(reader *r, const yaml_char_t *anchor, const yaml_char_t *tag,
                               yaml_mark_t mark) {
     if (anchor)
@@ -336,7 +336,7 @@ static node *read_map(reader *r, const yaml_event_t *start, int depth) {
     }
 }
 
-// Reads the node that event begins; deletes the event. NULL when the text cannot be read further.
+// Reads the node that event begins; deletes the event. Returns NULL if the text cannot be read further.
 static node *read_node(reader *r, yaml_event_t *event, int depth) {
     node *n = NULL;
     if (depth > DEEPEST)

@@ -7,7 +7,7 @@
 typedef struct yaml_message {
     const char *words; // what is wrong
     const char *hint;  // what to do; may be NULL
-    bool at_opening;   // the place to show is where the construct began, not where it was missed
+    bool at_opening;   // show the place where the construct began, not where its end was missed
 } yaml_message;
 
 // context and problem are libyaml's texts (either may be NULL); at is the character at the place of the

@@ -353,10 +353,9 @@ static void test_wrong_overrides(void **state) {
     l = load(HEAD "vars: {block: [mlp]}\nmodel: {layers: \"${vars.block}\"}\n",
              "model.layers.0.mlp.hidden=1");
     assert_one_problem(
-        &l,
-        "command line: error: there is nothing to go into here: the value is the reference ${vars.block}\n"
-        "    model.layers.0.mlp.hidden=1\n                 ^\n"
-        "  override what it refers to, or the whole of it\n");
+        &l, "command line: error: the path goes on, but this value is the reference ${vars.block}\n"
+            "    model.layers.0.mlp.hidden=1\n                 ^\n"
+            "  override the setting that it refers to, or the whole value\n");
 }
 
 int main(void) {

@@ -31,9 +31,8 @@ static const option muon_options[] = {
          "orthogonalise the mean as it would be after one more step with the same gradient"),
     INT(iterations, "5", 1, 20,
         "Newton-Schulz iterations; 5 bring singular values above 0.0015 of the norm into [0.68, 1.2]"),
-    CHOICE(
-        scaling, "aspect", scalings,
-        "step of an m x n matrix: aspect: sqrt(max(1, m/n)); adamw: 0.2 sqrt(max(m, n)), for AdamW's lr"),
+    CHOICE(scaling, "aspect", scalings,
+           "scale of an m x n step: aspect: sqrt(max(1, m/n)); adamw: 0.2 sqrt(max(m, n)), for AdamW's lr"),
     REAL(adam_lr, "1.0e-3", ABOVE(0), INFINITY,
          "learning rate of the other parameters; the schedule scales it like lr"),
     REALS(adam_betas, "[0.9, 0.95]", 0, BELOW(1), "betas of AdamW for the other parameters", .min_count = 2,
