@@ -68,19 +68,11 @@ static overlay make_overlay(const report_run *run, over x, arena *a) {
     o.has_val = has_values(&o.val);
     o.has_train = has_values(&o.train);
     o.has_lr = has_values(&o.lr);
-    text name = {0};
-    script_add_quoted(&name, run->name, 72);
-    name.bytes[--name.length] = '\0'; // the closing quote comes after what is added
-    if (o.has_val)
-        text_add(&name, " (best %.4f at step %lld)", run->history.best.loss,
-                 (long long)run->history.best.step);
-    else if (!o.has_train)
-        text_add(&name, " (no loss yet)");
-    else
-        text_add(&name, " (training loss only)");
-    text_add(&name, "'");
-    o.legend = arena_copy_text(a, name.bytes);
-    text_free(&name);
+    const char *result = o.has_val     ? arena_format(a, "best %.4f at step %lld", run->history.best.loss,
+                                                      (long long)run->history.best.step)
+                         : o.has_train ? "training loss only"
+                                       : "no loss yet";
+    o.legend = arena_format(a, "%s (%s)", run->name, result);
     return o;
 }
 
@@ -97,10 +89,10 @@ static double last_x(const overlay *o, int count) {
 // Runs beyond the number of colours get the colours again with other dashes.
 static void add_plot(text *command, const char *block, int run, double size, const char *style,
                      double width, const char *title) {
-    text_add(command, "%s$%s%d using ($1/%g):2 %s linewidth %g dashtype %d linecolor rgb '%s' %s%s",
+    text_add(command, "%s$%s%d using ($1/%g):2 %s linewidth %g dashtype %d linecolor rgb '%s' %s",
              command->length ? ", \\\n     " : "plot ", block, run, size, style, width,
-             1 + run / SCRIPT_COLOURS, script_colours[run % SCRIPT_COLOURS], title ? "title " : "notitle",
-             title ? title : "");
+             1 + run / SCRIPT_COLOURS, script_colours[run % SCRIPT_COLOURS], title ? "title " : "notitle");
+    if (title) script_add_quoted(command, title, 96);
 }
 
 static void add_panel(text *s, double top, double bottom) {
