@@ -4,9 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-const char *const script_colours[SCRIPT_COLOURS] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
-                                                    "#E69F00", "#56B4E9", "#000000"};
-
 const range range_empty = {INFINITY, -INFINITY, 0};
 
 enum { MAX_POINTS = 4000, BINS = 1000, FEW_POINTS = 60 };

@@ -16,9 +16,6 @@
 #define COLOUR_OTHER "#CC79A7"      // purple
 #define COLOUR_NOTE "#555555"       // marks and their labels
 
-enum { SCRIPT_COLOURS = 7 };
-extern const char *const script_colours[SCRIPT_COLOURS]; // for curves of different runs
-
 // A curve; values that are not finite break its line.
 typedef struct curve {
     const double *x, *y;
