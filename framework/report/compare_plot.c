@@ -253,7 +253,7 @@ static bool draw(const comparison *c, over x, arena *a, text *s) {
     }
     const range loss = loss_range(o, count);
     if (loss.count == 0 || !any_rate) return false;
-    const int columns = longest <= 32 ? 3 : longest <= 48 ? 2 : 1;
+    const int columns = longest <= 24 ? 3 : longest <= (c->swept.setting ? 40 : 48) ? 2 : 1;
     const int lines = (named_of(c) + (count > NAMED) + columns - 1) / columns;
     const int height = HEAD + LEGEND_LINE * lines + LOSS_PANEL + BETWEEN + RATE_PANEL + FOOT;
     const double foot = (double)FOOT / height, middle = foot + (double)RATE_PANEL / height;
