@@ -6,6 +6,10 @@
 #include "report/gnuplot.h"
 #include "report/run.h"
 
+// For qsort of pointers into an array of runs: the smallest validation loss first; runs without one come last;
+// equals stay in the order of the array.
+int report_better_first(const void *x, const void *y);
+
 // Writes plots_folder/compare-<names>/{steps,tokens,seconds}.gp and draws them: above, the validation loss
 // of every run (thin: the smoothed training loss), below, its learning rate, both over completed steps,
 // tokens trained on, or seconds of training. Errors and the line of the log as in report_plot_run.

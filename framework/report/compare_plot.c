@@ -1,10 +1,11 @@
 #include "base/file.h"
 #include "report/compare.h"
-#include "report/differences.h"
+#include "report/compare_labels.h"
 #include "report/plot.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef enum over { OVER_STEPS, OVER_TOKENS, OVER_SECONDS, OVERS } over;
@@ -50,7 +51,7 @@ static bool has_values(const curve *c) {
     return r.count > 0;
 }
 
-static overlay make_overlay(const report_run *run, over x, arena *a) {
+static overlay make_overlay(const report_run *run, const char *label, over x, arena *a) {
     const metrics_data *m = &run->metrics;
     size_t evals = m->eval_count[SPLIT_VAL];
     double *train_x = arena_alloc(a, (m->train_count + 1) * sizeof *train_x);
@@ -68,19 +69,10 @@ static overlay make_overlay(const report_run *run, over x, arena *a) {
     o.has_val = has_values(&o.val);
     o.has_train = has_values(&o.train);
     o.has_lr = has_values(&o.lr);
-    text name = {0};
-    script_add_quoted(&name, run->name, 72);
-    name.bytes[--name.length] = '\0'; // the closing quote comes after what is added
-    if (o.has_val)
-        text_add(&name, " (best %.4f at step %lld)", run->history.best.loss,
-                 (long long)run->history.best.step);
-    else if (!o.has_train)
-        text_add(&name, " (no loss yet)");
-    else
-        text_add(&name, " (training loss only)");
-    text_add(&name, "'");
-    o.legend = arena_copy_text(a, name.bytes);
-    text_free(&name);
+    o.legend = o.has_val
+                   ? arena_format(a, "%s (best %.4f at step %lld)", label, run->history.best.loss,
+                                  (long long)run->history.best.step)
+                   : arena_format(a, "%s (%s)", label, o.has_train ? "training loss only" : "no loss yet");
     return o;
 }
 
@@ -94,44 +86,100 @@ static double last_x(const overlay *o, int count) {
     return last;
 }
 
-// Runs beyond the number of colours get the colours again with other dashes.
-static void add_plot(text *command, const char *block, int run, double size, const char *style,
-                     double width, const char *title) {
-    text_add(command, "%s$%s%d using ($1/%g):2 %s linewidth %g dashtype %d linecolor rgb '%s' %s%s",
-             command->length ? ", \\\n     " : "plot ", block, run, size, style, width,
-             1 + run / SCRIPT_COLOURS, script_colours[run % SCRIPT_COLOURS], title ? "title " : "notitle",
-             title ? title : "");
+enum { NAMED = 12 }; // of the best runs
+
+// The colours of named runs; the last five are dashed too.
+static const char *const colours[NAMED] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
+                                           "#E69F00", "#56B4E9", "#000000", "#332288",
+                                           "#882255", "#999933", "#44AA99", "#AA4499"};
+enum { SOLID = 7 };
+
+// What is drawn, the same for all kinds of axes.
+typedef struct comparison {
+    const report_run *runs;
+    int count;
+    const char **labels;
+    int *order; // of runs, the best first
+    differing_setting *settings;
+    int independent;
+    swept_number swept;
+} comparison;
+
+static int named_of(const comparison *c) {
+    return c->count < NAMED ? c->count : NAMED;
+}
+
+// The look of a run's lines: its value's place in the colour scale, a colour of its own, or grey.
+static void add_look(text *command, const comparison *c, int rank, double width) {
+    text_add(command, "linewidth %g ", rank < NAMED ? width : 0.7);
+    if (c->swept.setting)
+        text_add(command, "linecolor palette cb %.9g", c->swept.values[c->order[rank]]);
+    else if (rank < NAMED)
+        text_add(command, "dashtype %d linecolor rgb '%s'", rank < SOLID ? 1 : 2, colours[rank]);
+    else
+        text_add(command, "linecolor rgb '#BBBBBB'");
+}
+
+static void add_plot(text *command, const comparison *c, const char *block, int rank, double size,
+                     const char *style, double width) {
+    text_add(command, "%s$%s%d using ($1/%g):2 %s ", command->length ? ", \\\n     " : "plot ", block, rank,
+             size, style);
+    add_look(command, c, rank, width);
+    text_add(command, " notitle");
+}
+
+static void add_legend(text *command, const comparison *c, const overlay *o) {
+    for (int rank = 0; rank < named_of(c); rank++) {
+        text_add(command, ", \\\n     keyentry with lines ");
+        add_look(command, c, rank, 2.5);
+        text_add(command, " title ");
+        script_add_quoted(command, o[rank].legend, 96);
+    }
+    const int others = c->count - named_of(c);
+    if (others > 0 && !c->swept.setting)
+        text_add(command, ", \\\n     keyentry with lines linecolor rgb '#BBBBBB' title '%d other run%s'",
+                 others, others == 1 ? "" : "s");
+}
+
+// The colour scale, right of the upper panel.
+static void add_scale(text *s, const swept_number *swept, double top, double bottom) {
+    if (!swept->setting) return;
+    text_add(
+        s,
+        "set rmargin at screen 0.875\n"
+        "set palette defined (0 '#440154', 1 '#414487', 2 '#2A788E', 3 '#22A884', 4 '#7AD151', 5 '#D8C820')\n"
+        "set cbrange [%.9g:%.9g]\n%sset format cb '%%g'\n"
+        "set colorbox vertical user origin screen 0.89, screen %.4f size screen 0.014, screen %.4f\n"
+        "set cblabel ",
+        swept->low, swept->high, swept->logarithmic ? "set logscale cb\n" : "", bottom, top - bottom);
+    script_add_quoted(s, swept->setting->heading, 40);
+    text_add(s, "\n");
 }
 
 static void add_panel(text *s, double top, double bottom) {
     text_add(s, "set tmargin at screen %.4f\nset bmargin at screen %.4f\n", top, bottom);
 }
 
-static const char *what_differs(const report_run *runs, int count, arena *a) {
-    differing_setting *settings;
-    int independent;
-    report_differences(runs, count, a, &settings, &independent);
-    text t = {0};
-    text_add(&t, "validation loss; thin lines: training loss, smoothed");
-    for (int i = 0; i < independent; i++)
-        text_add(&t, "%s%s", i == 0 ? ". Settings that differ: " : ", ", settings[i].path);
-    char *copy = arena_copy_text(a, t.bytes);
-    text_free(&t);
-    return copy;
+static const char *what_differs(const comparison *c, arena *a) {
+    const char *words = "validation loss; thin lines: training loss, smoothed";
+    for (int i = 0; i < c->independent; i++)
+        words = arena_format(a, "%s%s%s", words, i == 0 ? ". Settings that differ: " : ", ",
+                             c->settings[i].heading);
+    return words;
 }
 
-// Ends just above the largest first validation loss of the runs (first training loss where there is none),
-// so that neither the steep beginning of the training curves nor a run that diverges flattens the rest.
+// Every validation loss, and above them the training loss only up to where runs without validation begin, so
+// that the steep beginning of the training curves does not flatten the rest.
 static range loss_range(const overlay *o, int count) {
-    range all = range_empty, first = range_empty;
+    range all = range_empty, whole = range_empty;
     for (int i = 0; i < count; i++) {
-        const curve *compared = o[i].val.count > 0 ? &o[i].val : &o[i].train;
         range_include(&all, &o[i].val);
         range_include(&all, &o[i].train);
-        range_include(&first, &(curve){compared->x, compared->y, compared->count > 0});
+        range_include(&whole, &o[i].val);
+        if (!o[i].has_val)
+            range_include(&whole, &(curve){o[i].train.x, o[i].train.y, o[i].train.count > 0});
     }
-    const double highest = 1.05 * first.high;
-    if (first.count > 0 && first.high > 0 && all.high > highest) all.high = highest;
+    if (whole.count > 0 && all.high > whole.high) all.high = whole.high;
     return all;
 }
 
@@ -149,68 +197,94 @@ static void add_rate_axis(text *s, axes *drawn, const overlay *o, int count) {
     script_value_axis(s, drawn, "learning rate", all, logarithmic ? 1 : INFINITY, AXIS_FROM_ZERO);
 }
 
-static const char *title_of(const report_run *runs, int count, arena *a) {
-    text t = {0};
-    for (int i = 0; i < count; i++)
-        text_add(&t, "%s%s", i == 0 ? "" : i == count - 1 ? " and " : ", ", runs[i].name);
-    const char *title = utf8_width(t.bytes) <= 80 ? arena_copy_text(a, t.bytes)
-                                                  : arena_format(a, "%d runs compared", count);
-    text_free(&t);
-    return title;
+// "a, b and c", or what was swept: "gpt_nano: 5 runs compared by lr".
+static const char *title_of(const comparison *c, arena *a) {
+    const char *names = "";
+    for (int i = 0; i < c->count; i++)
+        names = arena_format(a, "%s%s%s", names,
+                             i == 0              ? ""
+                             : i == c->count - 1 ? " and "
+                                                 : ", ",
+                             c->labels[i]);
+    const size_t base = strcspn(c->runs[0].name, ",");
+    bool common = c->runs[0].name[base] == ',' || c->labels[0] != c->runs[0].name;
+    for (int i = 1; i < c->count; i++)
+        common = common && strcspn(c->runs[i].name, ",") == base &&
+                 memcmp(c->runs[i].name, c->runs[0].name, base) == 0;
+    if (common) {
+        const char *subject = arena_format(a, "%.*s: ", (int)base, c->runs[0].name);
+        if (c->independent == 1)
+            return arena_format(a, "%s%d runs compared by %s", subject, c->count, c->settings[0].heading);
+        names = arena_format(a, "%s%s", subject, names);
+        if (utf8_width(names) > 80) return arena_format(a, "%s%d runs compared", subject, c->count);
+    }
+    return utf8_width(names) <= 80 ? names : arena_format(a, "%d runs compared", c->count);
+}
+
+// The panels have the same height whatever the number of runs (pixels).
+enum { HEAD = 75, LEGEND_LINE = 20, LOSS_PANEL = 430, BETWEEN = 40, RATE_PANEL = 215, FOOT = 58 };
+
+static void add_blocks(text *s, const overlay *o, int rank) {
+    const struct {
+        const char *block;
+        const curve *values;
+        bool there;
+        thinning how;
+    } blocks[] = {{"train", &o->train, o->has_train, THIN_MEANS},
+                  {"val", &o->val, o->has_val, THIN_MEANS},
+                  {"lr", &o->lr, o->has_lr, THIN_EXTREMES}};
+    char name[32];
+    for (int k = 0; k < 3; k++) {
+        snprintf(name, sizeof name, "%s%d", blocks[k].block, rank);
+        if (blocks[k].there) script_add_curve(s, name, blocks[k].values, blocks[k].how);
+    }
 }
 
 // The two panels over one kind of axis. False when no run has anything to show.
-static bool draw(const report_run *runs, int count, over x, arena *a, text *s) {
-    overlay *o = arena_alloc(a, (size_t)count * sizeof *o);
+static bool draw(const comparison *c, over x, arena *a, text *s) {
+    const int count = c->count;
+    overlay *o = arena_alloc(a, (size_t)count * sizeof *o); // the best first
     bool any_rate = false;
     int longest = 0;
     for (int i = 0; i < count; i++) {
-        o[i] = make_overlay(&runs[i], x, a);
+        o[i] = make_overlay(&c->runs[c->order[i]], c->labels[c->order[i]], x, a);
         any_rate = any_rate || o[i].has_lr;
-        if (utf8_width(o[i].legend) > longest) longest = utf8_width(o[i].legend);
+        if (i < NAMED && utf8_width(o[i].legend) > longest) longest = utf8_width(o[i].legend);
     }
     const range loss = loss_range(o, count);
     if (loss.count == 0 || !any_rate) return false;
-    const int columns = longest <= 48 ? 2 : 1, lines = (count + columns - 1) / columns;
-    const int height = 780 + 20 * lines;
+    const int columns = longest <= 24 ? 3 : longest <= (c->swept.setting ? 40 : 48) ? 2 : 1;
+    const int lines = (named_of(c) + (count > NAMED) + columns - 1) / columns;
+    const int height = HEAD + LEGEND_LINE * lines + LOSS_PANEL + BETWEEN + RATE_PANEL + FOOT;
+    const double foot = (double)FOOT / height, middle = foot + (double)RATE_PANEL / height;
+    const double bottom = middle + (double)BETWEEN / height, top = bottom + (double)LOSS_PANEL / height;
     const script_heading heading = {.stem = stems[x],
-                                    .title = title_of(runs, count, a),
-                                    .description = what_differs(runs, count, a),
+                                    .title = title_of(c, a),
+                                    .description = what_differs(c, a),
                                     .height = height,
                                     .legend_lines = lines};
     const unit u = unit_of(x, last_x(o, count));
     script_begin(s, &heading);
     text loss_plot = {0}, lr_plot = {0};
-    for (int i = 0; i < count; i++) {
-        char name[32];
-        const struct {
-            const char *block;
-            const curve *values;
-            bool there;
-        } blocks[] = {{"train", &o[i].train, o[i].has_train},
-                      {"val", &o[i].val, o[i].has_val},
-                      {"lr", &o[i].lr, o[i].has_lr}};
-        for (int k = 0; k < 3; k++) {
-            snprintf(name, sizeof name, "%s%d", blocks[k].block, i);
-            if (blocks[k].there)
-                script_add_curve(s, name, blocks[k].values, k < 2 ? THIN_MEANS : THIN_EXTREMES);
-        }
-        if (o[i].has_train)
-            add_plot(&loss_plot, "train", i, u.size, "with lines", o[i].has_val ? 0.8 : 2.5,
-                     o[i].has_val ? NULL : o[i].legend);
-        if (o[i].has_val)
-            add_plot(&loss_plot, "val", i, u.size, script_style(o[i].val.count), 2.5, o[i].legend);
-        if (o[i].has_lr) add_plot(&lr_plot, "lr", i, u.size, script_style(o[i].lr.count), 2.5, NULL);
+    for (int i = count - 1; i >= 0; i--) { // the best on top
+        add_blocks(s, &o[i], i);
+        if (o[i].has_train && (i < NAMED || !o[i].has_val))
+            add_plot(&loss_plot, c, "train", i, u.size, "with lines", o[i].has_val ? 0.8 : 2.5);
+        if (o[i].has_val) add_plot(&loss_plot, c, "val", i, u.size, "with lines", 2.5);
+        if (o[i].has_lr) add_plot(&lr_plot, c, "lr", i, u.size, "with lines", 2.5);
     }
+    add_legend(&loss_plot, c, o);
     axes drawn;
-    const double bottom = 58.0 / height, middle = 0.36;
     text_add(s, "\nset multiplot\n");
     script_x_axis(s, &drawn, u.title, last_x(o, count) / u.size);
-    text_add(s, "set bmargin at screen %.4f\nset xlabel ''\n", middle + 20.0 / height);
-    script_value_axis(s, &drawn, "validation loss (nats per token)", loss, 50, AXIS_FITTED);
+    add_panel(s, top, bottom);
+    text_add(s, "set xlabel ''\n");
+    add_scale(s, &c->swept, top, bottom);
+    script_value_axis(s, &drawn, "validation loss (nats per token)", loss, 10, AXIS_FITTED);
     text_add(s, "%s\n\n", loss_plot.bytes);
-    text_add(s, "unset label 1001\nunset label 1002\nunset key\nunset logscale y\nset ytics autofreq\n");
-    add_panel(s, middle - 20.0 / height, bottom);
+    text_add(s, "unset label 1001\nunset label 1002\nunset key\nunset logscale y\nset ytics autofreq\n"
+                "unset colorbox\n");
+    add_panel(s, middle, foot);
     script_x_axis(s, &drawn, u.title, last_x(o, count) / u.size);
     add_rate_axis(s, &drawn, o, count);
     text_add(s, "%s\nunset multiplot\n", lr_plot.bytes);
@@ -240,6 +314,18 @@ static const char *folder_of(const report_run *runs, int count, arena *a) {
     return copy;
 }
 
+static comparison compare(const report_run *runs, int count, arena *a) {
+    comparison c = {.runs = runs, .count = count, .order = arena_alloc(a, (size_t)count * sizeof(int))};
+    report_differences(runs, count, a, &c.settings, &c.independent);
+    c.labels = report_labels(runs, count, c.settings, c.independent, a);
+    c.swept = report_swept_number(c.settings, c.independent, count, a);
+    const report_run **sorted = arena_alloc(a, (size_t)count * sizeof *sorted);
+    for (int i = 0; i < count; i++) sorted[i] = &runs[i];
+    qsort(sorted, (size_t)count, sizeof *sorted, report_better_first);
+    for (int i = 0; i < count; i++) c.order[i] = (int)(sorted[i] - runs);
+    return c;
+}
+
 status report_compare(const report_run *runs, int count, const char *plots_folder, const gnuplot *program,
                       error *err) {
     arena *a = arena_new();
@@ -247,8 +333,9 @@ status report_compare(const report_run *runs, int count, const char *plots_folde
     gnuplot_script scripts[OVERS];
     text contents[OVERS] = {{0}};
     int written = 0;
+    const comparison c = compare(runs, count, a);
     for (int x = 0; x < OVERS; x++) {
-        if (!draw(runs, count, (over)x, a, &contents[x])) continue;
+        if (!draw(&c, (over)x, a, &contents[x])) continue;
         scripts[written++] = (gnuplot_script){.path = arena_format(a, "%s/%s.gp", folder, stems[x]),
                                               .content = contents[x].bytes,
                                               .length = contents[x].length};

@@ -12,8 +12,7 @@
 
 enum { MAX_SETTINGS = 12 }; // columns of the table in text
 
-// Runs without a validation loss come last; equals stay in the order of the command line.
-static int better_first(const void *x, const void *y) {
+int report_better_first(const void *x, const void *y) {
     const report_run *a = *(const report_run *const *)x, *b = *(const report_run *const *)y;
     const history *p = &a->history, *q = &b->history;
     if (p->has_val != q->has_val) return p->has_val ? -1 : 1;
@@ -60,7 +59,7 @@ void report_compare_table(const report_run *runs, int count, bool csv, text *out
     int shown = csv ? found : independent <= MAX_SETTINGS ? independent : MAX_SETTINGS;
     const report_run **order = arena_alloc(a, ((size_t)count + 1) * sizeof *order);
     for (int i = 0; i < count; i++) order[i] = &runs[i];
-    qsort(order, (size_t)count, sizeof *order, better_first);
+    qsort(order, (size_t)count, sizeof *order, report_better_first);
 
     table *t = table_new(a);
     table_column(t, "run", false);

@@ -11,6 +11,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,7 +19,8 @@ enum { OUTPUT_BYTES = 4096 };
 
 // Starts the program with no input and both outputs into a pipe. Returns 0, or an errno; *read_end is open
 // only on success.
-static int start(const char *program, const char *script_path, pid_t *child, int *read_end) {
+static int start(const char *program, const char *suffix, const char *script_path, pid_t *child,
+                 int *read_end) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return errno;
     posix_spawn_file_actions_t actions;
@@ -26,7 +28,7 @@ static int start(const char *program, const char *script_path, pid_t *child, int
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
-    char *const arguments[] = {(char *)program, "-d", (char *)script_path, NULL};
+    char *const arguments[] = {(char *)program, "-d", "-e", (char *)suffix, (char *)script_path, NULL};
     int result = posix_spawnp(child, program, &actions, NULL, arguments, environ);
     posix_spawn_file_actions_destroy(&actions);
     close(ends[1]);
@@ -66,19 +68,20 @@ static char *last_line(char *output) {
     return newline ? newline + 1 : output;
 }
 
-status gnuplot_run(const gnuplot *g, const char *script_path, arena *a, const char **picture, error *err) {
+// Runs gnuplot on a script. *found is false when there is no gnuplot; output is what it printed.
+static status run(const gnuplot *g, const char *suffix, const char *script_path, bool *found,
+                  char output[OUTPUT_BYTES], error *err) {
     const char *program = g->program ? g->program : "gnuplot";
     double timeout = g->timeout_seconds > 0 ? g->timeout_seconds : 60;
-    *picture = NULL;
     pid_t child = -1;
     int read_end = -1;
-    int refused = start(program, script_path, &child, &read_end);
-    if (refused == ENOENT) return OK;
+    int refused = start(program, suffix, script_path, &child, &read_end);
+    *found = refused != ENOENT;
+    if (!*found) return OK;
     if (refused) {
         errno = refused;
         return fail_errno(err, "start", program);
     }
-    char output[OUTPUT_BYTES] = "";
     bool in_time = read_output(read_end, timeout, output);
     close(read_end);
     if (!in_time) kill(child, SIGKILL);
@@ -89,13 +92,44 @@ status gnuplot_run(const gnuplot *g, const char *script_path, arena *a, const ch
         fail(err, ERR_IO, "gnuplot needed more than %g s for %s", timeout, script_path);
         return error_hint(err, "run gnuplot %s by hand to see why", script_path);
     }
-    if (WIFEXITED(how) && WEXITSTATUS(how) == 127) return OK; // how some systems report a missing program
+    if (WIFEXITED(how) && WEXITSTATUS(how) == 127) { // how some systems report a missing program
+        *found = false;
+        return OK;
+    }
     if (!WIFEXITED(how) || WEXITSTATUS(how) != 0) {
         fail(err, ERR_IO, "gnuplot could not draw %s: %s", script_path, last_line(output));
         return error_hint(err, "run gnuplot %s by hand to see all it says", script_path);
     }
-    *picture = arena_copy_text(a, last_line(output));
     return OK;
+}
+
+static bool is_empty(const char *path) {
+    struct stat info;
+    return stat(path, &info) != 0 || info.st_size == 0;
+}
+
+// The script is called by its absolute path: a relative one could look like an option or a pipe to gnuplot.
+status gnuplot_run(const gnuplot *g, const char *script_path, arena *a, const char **picture, error *err) {
+    static const char *const endings[] = {"png", "svg", "txt"}; // of the terminals of script_begin
+    const char *suffix = arena_format(a, ".tmp.%ld", (long)getpid());
+    const char *full = path_absolute(a, script_path);
+    const int stem = (int)strlen(full) - (int)strlen(".gp");
+    char output[OUTPUT_BYTES] = "";
+    bool found;
+    *picture = NULL;
+    status result = run(g, arena_format(a, "suffix = '%s'", suffix), full, &found, output, err);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        const char *whole = arena_format(a, "%.*s.%s", stem, full, endings[i]);
+        const char *temporary = arena_format(a, "%s%s", whole, suffix);
+        if (result != OK || !found || is_empty(temporary)) {
+            unlink(temporary);
+        } else if ((result = file_commit(temporary, whole, err)) == OK) {
+            *picture = whole;
+        }
+    }
+    if (result == OK && found && !*picture)
+        return fail(err, ERR_IO, "gnuplot drew nothing for %s: %s", script_path, last_line(output));
+    return result;
 }
 
 status gnuplot_draw_all(const gnuplot *g, const char *folder, const gnuplot_script *scripts, int count,

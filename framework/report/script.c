@@ -1,10 +1,8 @@
 #include "report/script.h"
 
+#include <limits.h>
 #include <math.h>
 #include <string.h>
-
-const char *const script_colours[SCRIPT_COLOURS] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
-                                                    "#E69F00", "#56B4E9", "#000000"};
 
 const range range_empty = {INFINITY, -INFINITY, 0};
 
@@ -22,35 +20,43 @@ void range_include(range *r, const curve *c) {
     }
 }
 
-// Adds value without characters that could end a quoted string or a comment line.
-static void add_clean(text *s, const char *value, int max_width, bool double_quotes) {
+// In double quotes gnuplot turns \0ooo into any byte. What it could take for a quote, an escape, a macro, a
+// command, a comment or a block is written so; single quotes have no escapes, and `'''x'` ends too early there.
+static void add_code_point(text *s, uint32_t code_point, const char *bytes, int length) {
+    if (code_point < 0x20 || (code_point >= 0x7F && code_point < 0xA0))
+        text_add(s, " ");
+    else if (code_point < 0x80 && strchr("\"'\\`@#{}$", (int)code_point))
+        text_add(s, "\\0%03o", (unsigned)code_point);
+    else
+        text_add_bytes(s, bytes, (size_t)length);
+}
+
+// Adds the characters [from, to) of a string to s unless it is NULL; returns how many there are up to `to`.
+static int add_characters(text *s, const char *value, int from, int to) {
     size_t left = strlen(value);
-    bool cut = max_width > 0 && utf8_width(value) > max_width;
-    int columns = cut ? max_width - 1 : -1;
-    while (left > 0 && columns != 0) {
+    int at = 0;
+    for (; left > 0 && at < to; at++) {
         uint32_t code_point;
-        int length = utf8_decode(value, left, &code_point);
-        if (length == 0) {
-            text_add(s, "?");
-            length = 1;
-        } else if (code_point < 0x20 || (code_point >= 0x7F && code_point < 0xA0)) {
-            text_add(s, " ");
-        } else if (code_point == '\'' && double_quotes) {
-            text_add(s, "''");
-        } else {
-            text_add_bytes(s, value, (size_t)length);
-        }
-        value += length;
-        left -= (size_t)length;
-        if (columns > 0) columns--;
+        const int length = utf8_decode(value, left, &code_point), step = length > 0 ? length : 1;
+        if (s && at >= from)
+            add_code_point(s, length > 0 ? code_point : '?', length > 0 ? value : "?", step);
+        value += step;
+        left -= (size_t)step;
     }
-    if (cut) text_add(s, "…");
+    return at;
 }
 
 void script_add_quoted(text *s, const char *value, int max_width) {
-    text_add(s, "'");
-    add_clean(s, value, max_width, true);
-    text_add(s, "'");
+    const int width = add_characters(NULL, value, 0, INT_MAX), kept = max_width - 1;
+    text_add(s, "\"");
+    if (max_width > 0 && width > max_width) {
+        add_characters(s, value, 0, (kept + 1) / 2);
+        text_add(s, "…");
+        add_characters(s, value, width - kept / 2, width);
+    } else {
+        add_characters(s, value, 0, width);
+    }
+    text_add(s, "\"");
 }
 
 void script_legend(text *s, int height, int lines) {
@@ -63,10 +69,8 @@ void script_legend(text *s, int height, int lines) {
 
 void script_begin(text *s, const script_heading *h) {
     const double line = LINE_HEIGHT / (double)h->height;
-    text_add(s, "# ");
-    add_clean(s, h->title, 0, false);
     text_add(s,
-             "\n# Draws %s.png (.svg or .txt where gnuplot has no png) beside this file: gnuplot %s.gp\n\n",
+             "# Draws %s.png (.svg or .txt where gnuplot has no png) beside this file: gnuplot %s.gp\n\n",
              h->stem, h->stem);
     text_add(s,
              "set encoding utf8\n"
@@ -89,7 +93,7 @@ void script_begin(text *s, const script_heading *h) {
     text_add(s, "if (device eq 'dumb') { set terminal dumb noenhanced size 120,%d }\n", h->height / 15);
     text_add(s,
              "picture = folder . '%s' . (device eq 'svg' ? '.svg' : device eq 'dumb' ? '.txt' : '.png')\n"
-             "set output picture\n\n",
+             "set output picture . (exists('suffix') ? suffix : '')\n\n",
              h->stem);
     const bool is_long = utf8_width(h->title) > 74;
     text_add(s, "set label 1001 ");

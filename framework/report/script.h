@@ -1,7 +1,8 @@
 // Writing gnuplot scripts: what every picture of the program has in common.
 //
 // A script carries its data inside, chooses among the terminals of the installed gnuplot, and writes
-// its picture beside itself, so that it can be run again on another machine.
+// its picture beside itself, so that it can be run again on another machine. Whoever sets gnuplot's variable
+// `suffix` gets the picture under its name with that suffix.
 #ifndef RUNEXP_REPORT_SCRIPT_H
 #define RUNEXP_REPORT_SCRIPT_H
 
@@ -14,9 +15,6 @@
 #define COLOUR_TEST "#009E73"       // green
 #define COLOUR_OTHER "#CC79A7"      // purple
 #define COLOUR_NOTE "#555555"       // marks and their labels
-
-enum { SCRIPT_COLOURS = 7 };
-extern const char *const script_colours[SCRIPT_COLOURS]; // for curves of different runs
 
 // A curve; values that are not finite break its line.
 typedef struct curve {
@@ -54,8 +52,8 @@ void script_end(text *s);
 // Makes room for a legend of that many lines (instead of those of the heading) between heading and plot.
 void script_legend(text *s, int height, int lines);
 
-// A string in gnuplot's single quotes: control characters become blanks, invalid UTF-8 a question mark.
-// At most max_width characters, cut with an ellipsis (0: no limit).
+// Any string in gnuplot's double quotes: control characters become blanks, invalid UTF-8 a question mark.
+// At most max_width characters, with an ellipsis in the middle (0: no limit), as both ends tell names apart.
 void script_add_quoted(text *s, const char *value, int max_width);
 
 // A data block "$<name> << EOD".

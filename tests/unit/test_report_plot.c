@@ -126,8 +126,8 @@ static void test_filters_are_summed_up(void **state) {
              exp(-0.02));
     assert_non_null(strstr(script, third));
     assert_in_range(lines_of_block(script, "filter2"), 70, 110);
-    assert_non_null(strstr(script, "'repeat/0/hyena, convolution 2'"));
-    assert_non_null(strstr(script, "'repeat/1/hyena'"));
+    assert_non_null(strstr(script, "\"repeat/0/hyena, convolution 2\""));
+    assert_non_null(strstr(script, "\"repeat/1/hyena\""));
     assert_null(strstr(script, "$filter3"));
     // Many filters: some of them.
     add_filters(&r, 101, 64, 2, 64);
@@ -135,7 +135,7 @@ static void test_filters_are_summed_up(void **state) {
     script = content_of("filters/filters.gp");
     assert_non_null(strstr(script, "$filter23 << EOD"));
     assert_null(strstr(script, "$filter24"));
-    assert_non_null(strstr(script, "'repeat/50/hyena'"));
+    assert_non_null(strstr(script, "\"repeat/50/hyena\""));
 }
 
 static void test_long_curves_are_thinned_and_keep_their_peaks(void **state) {
@@ -160,12 +160,81 @@ static void test_names_cannot_break_a_script(void **state) {
     heading.title = "it's `date` \"quoted\"\nprint 'boom' \xFF naïve";
     text s = {0};
     script_begin(&s, &heading);
-    assert_non_null(strstr(s.bytes, "'it''s `date` \"quoted\" print ''boom'' ? naïve'"));
+    assert_non_null(strstr(
+        s.bytes, "\"it\\0047s \\0140date\\0140 \\0042quoted\\0042 print \\0047boom\\0047 ? naïve\""));
     assert_null(strstr(s.bytes, "\nprint"));
     text_clear(&s);
     script_add_quoted(&s, "ÄÖÜäöü", 4);
-    assert_string_equal(s.bytes, "'ÄÖÜ…'");
+    assert_string_equal(s.bytes, "\"ÄÖ…ü\"");
     text_free(&s);
+}
+
+static const char *const difficult_names[] = {
+    "'Tis a test",   "''",        "a''b'",         "\"",      "say \"x\"",      "back\\slash\\",
+    "100%d %s",      "@macro",    "{/Bold x}^2_y", "a\nb\tc", "naïve Привет",   "$1 $x",
+    "`touch x`",     "# comment", "\xFE\xFF",      "\\",      "...'; print 1;", "title \\",
+    "x] with [y, z", "\"\"\"",    "'\"'\"'`'\"`"};
+
+// gnuplot prints back what it read: the string itself, with blanks for control characters.
+static void test_gnuplot_reads_every_string(void **state) {
+    (void)state;
+    text script = {0}, expected = {0};
+    text_add(&script, "set print '%s'\n", path_of("echo.png.tmp.echo"));
+    for (size_t i = 0; i < sizeof difficult_names / sizeof *difficult_names; i++) {
+        text_add(&script, "print ");
+        script_add_quoted(&script, difficult_names[i], 0);
+        text_add(&script, "\n");
+        for (const char *c = difficult_names[i]; *c; c++)
+            text_add(&expected, "%c",
+                     *c == '\n' || *c == '\t'       ? ' '
+                     : *c == '\xFE' || *c == '\xFF' ? '?'
+                                                    : *c);
+        text_add(&expected, "\n");
+    }
+    text_add(&script, "unset print\nset terminal dumb\nset output '%s' . suffix\nplot 1\n",
+             path_of("echo.txt"));
+    assert_int_equal(file_write(path_of("echo.gp"), script.bytes, script.length, &err), OK);
+    const char *picture;
+    if (gnuplot_run(&installed, path_of("echo.gp"), memory, &picture, &err) != OK)
+        fail_msg("%s", err.message);
+    if (picture) assert_string_equal(content_of("echo.png.tmp.echo"), expected.bytes);
+    text_free(&script);
+    text_free(&expected);
+}
+
+static void test_runs_with_difficult_names_are_drawn(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof difficult_names / sizeof *difficult_names; i++) {
+        report_run runs[] = {run_of(arena_format(memory, "runs/difficult%zu", i), 3, 1),
+                             run_of("runs/plain", 3, 1)};
+        runs[0].name = runs[0].description = difficult_names[i];
+        for (int k = 0; k < 2; k++) with_history(&runs[k]);
+        assert_int_equal(report_plot_run(&runs[0], folder, &missing, &err), OK);
+        assert_int_equal(report_compare(runs, 2, folder, &missing, &err), OK);
+        for (int k = 0; k < 2; k++) {
+            const char *picture,
+                *name = k == 0 ? arena_format(memory, "difficult%zu/loss.gp", i)
+                               : arena_format(memory, "compare-difficult%zu-plain/steps.gp", i);
+            if (gnuplot_run(&installed, path_of(name), memory, &picture, &err) != OK)
+                fail_msg("%s", err.message);
+            if (!picture) skip();
+        }
+    }
+}
+
+// A script that fails after it has opened its picture.
+static void test_failure_leaves_the_picture_alone(void **state) {
+    (void)state;
+    static const char script[] = "set terminal dumb\nset output '%s' . suffix\nplot 1\nnonsense\n";
+    const char *content = arena_format(memory, script, path_of("kept.txt"));
+    assert_int_equal(file_write(path_of("kept.txt"), "good", 4, &err), OK);
+    assert_int_equal(file_write(path_of("kept.gp"), content, strlen(content), &err), OK);
+    const char *picture;
+    status result = gnuplot_run(&installed, path_of("kept.gp"), memory, &picture, &err);
+    if (result == OK && !picture) skip();
+    assert_int_equal(result, ERR_IO);
+    assert_string_equal(content_of("kept.txt"), "good");
+    assert_false(file_exists(path_of(arena_format(memory, "kept.txt.tmp.%ld", (long)getpid()))));
 }
 
 // Draws all of a run's plots and expects `count` pictures from scripts that gnuplot accepts.
@@ -315,6 +384,9 @@ int main(void) {
         cmocka_unit_test(test_filters_are_summed_up),
         cmocka_unit_test(test_long_curves_are_thinned_and_keep_their_peaks),
         cmocka_unit_test(test_names_cannot_break_a_script),
+        cmocka_unit_test(test_gnuplot_reads_every_string),
+        cmocka_unit_test(test_runs_with_difficult_names_are_drawn),
+        cmocka_unit_test(test_failure_leaves_the_picture_alone),
         cmocka_unit_test(test_usual_run_is_drawn),
         cmocka_unit_test(test_strange_runs_are_drawn),
         cmocka_unit_test(test_diverged_runs_are_drawn),
