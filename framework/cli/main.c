@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/commands.h"
+#include "kernels/kernels.h"
 #include "version.h"
 
 #include <limits.h>
@@ -133,6 +134,7 @@ static status run(int count, const char *const *words, char **argv, arena *a, er
         return OK;
     }
     if (chosen->parallel) limit_spinning(argv);
+    TRY(kernels_select("auto", err)); // until the command chooses others
     call.places = find_places(a);
     return chosen->run(&call, err);
 }

@@ -38,9 +38,9 @@ static void forward(const graph *g, const run_context *c, const op *o) {
         .residual = o->in[RESIDUAL] ? o->in[RESIDUAL]->data : NULL,
     };
     if (g->mode == GRAPH_DECODE)
-        kernels->packed_multiply(s->rows, s->out, s->in, o->in[X]->data,
-                                 g->parameters->packed + o->in[WEIGHT]->parameter->packed_offset,
-                                 o->out[Y]->data, &epilogue);
+        kernels->gemm_packed(false, s->rows, s->out, s->in, o->in[X]->data, s->in,
+                             g->parameters->packed + o->in[WEIGHT]->parameter->packed_offset,
+                             o->out[Y]->data, s->out, &epilogue);
     else
         multiply(g, c, o, false, o->in[X]->data, o->out[Y]->data, &epilogue);
 }
@@ -89,7 +89,8 @@ static const op_kind linear_kind = {
 
 // Room for a packed weight that later passes of a step find as the first left it.
 static tensor *packed(graph *g, int N, int K) {
-    tensor *t = graph_tensor(g, TENSOR_ACTIVATION, 1, (int[]){(int)kernels->gemm_packed_reals(N, K)});
+    tensor *t = graph_tensor(g, TENSOR_ACTIVATION, 1,
+                             (int[]){(int)(kernels->gemm_packed_bytes(N, K) / sizeof(real))});
     t->outlives_pass = true;
     return t;
 }

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGNMENT = 16 }; // reals
+enum { ALIGNMENT = 16 };        // reals
+enum { PACKED_ALIGNMENT = 64 }; // bytes
 
 parameter_set *parameters_new(void) {
     parameter_set *set = memory_alloc(sizeof *set);
@@ -18,7 +19,7 @@ void parameters_free(parameter_set *set) {
     if (!set) return;
     memory_planned_free(set->values, set->block_bytes);
     memory_planned_free(set->gradients, set->block_bytes);
-    memory_planned_free(set->packed, set->packed_reals * sizeof(real));
+    memory_planned_free(set->packed, set->packed_bytes);
     for (int i = 0; i < set->constant_count; i++)
         memory_planned_free(set->constants[i].data, set->constants[i].count * sizeof(real));
     free(set->constants);
@@ -119,16 +120,16 @@ status parameters_place_packed(parameter_set *set, error *err) {
         parameter *p = set->items[i];
         if (!p->packs) continue;
         p->packed_offset = total;
-        total += kernels->packed_reals(rows_of(p), columns_of(p));
-        total = (total + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        total += kernels->gemm_packed_bytes(rows_of(p), columns_of(p));
+        total = (total + PACKED_ALIGNMENT - 1) / PACKED_ALIGNMENT * PACKED_ALIGNMENT;
     }
     set->packed_behind = true;
-    if (total == set->packed_reals) return OK;
-    memory_planned_free(set->packed, set->packed_reals * sizeof(real));
+    if (total == set->packed_bytes) return OK;
+    memory_planned_free(set->packed, set->packed_bytes);
     set->packed = NULL;
-    set->packed_reals = 0;
-    TRY(memory_planned_alloc((void **)&set->packed, total * sizeof(real), "the packed weights", err));
-    set->packed_reals = total;
+    set->packed_bytes = 0;
+    TRY(memory_planned_alloc((void **)&set->packed, total, "the packed weights", err));
+    set->packed_bytes = total;
     return OK;
 }
 
@@ -136,8 +137,8 @@ void parameters_pack(parameter_set *set) {
     for (int i = 0; i < set->count; i++) {
         const parameter *p = set->items[i];
         if (p->packs)
-            kernels->packed_fill(rows_of(p), columns_of(p), set->values + p->offset,
-                                 set->packed + p->packed_offset);
+            kernels->gemm_pack(true, rows_of(p), columns_of(p), set->values + p->offset, columns_of(p),
+                               set->packed + p->packed_offset);
     }
     set->packed_behind = false;
 }

@@ -44,7 +44,7 @@ typedef struct parameter {
     size_t offset, count; // in reals, into the blocks below
     int number;           // order of declaration: the rng site of its initial values
     bool packs;           // a matrix with a packed copy
-    size_t packed_offset; // of it, in reals, into parameter_set.packed
+    size_t packed_offset; // of it, in bytes, into parameter_set.packed
 } parameter;
 
 // What decoding computes from the values alone.
@@ -61,8 +61,8 @@ typedef struct parameter_set {
     real *values;    // NULL until parameters_allocate
     real *gradients; // NULL unless asked for
     size_t block_bytes;
-    real *packed; // copies of matrices for kernels->packed_multiply, NULL until somebody packs
-    size_t packed_reals;
+    unsigned char *packed; // copies of matrices for kernels->gemm_packed, NULL until somebody packs
+    size_t packed_bytes;
     parameter_constant *constants; // by number
     int constant_count;
     bool packed_behind; // values have changed since these and the packed copies were made
@@ -84,7 +84,7 @@ status parameters_allocate(parameter_set *set, bool with_gradients, error *err);
 // Fills the values from the declarations: parameter n draws from stream (seed, RNG_INIT, site n).
 void parameters_initialise(parameter_set *set, uint64_t seed);
 
-// Copies of the matrices whose `packs` is set, laid out for kernels->packed_multiply by the instruction set
+// Copies of the matrices whose `packs` is set, laid out for kernels->gemm_packed by the instruction set
 // in force: parameters_place_packed gets the memory (again, when there are more of them or the instruction
 // set has changed), parameters_pack fills it from the values. What changes the values sets packed_behind,
 // and the next run of a decoding graph packs.
