@@ -284,7 +284,6 @@ $(OUT)/framework/kernels/%.$(1).o: framework/kernels/%.c $(OUT)/flags.txt
 	$$(call QUIET,cc,$$< ($(1)))$$(CC) $$(CPPFLAGS) $$(BASE_FLAGS) $$(DEPENDENCIES) -ffp-contract=fast $$(CFLAGS) $$(FLAGS_$(1)) -DKERNEL_ISA=$(1) -c $$< -o $$@
 endef
 $(foreach isa,$(ISAS),$(eval $(call kernel_rule,$(isa))))
-$(OUT)/framework/kernels/select.o: CPPFLAGS += $(ISAS:%=-DKERNELS_HAVE_%)
 
 $(OUT)/tests/%: tests/%.c $(LIBRARY)
 	@mkdir -p $(@D)

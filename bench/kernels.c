@@ -95,7 +95,8 @@ int main(int argc, char **argv) {
     }
     workspace = aligned_alloc(64, 256u << 20);
     memset(workspace, 0, 256u << 20);
-    if (argc > 1 && kernels_select(argv[1], &err) != OK) return fprintf(stderr, "%s\n", err.message), 2;
+    if (kernels_select(argc > 1 ? argv[1] : "auto", &err) != OK)
+        return fprintf(stderr, "%s\n", err.message), 2;
     for (int threads = 1; threads <= machine_cores() && threads <= 2; threads++) {
         kernels_set_threads(threads);
         printf("%s, %d thread%s\n", kernels->name, threads, threads > 1 ? "s" : "");

@@ -107,6 +107,8 @@ int main(int argc, char **argv) {
     const size_t reals = 32u << 20;
     if (argc > 1) turns = atoi(argv[1]);
     if (turns < 1 || turns > TURNS_MAX) return 2;
+    error err;
+    if (kernels_select("auto", &err) != OK) return 1;
     A = new_block(reals), B = new_block(reals), C = new_block(reals), packed = new_block(reals);
     workspace = new_block(reals);
     const dnnl_version_t *onednn = dnnl_version();

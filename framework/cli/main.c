@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/commands.h"
+#include "kernels/kernels.h"
 #include "version.h"
 
 #include <limits.h>
@@ -120,6 +121,7 @@ static status run(int count, const char *const *words, arena *a, error *err) {
         help_command(chosen);
         return OK;
     }
+    TRY(kernels_select("auto", err)); // until the command chooses others
     call.places = find_places(a);
     return chosen->run(&call, err);
 }

@@ -33,8 +33,8 @@ tensor *op_pack(graph *g, tensor *weight, bool transposed) {
     for (int k = 0; k < g->op_count; k++)
         if (g->ops[k]->kind == kind && g->ops[k]->in[0] == weight) return g->ops[k]->out[0];
     const int out = rows_of(weight), in = columns_of(weight);
-    const size_t reals = kernels->gemm_packed_reals(transposed ? out : in, transposed ? in : out);
-    tensor *packed = graph_tensor(g, TENSOR_ACTIVATION, 1, (int[]){(int)reals});
+    const size_t bytes = kernels->gemm_packed_bytes(transposed ? out : in, transposed ? in : out);
+    tensor *packed = graph_tensor(g, TENSOR_ACTIVATION, 1, (int[]){(int)(bytes / sizeof(real))});
     graph_append(g, kind, &weight, 1, packed, NULL);
     packed->differentiable = false; // the products make the weight's gradient
     return packed;

@@ -9,4 +9,7 @@
 #define KERNEL(result, name, parameters) result name parameters ISA_SYMBOL(name);
 #include "kernels/list.h"
 
+// What gemm multiplies with where there is no special unit (products/vector.c).
+extern const struct micro_kernel vector_micro_kernel ISA_SYMBOL(vector_micro_kernel);
+
 #endif

@@ -10,17 +10,18 @@
 #include "kernels/arguments.h"
 
 typedef struct kernel_table {
-    const char *name; // "avx512", "avx2", "sse4", "plain"
+    const char *name; // of the instruction set: "avx512", "avx2", "sse4", "plain"
     int vector_bytes;
+    const struct micro_kernel *micro_kernel; // of the matrix products (products/micro_kernel.h)
 #define KERNEL(result, name, parameters) result(*name) parameters;
 #include "kernels/list.h"
 } kernel_table;
 
-// The chosen table: the best that this processor runs, until kernels_select asks for another.
+// The kernels of the chosen instruction set; NULL before kernels_select.
 extern const kernel_table *kernels;
 
-// Chooses by name ("auto", "avx512", "avx2", "sse4", "plain"). ERR_USAGE when unknown or not runnable here;
-// the choice is then unchanged.
+// Chooses by name; "auto" is the best that this processor runs. ERR_USAGE when unknown or not runnable
+// here; the choice is then unchanged.
 status kernels_select(const char *name, error *err);
 
 // The names that this processor runs, best first, NULL-terminated.

@@ -18,23 +18,14 @@ KERNEL(void, gemm,
        (bool transpose_a, bool transpose_b, int M, int N, int K, const real *A, int lda, const real *B,
         int ldb, real *C, int ldc, const gemm_epilogue *epilogue, void *workspace))
 KERNEL(size_t, gemm_workspace, (int N, int K))
-// The same in two steps, for a B that several products share: op(B) goes to `packed`, gemm_packed_reals()
-// reals, 64-byte aligned. Bit for bit the results of gemm.
-KERNEL(void, gemm_pack, (bool transpose_b, int N, int K, const real *B, int ldb, real *packed))
-KERNEL(size_t, gemm_packed_reals, (int N, int K))
+// The same in two steps, for a B that several products share: op(B) goes to `packed`, gemm_packed_bytes()
+// bytes, 64-byte aligned, in the layout of the instruction set in force. Each row of C has the same bits as
+// from gemm, whatever M is and wherever the row stands.
+KERNEL(void, gemm_pack, (bool transpose_b, int N, int K, const real *B, int ldb, void *packed))
+KERNEL(size_t, gemm_packed_bytes, (int N, int K))
 KERNEL(void, gemm_packed,
-       (bool transpose_a, int M, int N, int K, const real *A, int lda, const real *packed, real *C, int ldc,
+       (bool transpose_a, int M, int N, int K, const real *A, int lda, const void *packed, real *C, int ldc,
         const gemm_epilogue *epilogue))
-
-// y = epilogue(x W^T) for a matrix that is used many times: x is M x K, W is N x K, y is M x N, all without
-// gaps. packed: packed_reals() values, 64-byte aligned, made from W by packed_fill for this instruction
-// set. Each row of y is the same to the bit whatever M is and wherever the row stands. Of the epilogue,
-// which may not be NULL, slope, factor and accumulate are not supported; the residual may be y. Made for
-// work of microseconds: a thread always reads the same part of W.
-KERNEL(size_t, packed_reals, (int N, int K))
-KERNEL(void, packed_fill, (int N, int K, const real *W, real *packed))
-KERNEL(void, packed_multiply,
-       (int M, int N, int K, const real *x, const real *packed, real *y, const gemm_epilogue *epilogue))
 
 // ---- elementwise and reductions
 

@@ -6,100 +6,92 @@
 
 int kernels_thread_count = 1;
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#define CPU_INIT() __builtin_cpu_init()
-#define CPU_HAS(feature) __builtin_cpu_supports(feature)
-#else
-#define CPU_INIT() (void)0
-#define CPU_HAS(feature) 0
-#endif
+const kernel_table *kernels;
 
-typedef struct variant {
-    const kernel_table *table;
+// An instruction set: init replaces those members of a table that it has kernels for; the others stay those
+// of the simpler sets before it.
+typedef struct instruction_set {
+    const char *name;
     bool (*runs_here)(void);
-} variant;
+    void (*init)(kernel_table *table);
+} instruction_set;
 
-// The features that the compiler may use at x86-64-v4, v3 and v2. Those it cannot ask for by name (movbe,
-// f16c, lzcnt) come with the others on every processor made.
-#ifdef KERNELS_HAVE_avx512
-extern const kernel_table kernel_table_avx512;
-static bool runs_avx512(void) {
-    return CPU_HAS("avx512f") && CPU_HAS("avx512bw") && CPU_HAS("avx512cd") && CPU_HAS("avx512dq") &&
-           CPU_HAS("avx512vl") && CPU_HAS("avx2") && CPU_HAS("fma") && CPU_HAS("bmi") && CPU_HAS("bmi2");
-}
-#endif
-#ifdef KERNELS_HAVE_avx2
-extern const kernel_table kernel_table_avx2;
-static bool runs_avx2(void) {
-    return CPU_HAS("avx2") && CPU_HAS("fma") && CPU_HAS("bmi") && CPU_HAS("bmi2");
-}
-#endif
-#ifdef KERNELS_HAVE_sse4
-extern const kernel_table kernel_table_sse4;
-static bool runs_sse4(void) {
-    return CPU_HAS("sse4.2") && CPU_HAS("ssse3") && CPU_HAS("popcnt");
-}
-#endif
-extern const kernel_table kernel_table_plain;
+// table.c, compiled for each set.
+void table_init_plain(kernel_table *table);
+void table_init_sse4(kernel_table *table);
+void table_init_avx2(kernel_table *table);
+void table_init_avx512(kernel_table *table);
+
 static bool runs_plain(void) {
     return true;
 }
 
-// Best first.
-static const variant variants[] = {
-#ifdef KERNELS_HAVE_avx512
-    {&kernel_table_avx512, runs_avx512},
-#endif
-#ifdef KERNELS_HAVE_avx2
-    {&kernel_table_avx2, runs_avx2},
-#endif
-#ifdef KERNELS_HAVE_sse4
-    {&kernel_table_sse4, runs_sse4},
-#endif
-    {&kernel_table_plain, runs_plain},
-};
+#ifdef __x86_64__
+// The features that the compiler may use at x86-64-v2, v3 and v4. Those it cannot ask for by name (movbe,
+// f16c, lzcnt) come with the others on every processor made.
+#define HAS(feature) __builtin_cpu_supports(feature)
 
-enum { VARIANTS = sizeof variants / sizeof *variants };
-
-const kernel_table *kernels = &kernel_table_plain;
-
-static const char *names[VARIANTS + 1];
-static const kernel_table *tables[VARIANTS]; // of the same
-
-// Before main: `kernels` is right without anybody having to ask for it.
-__attribute__((constructor)) static void choose_best(void) {
-    int count = 0;
-    CPU_INIT();
-    for (int i = 0; i < VARIANTS; i++)
-        if (variants[i].runs_here()) {
-            tables[count] = variants[i].table;
-            names[count++] = variants[i].table->name;
-        }
-    kernels = tables[0];
+static bool runs_sse4(void) {
+    return HAS("sse4.2") && HAS("ssse3") && HAS("popcnt");
 }
 
+static bool runs_avx2(void) {
+    return HAS("avx2") && HAS("fma") && HAS("bmi") && HAS("bmi2");
+}
+
+static bool runs_avx512(void) {
+    return runs_avx2() && HAS("avx512f") && HAS("avx512bw") && HAS("avx512cd") && HAS("avx512dq") &&
+           HAS("avx512vl");
+}
+#endif
+
+// Each runs where the ones after it run.
+static const instruction_set sets[] = {
+    {"plain", runs_plain, table_init_plain},
+#ifdef __x86_64__
+    {"sse4", runs_sse4, table_init_sse4},
+    {"avx2", runs_avx2, table_init_avx2},
+    {"avx512", runs_avx512, table_init_avx512},
+#endif
+};
+
+enum { SETS = sizeof sets / sizeof *sets };
+
 const char *const *kernels_available(void) {
+    static const char *names[SETS + 1];
+    int count = 0;
+    for (int i = SETS - 1; i >= 0; i--)
+        if (sets[i].runs_here()) names[count++] = sets[i].name;
     return names;
 }
 
-status kernels_select(const char *name, error *err) {
-    if (strcmp(name, "auto") == 0) {
-        kernels = tables[0];
-        return OK;
+// Makes `kernels` those of a set that runs here.
+static void use(const char *name) {
+    static kernel_table table;
+    for (int i = 0; i < SETS; i++) {
+        sets[i].init(&table);
+        if (strcmp(name, sets[i].name) == 0) break;
     }
-    for (int i = 0; names[i]; i++)
+    kernels = &table;
+}
+
+status kernels_select(const char *name, error *err) {
+    const char *const *names = kernels_available();
+    char list[64] = "auto";
+    if (strcmp(name, "auto") == 0) name = names[0];
+    for (int i = 0; names[i]; i++) {
         if (strcmp(name, names[i]) == 0) {
-            kernels = tables[i];
+            use(name);
             return OK;
         }
-    char list[64] = "auto";
-    for (int i = 0; names[i]; i++) strcat(strcat(list, ", "), names[i]);
-    for (int i = 0; i < VARIANTS; i++)
-        if (strcmp(name, variants[i].table->name) == 0) {
-            fail(err, ERR_USAGE, "this processor does not run the instruction set \"%s\"", name);
-            return error_hint(err, "choose one of %s", list);
-        }
-    fail(err, ERR_USAGE, "unknown instruction set \"%s\"", name);
+        strcat(strcat(list, ", "), names[i]);
+    }
+    bool exists = false;
+    for (int i = 0; i < SETS; i++) exists = exists || strcmp(name, sets[i].name) == 0;
+    fail(err, ERR_USAGE,
+         exists ? "this processor does not run the instruction set \"%s\""
+                : "unknown instruction set \"%s\"",
+         name);
     return error_hint(err, "choose one of %s", list);
 }
 

@@ -1,11 +1,12 @@
-// The kernels of one instruction set.
+// All kernels of one instruction set.
 #include "kernels/declarations.h"
 
-extern const kernel_table table ISA_SYMBOL(kernel_table);
+void table_init(kernel_table *table) ISA_SYMBOL(table_init);
 
-const kernel_table table = {
-    .name = ISA_NAME,
-    .vector_bytes = KERNEL_VECTOR_BYTES,
-#define KERNEL(result, name, parameters) .name = name,
+void table_init(kernel_table *table) {
+    table->name = ISA_NAME;
+    table->vector_bytes = KERNEL_VECTOR_BYTES;
+    table->micro_kernel = &vector_micro_kernel;
+#define KERNEL(result, name, parameters) table->name = name;
 #include "kernels/list.h"
-};
+}

@@ -11,6 +11,8 @@
 
 #include "graph/ops.h"
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 enum { BATCH = 3, TIME = 13, VOCABULARY = 23, WIDTH = 9, TARGETS = BATCH * TIME };
@@ -199,6 +201,7 @@ static void test_micro_batches_add_up(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_losses_are_as_defined),
         cmocka_unit_test(test_gradients_agree_with_differences),

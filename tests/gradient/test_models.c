@@ -12,6 +12,8 @@
 #include "support/model.h"
 #include "support/model_texts.h"
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 typedef struct model_shape {
@@ -174,6 +176,7 @@ static void test_evaluation_is_training_without_gradients(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients_agree_with_differences),
         cmocka_unit_test(test_gradients_agree_with_differences_under_dropout),

@@ -9,6 +9,8 @@
 #include "support/central_differences.h"
 #include "support/operator_cases.h"
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 static double graph_loss(void *with) {
@@ -97,6 +99,7 @@ static void test_micro_batches_add_up(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_outputs_are_as_defined),
         cmocka_unit_test(test_gradients_agree_with_differences),

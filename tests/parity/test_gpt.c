@@ -9,6 +9,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 enum { BATCH = 3 };
@@ -87,6 +89,7 @@ static void test_training(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_logits_and_loss),
         cmocka_unit_test(test_gradients),

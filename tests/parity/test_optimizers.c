@@ -10,6 +10,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 // As in make_fixtures.py.
@@ -126,6 +128,7 @@ static void test_optimizers(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_optimizers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

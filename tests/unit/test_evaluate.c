@@ -12,6 +12,8 @@
 
 #include "train/evaluate.h"
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 enum { VOCABULARY = 29, BLOCK = 12, LONGEST = 200 };
@@ -241,6 +243,7 @@ static void test_samples_are_whole_windows_spread_evenly(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         TEST(test_every_target_is_scored_once),
         TEST(test_batches_make_no_difference),

@@ -14,6 +14,8 @@
 
 #include "train/generate.h"
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 enum { VOCABULARY = 29, LONGEST = 160 };
@@ -488,6 +490,7 @@ static void test_new_weights_count_at_once(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_token_has_the_logits_of_the_block),
         cmocka_unit_test(test_a_long_cache_has_room_for_its_scores),

@@ -11,6 +11,8 @@
 
 #include "train/gradient_tree.h"
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 enum { VOCABULARY = 13, ROWS = 2, TIME = 12, PASSES = 7, TOKENS = ROWS * TIME };
@@ -168,6 +170,7 @@ static void test_small_steps_are_one_group(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_groups_may_be_computed_in_any_order),
         cmocka_unit_test(test_subtrees_add_up),

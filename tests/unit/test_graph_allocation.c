@@ -18,6 +18,8 @@
 #include "support/model.h"
 #include "support/model_texts.h"
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 static volatile int counting, allocations;
@@ -160,6 +162,7 @@ static void test_plain_runs_allocate_nothing(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_allocations_are_counted),
         cmocka_unit_test(test_runs_on_one_thread_allocate_nothing),

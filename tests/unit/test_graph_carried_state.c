@@ -15,6 +15,8 @@
 #include "graph/ops.h"
 #include "train/run_state.h"
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 enum { LANES = 6, TIME = 5, BLOCKS = 4, WIDTH = 9, TOKENS = LANES * TIME };
@@ -170,6 +172,7 @@ static void test_what_cannot_be_trained_with_state_is_refused(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lanes_are_the_same_in_any_passes),
         cmocka_unit_test(test_a_checkpoint_brings_the_states_back),

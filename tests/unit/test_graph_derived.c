@@ -10,6 +10,8 @@
 
 #include "support/model.h"
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 enum { VOCABULARY = 11, BATCH = 2, TIME = 16, TOKENS = BATCH * TIME };
@@ -130,6 +132,7 @@ static int draw_tokens(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_derived_operators_run_when_weights_have_changed),
         cmocka_unit_test(test_decoding_reads_what_training_packed),

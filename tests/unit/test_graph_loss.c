@@ -12,6 +12,8 @@
 
 #include "graph/ops.h"
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 enum { BATCH = 4, TIME = 77, WIDTH = 67, VOCABULARY = 1003, TARGETS = BATCH * TIME };
@@ -132,6 +134,7 @@ static void test_only_large_linear_logits_are_made_in_chunks(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_chunks_make_the_whole),
         cmocka_unit_test(test_threads_change_nothing),

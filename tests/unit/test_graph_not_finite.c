@@ -8,6 +8,8 @@
 
 #include "support/model.h"
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 enum { BATCH = 2, TIME = 9, TOKENS = BATCH * TIME, VOCABULARY = 13 };
@@ -140,6 +142,7 @@ static void test_evaluation_graphs_are_searched_too(void **state) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_model, close_model)
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         TEST(test_nothing_is_found_when_all_is_finite),  TEST(test_a_nan_in_a_weight_is_found_there),
         TEST(test_an_infinity_in_a_norm_is_found_there), TEST(test_an_overflow_is_found_where_it_happens),

@@ -8,6 +8,8 @@
 
 #include "support/operator_cases.h"
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 enum { PROBES = 8 };
@@ -93,6 +95,7 @@ static void test_operators_are_as_defined(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_operators_are_as_defined),
     };

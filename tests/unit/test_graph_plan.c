@@ -17,6 +17,8 @@
 
 #include "graph/ops.h"
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 enum { BATCH = 3, TIME = 13, BLOCK = 15, TOKENS = BATCH * TIME, VOCABULARY = 29 };
@@ -307,6 +309,7 @@ static void test_logits_of_large_vocabularies_are_not_held(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_living_tensors_lie_apart),
         cmocka_unit_test(test_dead_bytes_are_used_again),

@@ -10,6 +10,8 @@
 #include "support/model.h"
 #include "support/model_texts.h"
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 // Large enough that most kernels share their work out.
@@ -176,6 +178,7 @@ static void test_instruction_sets_agree(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_results_do_not_depend_on_threads),
         cmocka_unit_test(test_instruction_sets_agree),

@@ -11,6 +11,8 @@
 #include "support/model.h"
 #include "support/model_texts.h"
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 enum { VOCABULARY = 11, BATCH = 3, TIME = 12, RUNS = 2 };
@@ -141,6 +143,7 @@ static void test_a_loss_in_chunks_counts_its_gradients(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_step_is_timed_and_changes_nothing),
         cmocka_unit_test(test_work_is_counted_from_shapes),

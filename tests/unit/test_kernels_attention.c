@@ -281,6 +281,7 @@ static void test_decoding(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes),  cmocka_unit_test(test_windows), cmocka_unit_test(test_sharp_scores),
         cmocka_unit_test(test_threads), cmocka_unit_test(test_future),  cmocka_unit_test(test_decoding),

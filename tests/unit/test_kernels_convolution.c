@@ -338,6 +338,7 @@ static void test_streams_see_as_many_tokens_as_there_are_taps(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lengths_of_all_kinds),
         cmocka_unit_test(test_gradients_add_up),

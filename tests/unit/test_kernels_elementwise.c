@@ -192,6 +192,7 @@ static void test_threads(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_activations),       cmocka_unit_test(test_gated_units),
         cmocka_unit_test(test_sums_and_products), cmocka_unit_test(test_dropout),

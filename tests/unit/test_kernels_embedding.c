@@ -128,6 +128,7 @@ static void test_threads(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_embeddings),
         cmocka_unit_test(test_rotations),

@@ -1,5 +1,7 @@
 #include "support/kernels.h"
 
+#include "kernels/products/micro_kernel.h"
+
 typedef struct problem {
     bool transpose_a, transpose_b;
     int M, N, K, lda, ldb, ldc;
@@ -196,7 +198,7 @@ static void packed(void) {
             const size_t size = (size_t)p.M * (size_t)p.ldc;
             real *A = new_normals(size_of_a(&p), 1, 1), *B = new_normals(size_of_b(&p), 2, 1);
             real *bias = new_normals((size_t)p.N, 3, 1), *C = new_reals(size), *wanted = new_reals(size);
-            real *room = new_workspace(kernels->gemm_packed_reals(p.N, p.K) * sizeof(real));
+            real *room = new_workspace(kernels->gemm_packed_bytes(p.N, p.K));
             void *workspace = new_workspace(kernels->gemm_workspace(p.N, p.K));
             const gemm_epilogue e = {.bias = bias, .act = ACTIVATION_SILU};
             kernels->gemm(p.transpose_a, p.transpose_b, p.M, p.N, p.K, A, p.lda, B, p.ldb, wanted, p.ldc,
@@ -210,6 +212,147 @@ static void packed(void) {
             kernels_set_threads(1);
             free(A), free(B), free(bias), free(C), free(wanted), free(room), free(workspace);
         }
+}
+
+// Rows first .. first + count - 1 of a product, with a packed B.
+static void multiply_rows(const problem *p, const real *A, const void *packed_b, const gemm_epilogue *e,
+                          int first, int count, real *C) {
+    gemm_epilogue of_rows = *e;
+    const ptrdiff_t at = (ptrdiff_t)first * p->ldc;
+    if (e->slope) of_rows.slope += at;
+    if (e->residual) of_rows.residual += at;
+    if (e->factor) of_rows.factor += at;
+    kernels->gemm_packed(p->transpose_a, count, p->N, p->K, p->transpose_a ? A + first : A + first * p->lda,
+                         p->lda, packed_b, C + at, p->ldc, &of_rows);
+}
+
+// The results of a row by itself, and of any number of rows, in products of many rows; by OpenMP's threads or by the
+// team's.
+static void check_rows(const problem *p, const variant *v) {
+    const size_t size = (size_t)p->M * (size_t)p->ldc;
+    real *A = new_normals(size_of_a(p), 1, 1), *B = new_normals(size_of_b(p), 2, 1);
+    real *C = new_normals(size, 3, 1), *other = new_normals(size, 4, 1),
+         *bias = new_normals((size_t)p->N, 5, 1);
+    real *wanted = new_copy(C, size), *wanted_slope = new_reals(size), *got = new_reals(size),
+         *slope = new_reals(size);
+    void *packed_b = new_workspace(kernels->gemm_packed_bytes(p->N, p->K));
+    gemm_epilogue e = {.bias = v->bias ? bias : NULL,
+                       .act = v->act,
+                       .slope = v->slope ? wanted_slope : NULL,
+                       .residual = !v->residual       ? NULL
+                                   : v->residual_is_c ? wanted
+                                                      : other,
+                       .accumulate = v->accumulate,
+                       .factor = v->factor ? other : NULL};
+    kernels->gemm_pack(p->transpose_b, p->N, p->K, B, p->ldb, packed_b);
+    multiply_rows(p, A, packed_b, &e, 0, p->M, wanted);
+    if (v->slope) e.slope = slope;
+    if (v->residual_is_c) e.residual = got;
+    for (int rows = 1; rows < p->M; rows += rows < 14 ? 1 : 17) {
+        kernels_set_threads(1 + rows % 3);
+        kernels_loop_alone(rows % 2);
+        memcpy(got, C, size * sizeof *got);
+        for (int first = 0; first < p->M; first += rows)
+            multiply_rows(p, A, packed_b, &e, first, first + rows < p->M ? rows : p->M - first, got);
+        for (int m = 0; m < p->M; m++) {
+            check_same("a row among others", wanted + m * p->ldc, got + m * p->ldc, (size_t)p->N);
+            if (v->slope)
+                check_same("its slope", wanted_slope + m * p->ldc, slope + m * p->ldc, (size_t)p->N);
+        }
+    }
+    kernels_loop_alone(false);
+    kernels_set_threads(1);
+    free(A), free(B), free(C), free(other), free(bias), free(packed_b);
+    free(wanted), free(wanted_slope), free(got), free(slope);
+}
+
+static void rows_do_not_depend_on_each_other(void) {
+    static const int N[] = {1, 15, 17, 40, 65, 96, 200}, K[] = {1, 33, 150, 400, 1000};
+    for (size_t n = 0; n < sizeof N / sizeof *N; n++)
+        for (size_t k = 0; k < sizeof K / sizeof *K; k++)
+            for (size_t v = 0; v < sizeof variants / sizeof *variants; v++) {
+                if ((n + k + v) % 3 != 0) continue;
+                const problem p = new_problem(v % 2, k % 2, 81, N[n], K[k], (int)n % 3);
+                check_rows(&p, &variants[v]);
+            }
+}
+
+// A unit unlike the others: small odd blocks, operands packed as doubles in fours of K, A never read where it lies.
+enum { UNIT_MR = 5, UNIT_NR = 9, UNIT_KR = 4, UNIT_KC = 32 };
+
+static int padded(int depth) {
+    return (depth + UNIT_KR - 1) / UNIT_KR * UNIT_KR;
+}
+
+// Element (i, k) at X[i * along_i + k * along_k] goes to [k / KR][i][k % KR] of blocks of `size` i.
+static void unit_pack(int count, int size, int depth, const real *X, ptrdiff_t along_i, ptrdiff_t along_k,
+                      double *to) {
+    for (int block = 0; block < count; block += size, to += size * padded(depth))
+        for (int i = 0; i < size; i++)
+            for (int k = 0; k < padded(depth); k++)
+                to[(k / UNIT_KR * size + i) * UNIT_KR + k % UNIT_KR] =
+                    block + i < count && k < depth ? (double)X[(block + i) * along_i + k * along_k] : 0;
+}
+
+static void unit_pack_rows(int rows, int depth, const real *A, ptrdiff_t lda, void *packed) {
+    unit_pack(rows, UNIT_MR, depth, A, lda, 1, packed);
+}
+
+static void unit_pack_columns(int rows, int depth, const real *A, ptrdiff_t lda, void *packed) {
+    unit_pack(rows, UNIT_MR, depth, A, 1, lda, packed);
+}
+
+static void unit_pack_panel(bool transposed, int columns, int depth, const real *B, ptrdiff_t ldb,
+                            void *panel) {
+    unit_pack(columns, UNIT_NR, depth, B, transposed ? ldb : 1, transposed ? 1 : ldb, panel);
+}
+
+static int unit_panels_at_once(int rows) {
+    (void)rows;
+    return 1;
+}
+
+static void unit_multiply(const register_block *block) {
+    const double *a = block->a, *b = block->b;
+    assert_int_equal(block->layout, A_PACKED);
+    assert_in_range(block->depth, 1, UNIT_KC);
+    for (int r = 0; r < block->rows; r++)
+        for (int c = 0; c < block->columns; c++) {
+            const ptrdiff_t at = r * block->ldc + c;
+            double sum = block->initial ? (double)block->initial[c] : 0;
+            for (int k = 0; k < padded(block->depth); k++)
+                sum += a[(k / UNIT_KR * UNIT_MR + r) * UNIT_KR + k % UNIT_KR] *
+                       b[(k / UNIT_KR * UNIT_NR + c) * UNIT_KR + k % UNIT_KR];
+            if (block->added) sum += (double)block->added[at];
+            if (block->factor) sum *= (double)block->factor[at];
+            block->c[at] = (real)sum;
+        }
+}
+
+static const micro_kernel unit = {
+    .MR = UNIT_MR,
+    .NR = UNIT_NR,
+    .KC = UNIT_KC,
+    .KR = UNIT_KR,
+    .element = sizeof(double),
+    .pack_rows = unit_pack_rows,
+    .pack_columns = unit_pack_columns,
+    .pack_panel = unit_pack_panel,
+    .panels_at_once = unit_panels_at_once,
+    .multiply = unit_multiply,
+};
+
+static void another_unit(void) {
+    const kernel_table *const chosen = kernels;
+    kernel_table table = *chosen;
+    table.micro_kernel = &unit;
+    kernels = &table;
+    ragged_shapes();
+    epilogues();
+    long_and_wide();
+    the_same_for_any_number_of_threads();
+    packed();
+    kernels = chosen;
 }
 
 static void test_ragged_shapes(void **state) {
@@ -237,11 +380,25 @@ static void test_packed(void **state) {
     on_every_isa(packed);
 }
 
+static void test_rows(void **state) {
+    (void)state;
+    on_every_isa(rows_do_not_depend_on_each_other);
+}
+
+static void test_another_unit(void **state) {
+    (void)state;
+    error err;
+    assert_int_equal(kernels_select("auto", &err), OK);
+    another_unit();
+}
+
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ragged_shapes), cmocka_unit_test(test_epilogues),
         cmocka_unit_test(test_long_and_wide), cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_packed),
+        cmocka_unit_test(test_packed),        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_another_unit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

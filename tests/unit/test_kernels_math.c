@@ -201,6 +201,7 @@ static void test_sets_are_chosen_by_name(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_functions_are_precise),
         cmocka_unit_test(test_ends_are_right),

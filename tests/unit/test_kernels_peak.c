@@ -54,6 +54,7 @@ static void test_memory_is_read_and_written(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_multiply_adds_are_done_and_counted),
         cmocka_unit_test(test_memory_is_read_and_written),

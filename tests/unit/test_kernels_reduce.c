@@ -146,6 +146,7 @@ static void test_bad_logits(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_column_sums),     cmocka_unit_test(test_sums_of_squares),
         cmocka_unit_test(test_first_bad_value), cmocka_unit_test(test_cross_entropy),

@@ -8,6 +8,8 @@
 
 #include "support/model.h"
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 enum { VOCABULARY = 13, BLOCK = 16 };
@@ -64,6 +66,7 @@ static void test_failure_in_a_layer_is_kept(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_failure_in_a_layer_is_kept),
     };

@@ -12,6 +12,8 @@
 #include "support/model.h"
 #include "support/model_texts.h"
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 enum { BATCH = 3, TIME = 77, TOKENS = BATCH * TIME, VOCABULARY = 29 };
@@ -145,6 +147,7 @@ static void test_kernels_end_where_they_say(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_past_does_not_see_the_future),
         cmocka_unit_test(test_sequences_of_a_batch_do_not_see_each_other),

@@ -11,6 +11,8 @@
 
 #include "models/filters.h"
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 enum { VOCABULARY = 29, BLOCK = 23, WIDTH = 10 };
@@ -90,6 +92,7 @@ static void test_other_models_have_none(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_filters_are_those_of_the_operators),
         cmocka_unit_test(test_other_models_have_none),

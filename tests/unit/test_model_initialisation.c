@@ -9,6 +9,8 @@
 
 #include "support/model.h"
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 enum { VOCABULARY = 101, BLOCK = 40, WIDTH = 96, DEPTH = 3 };
@@ -284,6 +286,7 @@ static void test_an_untrained_gpt_guesses(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gpt2_weights_are_normal),
         cmocka_unit_test(test_torch_weights_are_uniform),

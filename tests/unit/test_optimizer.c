@@ -11,6 +11,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+#include "kernels/kernels.h"
+
 #include <cmocka.h>
 
 static arena *memory;
@@ -260,6 +262,7 @@ static int close_arena(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_decay_touches_only_what_is_declared_to_decay),
         cmocka_unit_test(test_padding_stays_zero),

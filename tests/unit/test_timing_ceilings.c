@@ -24,6 +24,7 @@ static void test_ceilings_only_rise(void **state) {
 }
 
 int main(void) {
+    if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ceilings_only_rise),
     };

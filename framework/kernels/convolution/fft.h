@@ -13,8 +13,8 @@
 
 enum { FFT_MOST_LEVELS = 24 };
 
-// A level cuts blocks of radix * rest points into `radix` blocks of `rest`. twiddles: rest x (radix - 1) x 2,
-// cosine and sine of -2 pi j q / (radix rest) for q from 0 and j from 1.
+// A level cuts blocks of radix * rest points into `radix` blocks of `rest`. twiddles: rest x (radix - 1) x
+// 2, cosine and sine of -2 pi j q / (radix rest) for q from 0 and j from 1.
 typedef struct fft_level {
     int radix, rest;
     const real *twiddles;
