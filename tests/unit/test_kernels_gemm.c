@@ -226,8 +226,8 @@ static void multiply_rows(const problem *p, const real *A, const void *packed_b,
                          p->lda, packed_b, C + at, p->ldc, &of_rows);
 }
 
-// The results of a row by itself, and of any number of rows, in products of many rows; by OpenMP's threads or by the
-// team's.
+// The results of a row by itself and of any number of rows, in products of many rows, on any number of
+// threads.
 static void check_rows(const problem *p, const variant *v) {
     const size_t size = (size_t)p->M * (size_t)p->ldc;
     real *A = new_normals(size_of_a(p), 1, 1), *B = new_normals(size_of_b(p), 2, 1);
@@ -250,7 +250,6 @@ static void check_rows(const problem *p, const variant *v) {
     if (v->residual_is_c) e.residual = got;
     for (int rows = 1; rows < p->M; rows += rows < 14 ? 1 : 17) {
         kernels_set_threads(1 + rows % 3);
-        kernels_loop_alone(rows % 2);
         memcpy(got, C, size * sizeof *got);
         for (int first = 0; first < p->M; first += rows)
             multiply_rows(p, A, packed_b, &e, first, first + rows < p->M ? rows : p->M - first, got);
@@ -260,7 +259,6 @@ static void check_rows(const problem *p, const variant *v) {
                 check_same("its slope", wanted_slope + m * p->ldc, slope + m * p->ldc, (size_t)p->N);
         }
     }
-    kernels_loop_alone(false);
     kernels_set_threads(1);
     free(A), free(B), free(C), free(other), free(bias), free(packed_b);
     free(wanted), free(wanted_slope), free(got), free(slope);

@@ -30,8 +30,8 @@ typedef struct register_block {
 
 typedef struct micro_kernel {
     int MR, NR;
-    int KC;         // K in one pass at most: a block of A, MR x KC, then stays in L1 while panels go by
-    int KR;         // a power of two; packed operands hold a multiple of KR values of K, zero beyond the last
+    int KC; // K in one pass at most: a block of A, MR x KC, then stays in L1 while panels go by
+    int KR; // a power of two; packed operands hold a multiple of KR values of K, zero beyond the last
     size_t element; // bytes of a packed value
     // Packs A, of any number of rows, as blocks of MR rows, each MR x (depth rounded up to KR) elements.
     // pack_rows is for A by rows; NULL: such an A is read where it lies. pack_columns is for A by columns,
