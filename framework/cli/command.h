@@ -14,7 +14,7 @@ typedef struct command_call {
     const void *options;   // the command's settings struct
     string_list overrides; // options that stand for settings of an experiment ("sampling.k=5")
     data_places places;
-    const volatile int *stop; // set by SIGINT and SIGTERM
+    const volatile int *stop; // set by SIGINT, SIGTERM and SIGHUP
     arena *memory;            // freed after the command
 } command_call;
 

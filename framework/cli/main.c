@@ -27,11 +27,17 @@ static void on_signal(int number) {
 }
 
 // The first SIGINT or SIGTERM asks the run to stop with a checkpoint; the second ends the program at once.
+// SIGHUP asks as well, unless it is ignored (nohup); a closed terminal may send it twice, from the kernel and
+// from the shell, so that the second one must not end anything.
 static void install_signals(void) {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND | SA_RESTART};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    action.sa_flags = SA_RESTART;
+    struct sigaction before;
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        sigaction(SIGHUP, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 

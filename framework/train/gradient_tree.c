@@ -46,7 +46,8 @@ int gradient_tree_first_pass(const gradient_tree *t, int group) {
 status gradient_tree_sum(const gradient_tree *t, int first, int count, gradient_of_group *leaf, void *with,
                          real *into, error *err) {
     if (count == 1) return leaf(with, first, into, err);
-    const int level = levels(count) - 1, left = 1 << level;
+    int level = 0, left = 1;
+    for (; 2 * left < count; left *= 2) level++;
     TRY(gradient_tree_sum(t, first, left, leaf, with, into, err));
     TRY(gradient_tree_sum(t, first + left, count - left, leaf, with, t->spare[level], err));
     kernels->add(t->reals, into, t->spare[level], into);

@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include "data/batches.h"
+#include "train/experiment_checks.h"
 #include "train/trainer_parts.h"
 
 #include <math.h>
@@ -42,12 +43,23 @@ static status build_for_shapes(trainer *t, error *err) {
     return build(t, parts * (int)s->accumulation, err);
 }
 
+// Everything that joins settings and data, so that nothing of it can fail after the first step.
+static status check_settings(trainer *t, error *err) {
+    const trainer_request *r = &t->request;
+    const sampling_settings *sampling = &r->experiment->sampling;
+    TRY(experiment_check_text(r->config, r->dataset, err));
+    TRY(generator_check(t->model, sampling, err));
+    const place where = problem_place(node_get(r->config->root, "sampling"), "prompt");
+    return opening_encode(r->dataset->tokenizer, sampling->prompt, where, t->memory, &t->opening, err);
+}
+
 static status place_memory(trainer *t, error *err) {
     const experiment *e = t->request.experiment;
     int block_size = (int)e->dataset.block_size;
     int stride = e->evaluation.stride ? (int)e->evaluation.stride : block_size;
     TRY(model_new(&e->model, tokenizer_vocabulary(t->request.dataset->tokenizer), block_size, &t->model,
                   err));
+    TRY(check_settings(t, err));
     TRY(parameters_allocate(t->model->parameters, true, err));
     TRY(optimizer_new(&e->optimizer, t->model->parameters, &t->optimizer, err));
     t->schedule = schedule_begin(&e->schedule, optimizer_lr(&e->optimizer));
@@ -73,6 +85,7 @@ static status place_memory(trainer *t, error *err) {
 status trainer_new(const trainer_request *request, trainer **out, error *err) {
     trainer *t = memory_alloc(sizeof *t);
     t->request = *request;
+    t->memory = arena_new();
     *out = NULL;
     status result = place_memory(t, err);
     if (result != OK) {
@@ -99,6 +112,7 @@ void trainer_free(trainer *t) {
     free(t->targets);
     text_free(&t->tokenizer_text);
     text_free(&t->config_text);
+    arena_free(t->memory);
     free(t);
 }
 

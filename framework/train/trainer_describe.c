@@ -48,6 +48,8 @@ void trainer_describe(const trainer *t, bool details) {
     log_line("%s%s%s", e->name, e->description[0] ? ": " : "", e->description);
     if (details) describe_operators(g);
     log_line("data: %s", t->request.dataset->description);
+    if (t->opening.replaced)
+        log_note("the text has no newline to begin samples with: they begin with \"%s\"", t->opening.text);
     log_line("model: %s parameters, %s FLOP per token forward; %d tokens per update",
              text_count((double)p->learned, parameters, sizeof parameters),
              text_count(forward, flops, sizeof flops), tokens);

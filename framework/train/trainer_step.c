@@ -44,6 +44,14 @@ static void describe_place(const tensor *bad, const op *maker, size_t index, boo
                  maker->kind->name, maker->path, index);
 }
 
+status trainer_diverged(const char *what, int64_t step, const char *where, error *err) {
+    fail(err, ERR_DIVERGED, "training diverged at step %lld: %s is not finite%s", (long long)step, what,
+         where);
+    return error_hint(
+        err,
+        "lower optimizer.lr, add schedule.warmup_steps or set training.grad_clip; the last good checkpoint has been kept");
+}
+
 // Runs the failing passes again, looking at every tensor, to name where the first bad value appeared.
 static status diverged(trainer *t, int failing_pass, double gradient_scale, const char *what, error *err) {
     const tensor *bad = NULL;
@@ -58,11 +66,7 @@ static status diverged(trainer *t, int failing_pass, double gradient_scale, cons
     }
     char where[512] = "";
     if (bad) describe_place(bad, maker, index, is_gradient, where, sizeof where);
-    fail(err, ERR_DIVERGED, "training diverged at step %lld: %s is not finite%s",
-         (long long)t->state.step + 1, what, where);
-    return error_hint(
-        err,
-        "lower optimizer.lr, add schedule.warmup_steps or set training.grad_clip; the last good checkpoint has been kept");
+    return trainer_diverged(what, t->state.step + 1, where, err);
 }
 
 // Adds the seconds since the end of the last part to this one.
