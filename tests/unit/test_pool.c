@@ -36,7 +36,7 @@ static void run_once(int threads, int pieces, int least) {
     for (int i = 0; i < MOST_PIECES; i++) assert_int_equal(times[i], i < pieces);
 }
 
-static void every_piece_is_done_once(void **state) {
+static void test_every_piece_is_done_once(void **state) {
     (void)state;
     static const int sizes[] = {0, 1, 2, 3, 7, 64, MOST_PIECES};
     for (int threads = 1; threads <= MOST_THREADS; threads += threads < 5 ? 1 : 7)
@@ -45,14 +45,14 @@ static void every_piece_is_done_once(void **state) {
 }
 
 // More than the pool ever has.
-static void there_may_be_any_number_of_threads(void **state) {
+static void test_there_may_be_any_number_of_threads(void **state) {
     (void)state;
     static atomic_int times[MOST_PIECES];
     pool_run(1000000, 3, 1, count_pieces, &(counting){times, 1000000});
     for (int i = 0; i < 3; i++) assert_int_equal(times[i], 1);
 }
 
-static void many_tiny_loops_follow_each_other(void **state) {
+static void test_many_tiny_loops_follow_each_other(void **state) {
     (void)state;
     static atomic_int times[8];
     enum { LOOPS = 50000 };
@@ -85,7 +85,7 @@ static void do_outer(const void *context, pool_share s) {
     for (int i = s.begin; i < s.end; i++) pool_run(3, 10, 1, do_inner, &(inner){&o->inner[i], o, s.thread});
 }
 
-static void a_loop_within_a_loop_stays_on_its_thread(void **state) {
+static void test_a_loop_within_a_loop_stays_on_its_thread(void **state) {
     (void)state;
     static atomic_int times[16][10];
     outer o = {.strangers = 0}, *const context = &o;
@@ -104,7 +104,7 @@ static void add_neighbour(const void *context, pool_share s) {
     for (int i = s.begin; i < s.end; i++) arrays[1][i] = arrays[0][(i + 1) % 64] + 1;
 }
 
-static void loops_see_what_earlier_ones_wrote(void **state) {
+static void test_loops_see_what_earlier_ones_wrote(void **state) {
     (void)state;
     static int64_t a[64], b[64];
     enum { LOOPS = 20000 };
@@ -139,7 +139,7 @@ static void run_until_helped(straggler *s) {
     assert_true(s->helped > before);
 }
 
-static void a_thread_that_stops_is_left_alone_and_comes_back_later(void **state) {
+static void test_a_thread_that_stops_is_left_alone_and_comes_back_later(void **state) {
     (void)state;
     straggler s = {.caller = pthread_self()}, *const context = &s;
     bool rested = false;
@@ -162,7 +162,7 @@ static void *keep_busy(void *stop) {
 }
 
 // All threads on one core, and that core taken by others: work goes on, at the pace of the caller.
-static void workers_without_a_core_hold_nobody_up(void **state) {
+static void test_workers_without_a_core_hold_nobody_up(void **state) {
     (void)state;
     cpu_set_t before, one;
     atomic_bool stop = false;
@@ -183,13 +183,13 @@ static void workers_without_a_core_hold_nobody_up(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_piece_is_done_once),
-        cmocka_unit_test(there_may_be_any_number_of_threads),
-        cmocka_unit_test(many_tiny_loops_follow_each_other),
-        cmocka_unit_test(a_loop_within_a_loop_stays_on_its_thread),
-        cmocka_unit_test(loops_see_what_earlier_ones_wrote),
-        cmocka_unit_test(a_thread_that_stops_is_left_alone_and_comes_back_later),
-        cmocka_unit_test(workers_without_a_core_hold_nobody_up),
+        cmocka_unit_test(test_every_piece_is_done_once),
+        cmocka_unit_test(test_there_may_be_any_number_of_threads),
+        cmocka_unit_test(test_many_tiny_loops_follow_each_other),
+        cmocka_unit_test(test_a_loop_within_a_loop_stays_on_its_thread),
+        cmocka_unit_test(test_loops_see_what_earlier_ones_wrote),
+        cmocka_unit_test(test_a_thread_that_stops_is_left_alone_and_comes_back_later),
+        cmocka_unit_test(test_workers_without_a_core_hold_nobody_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
