@@ -40,7 +40,7 @@ HDF5_LIBS := $(shell $(PKG_CONFIG) --libs hdf5 2>/dev/null)
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith
 CFLAGS ?= -O3 -g
 CPPFLAGS += -D_GNU_SOURCE -Iframework -I. -I$(OUT) $(HDF5_CFLAGS)
-BASE_FLAGS := -std=c11 $(WARNINGS) -fopenmp -fno-math-errno
+BASE_FLAGS := -std=c11 $(WARNINGS) -pthread -fno-math-errno
 DEPENDENCIES := -MMD -MP
 LIBS := -lyaml $(HDF5_LIBS) -lcurl -lcrypto -lm
 # gcc 12.2 dies of vectorising loops for the maximum by fmax() of floats taken to double, on ARM (its bug 108608).
@@ -53,9 +53,12 @@ CFLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanit
 LDFLAGS += -fsanitize=address,undefined
 endif
 
-# Kernels are compiled once for each instruction set, with their names suffixed (framework/kernels/isa.h).
+# Every C file under some folders.
+sources = $(sort $(shell find $(1) -name '*.c'))
+
+# Kernels are compiled once for each instruction set, with their symbols suffixed (framework/kernels/isa.h).
 KERNEL_ONCE := framework/kernels/select.c
-KERNEL_SOURCES := $(filter-out $(KERNEL_ONCE),$(wildcard framework/kernels/*.c))
+KERNEL_SOURCES := $(filter-out $(KERNEL_ONCE),$(call sources,framework/kernels))
 ifneq ($(filter x86_64-%,$(MACHINE)),)
 ISAS := avx512 avx2 sse4 plain
 endif
@@ -66,7 +69,7 @@ FLAGS_sse4 := -march=x86-64-v2
 FLAGS_plain :=
 
 MAIN_SOURCE := framework/cli/main.c
-SOURCES := $(filter-out $(MAIN_SOURCE) $(KERNEL_SOURCES),$(shell find framework models -name '*.c' | sort))
+SOURCES := $(filter-out $(MAIN_SOURCE) $(KERNEL_SOURCES),$(call sources,framework models))
 OBJECTS := $(SOURCES:%.c=$(OUT)/%.o) $(foreach isa,$(ISAS),$(KERNEL_SOURCES:%.c=$(OUT)/%.$(isa).o))
 LIBRARY := $(OUT)/librunexp.a
 # What tests start as the program.
@@ -226,7 +229,7 @@ formatting:
 
 .PHONY: analysis
 analysis: $(OUT)/version.h
-	@tests/lint/analysis '$(CPPFLAGS) -std=c11 -fopenmp' $(ANALYSED)
+	@tests/lint/analysis '$(CPPFLAGS) -std=c11' $(ANALYSED)
 
 .PHONY: format
 format: ## format every source file
@@ -261,7 +264,7 @@ runexp: $(OUT)/runexp
 	@ln -sf $(OUT)/runexp runexp
 
 $(OUT)/runexp: $(OUT)/$(MAIN_SOURCE:.c=.o) $(LIBRARY)
-	$(call QUIET,link,$@)$(CC) $(CFLAGS) -fopenmp $(LDFLAGS) $^ $(LIBS) -o $@
+	$(call QUIET,link,$@)$(CC) $(CFLAGS) -pthread $(LDFLAGS) $^ $(LIBS) -o $@
 
 $(OUT)/runexp-emulated: $(OUT)/runexp
 	@printf '#!/bin/sh\nexec $(EMULATOR) $(CURDIR)/$< "$$@"\n' >$@
@@ -269,7 +272,7 @@ $(OUT)/runexp-emulated: $(OUT)/runexp
 
 $(LIBRARY): $(OBJECTS) $(OUT)/objects.txt
 	@rm -f $@
-	@$(AR) rcs $@ $(OBJECTS)
+	@$(AR) qcs $@ $(OBJECTS)
 
 $(OUT)/%.o: %.c $(OUT)/flags.txt
 	@mkdir -p $(@D)
@@ -287,9 +290,9 @@ $(OUT)/tests/%: tests/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call QUIET,cc,$<)$(CC) $(CPPFLAGS) -Itests $(BASE_FLAGS) $(DEPENDENCIES) $(CFLAGS) $(TEST_FLAGS) $(LDFLAGS) $< $(LIBRARY) $(LIBS) -lcmocka -o $@
 
-# OpenBLAS on OpenMP's threads, as we and oneDNN are: threads of its own would get in the way of the others'.
+# OpenBLAS on OpenMP's threads, as oneDNN is: threads of its own would get in the way of the others'.
 OPENBLAS := $(firstword $(wildcard /usr/lib/*/openblas-openmp))
-$(OUT)/bench/matrix_products: BENCH_LIBS := -ldnnl -L$(OPENBLAS) -Wl,-rpath,$(OPENBLAS) -lopenblas
+$(OUT)/bench/matrix_products: BENCH_LIBS := -lgomp -ldnnl -L$(OPENBLAS) -Wl,-rpath,$(OPENBLAS) -lopenblas
 $(OUT)/bench/%: bench/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call QUIET,cc,$<)$(CC) $(CPPFLAGS) $(BASE_FLAGS) $(DEPENDENCIES) $(CFLAGS) $(LDFLAGS) $< $(LIBRARY) $(LIBS) $(BENCH_LIBS) -o $@

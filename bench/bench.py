@@ -109,7 +109,7 @@ class Ours:
         if process.returncode != 0:
             raise Failed(f"{' '.join(words)} failed:\n{complaints}")
         with open(os.path.join(self.runs, self.name, "metrics.tsv")) as metrics:
-            rows = [line.split("\t") for line in metrics if not line.startswith("#")]
+            rows = [line.split("\t") for line in metrics if not line.startswith("step")]
         return [(int(r[0]), int(r[1]), float(r[2]), float(r[3])) for r in rows if r[3] != "nan"], used.ru_maxrss * 1024
 
     def parameters(self):

@@ -3,10 +3,10 @@
 // Prints the speed of fp32 multiply-adds on registers in GFLOP/s and of reading BYTES of memory over and
 // over in GB/s: each the best of many short intervals, by all threads together.
 #include "base/clock.h"
+#include "base/pool.h"
 #include "timing/ceilings.h"
 #include "kernels/kernels.h"
 
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,13 +25,17 @@ static double multiply_adds(const block *unused) {
     return ceilings_run_multiply_adds();
 }
 
-static double read_once(const block *b) {
-#pragma omp parallel num_threads(kernels_threads())
-    {
-        const size_t share = b->count / (size_t)omp_get_num_threads();
-        volatile real sum = kernels->read_all(share, b->data + share * (size_t)omp_get_thread_num());
+static void read_shares(const void *context, pool_share s) {
+    const block *b = context;
+    const size_t share = b->count / (size_t)kernels_threads();
+    for (int i = s.begin; i < s.end; i++) {
+        volatile real sum = kernels->read_all(share, b->data + share * (size_t)i);
         (void)sum;
     }
+}
+
+static double read_once(const block *b) {
+    pool_run(kernels_threads(), kernels_threads(), 1, read_shares, b);
     return (double)(b->count * sizeof(real));
 }
 

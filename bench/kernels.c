@@ -2,10 +2,10 @@
 // measured in turn with them, because shared machines change speed from moment to moment. Takes the name of
 // an instruction set.
 #include "base/clock.h"
+#include "base/machine.h"
 #include "timing/ceilings.h"
 #include "kernels/kernels.h"
 
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,7 +96,7 @@ int main(int argc, char **argv) {
     workspace = aligned_alloc(64, 256u << 20);
     memset(workspace, 0, 256u << 20);
     if (argc > 1 && kernels_select(argv[1], &err) != OK) return fprintf(stderr, "%s\n", err.message), 2;
-    for (int threads = 1; threads <= omp_get_num_procs() && threads <= 2; threads++) {
+    for (int threads = 1; threads <= machine_cores() && threads <= 2; threads++) {
         kernels_set_threads(threads);
         printf("%s, %d thread%s\n", kernels->name, threads, threads > 1 ? "s" : "");
         for (size_t i = 0; i < sizeof linear / sizeof *linear; i++) {

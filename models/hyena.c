@@ -72,7 +72,7 @@ static bool is_possible(builder *b, const component_choice *choice) {
     else if (grid < b->block_size)
         builder_fail(b, choice, "l_max", "set l_max to block_size or more, or leave it out",
                      "filters of %d tokens are shorter than block_size, %d", grid, b->block_size);
-    else if (b->graph->mode != GRAPH_DECODE && b->graph->time > grid)
+    else if (!b->graph->options.states && b->graph->time > grid)
         builder_fail(b, choice, "l_max", "set l_max to the longest text",
                      "a text of %d tokens at once is longer than the filters, %d", b->graph->time, grid);
     else
@@ -137,7 +137,7 @@ static tensor *recur(graph *g, const hyena_settings *s, tensor *rows, tensor *fi
     for (int gate = order - 1; gate >= 0; gate--) {
         convolution_options o = {.channels = width, .column = column};
         if (s->variant == VARIANT_PAPER) {
-            if (s->dropout > 0 && g->mode == GRAPH_TRAIN) {
+            if (s->dropout > 0 && g->options.gradients) {
                 z = op_dropout_columns(g, z, column, width, s->dropout);
                 o.column = 0;
             }
@@ -149,7 +149,7 @@ static tensor *recur(graph *g, const hyena_settings *s, tensor *rows, tensor *fi
             o.filter_column = (order - 1 - gate) * width;
             o.gate_in = rows;
             o.gate_in_column = gate * width;
-            if (s->dropout > 0 && g->mode == GRAPH_TRAIN) {
+            if (s->dropout > 0 && g->options.gradients) {
                 o.gate_in = op_dropout_columns(g, rows, gate * width, width, s->dropout);
                 o.gate_in_column = 0;
             }

@@ -37,8 +37,8 @@ void tokens_bind(tensor *t, const int32_t *ids) {
     t->ids = ids;
 }
 
-// Appends the whole model and, but for decoding, its loss to a graph; fills *out.
-static status append_model(model *m, graph *g, model_graph *out, error *err) {
+// Appends the whole model and, when asked, its losses to a graph; fills *out.
+static status append_model(model *m, graph *g, bool with_losses, model_graph *out, error *err) {
     const model_settings *s = m->settings;
     const int tokens[] = {g->batch, g->time};
     out->graph = g;
@@ -65,7 +65,7 @@ static status append_model(model *m, graph *g, model_graph *out, error *err) {
                 out->logits ? tensor_width(out->logits) : 0);
         return error_hint(err, "end the list of layers with `unembedding`");
     }
-    if (g->mode == GRAPH_DECODE) return OK;
+    if (!with_losses) return OK;
     out->targets = graph_tensor(g, TENSOR_TOKENS, 2, tokens);
     out->losses = op_cross_entropy(g, out->logits, out->targets, 0);
     if (!out->logits->producer) out->logits = NULL;
@@ -75,9 +75,9 @@ static status append_model(model *m, graph *g, model_graph *out, error *err) {
 // Builds the smallest graph of the model and throws it away: declares the parameters, counts the residuals,
 // and checks that the layers fit.
 static status rehearse(model *m, parameter_set *parameters, error *err) {
-    graph *g = graph_new(GRAPH_EVAL, 1, 1, parameters, NULL);
+    graph *g = graph_new(&(graph_options){.batch = 1, .time = 1}, parameters);
     model_graph unused = {0};
-    status result = append_model(m, g, &unused, err);
+    status result = append_model(m, g, true, &unused, err);
     graph_free(g);
     return result;
 }
@@ -87,8 +87,7 @@ status model_new(const model_settings *settings, int vocabulary, int block_size,
     *m = (model){.settings = settings,
                  .parameters = parameters_new(),
                  .vocabulary = vocabulary,
-                 .block_size = block_size,
-                 .passes = 1};
+                 .block_size = block_size};
     // Twice: initial values depend on how many residuals there are, which is known at the end.
     parameter_set *first = parameters_new();
     status result = rehearse(m, first, err);
@@ -108,15 +107,13 @@ void model_free(model *m) {
     free(m);
 }
 
-status model_build(model *m, graph_mode mode, int batch, int time, state_set *states, bool allocate,
-                   model_graph *out, error *err) {
+status model_build(model *m, const graph_options *options, bool with_losses, model_graph *out, error *err) {
     *out = (model_graph){0};
-    graph *g = graph_new(mode, batch, time, m->parameters, states);
-    if (mode == GRAPH_TRAIN) g->passes = m->passes;
-    status result = append_model(m, g, out, err);
+    graph *g = graph_new(options, m->parameters);
+    status result = append_model(m, g, with_losses, out, err);
     tensor *const keep[] = {out->losses ? out->losses : out->logits,
-                            mode == GRAPH_EVAL ? out->logits : NULL, NULL};
-    if (result == OK) result = graph_finish(g, keep, allocate, err);
+                            options->gradients ? NULL : out->logits, NULL};
+    if (result == OK) result = graph_finish(g, keep, err);
     if (result != OK) {
         graph_free(g);
         *out = (model_graph){0};

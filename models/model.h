@@ -19,7 +19,6 @@ typedef struct model {
     const model_settings *settings;
     parameter_set *parameters; // declared; values are placed by parameters_allocate
     int vocabulary, block_size;
-    int passes;              // of training graphs in a step: see graph.passes; 1 unless changed
     bool absolute_positions; // the context cannot grow beyond block_size without renumbering
     int residuals;           // residual additions from beginning to end
 } model;
@@ -33,15 +32,14 @@ void model_free(model *m);
 typedef struct model_graph {
     graph *graph;
     tensor *ids;     // (batch, time): bind with tokens_bind
-    tensor *targets; // (batch, time), NULL when decoding
+    tensor *targets; // (batch, time), NULL without losses
     tensor *logits;  // (batch, time, vocabulary), NULL when the loss makes them in chunks
-    tensor *losses;  // (batch, time), NULL when decoding
+    tensor *losses;  // (batch, time), NULL when not asked for
 } model_graph;
 
-// Builds and finishes a graph. states: for GRAPH_DECODE, else NULL. With allocate the parameters must have
-// been allocated.
-status model_build(model *m, graph_mode mode, int batch, int time, state_set *states, bool allocate,
-                   model_graph *out, error *err);
+// Builds and finishes a graph, which graph_place then gives its memory. with_losses: it ends in the losses
+// of the targets, else in logits. Logits stay readable after a run, but where gradients take their bytes.
+status model_build(model *m, const graph_options *options, bool with_losses, model_graph *out, error *err);
 
 // Points a tensor of tokens at the caller's ids, which must stay alive during the run.
 void tokens_bind(tensor *t, const int32_t *ids);

@@ -18,7 +18,7 @@ typedef enum status {
     ERR_IO,          // the operating system refused a file operation                  exit 1
     ERR_MEMORY,      // not enough memory for the planned tensors                      exit 1
     ERR_DIVERGED,    // a loss or gradient is NaN or infinite                          exit 3
-    ERR_INTERRUPTED, // SIGINT or SIGTERM; the checkpoint has been written             exit 130
+    ERR_INTERRUPTED, // by a signal; the checkpoint has been written                   exit 130
     ERR_INTERNAL     // a broken promise inside the program: a bug                     exit 1
 } status;
 

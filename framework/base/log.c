@@ -63,6 +63,13 @@ void log_line(const char *format, ...) {
     va_end(arguments);
 }
 
+void log_note(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    emit(stderr, !state.quiet, "note: ", format, arguments);
+    va_end(arguments);
+}
+
 void log_warning(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);

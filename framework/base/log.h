@@ -16,6 +16,7 @@ status log_open_file(const char *path, error *err);
 void log_close_file(void);
 
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));    // a plain line, stdout
+void log_note(const char *format, ...) __attribute__((format(printf, 1, 2)));    // "note: ...", stderr
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2))); // "warning: ...", stderr
 void log_error(const error *err);                                                // error_text, stderr
 

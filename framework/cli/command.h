@@ -14,7 +14,7 @@ typedef struct command_call {
     const void *options;   // the command's settings struct
     string_list overrides; // options that stand for settings of an experiment ("sampling.k=5")
     data_places places;
-    const volatile int *stop; // set by SIGINT and SIGTERM
+    const volatile int *stop; // set by SIGINT, SIGTERM and SIGHUP
     arena *memory;            // freed after the command
 } command_call;
 
@@ -27,7 +27,6 @@ typedef struct command {
     // for _), passed on as the override "<section_key>.<key>=<value>". May be NULL.
     const component *section;
     const char *section_key;
-    bool parallel; // computes on several threads
     status (*run)(const command_call *call, error *err);
 } command;
 

@@ -1,10 +1,12 @@
 // runexp eval RUN: loss of a whole split, or of any text.
 #include "base/file.h"
+#include "base/log.h"
 #include "cli/commands.h"
 #include "cli/compute.h"
 #include "cli/runs.h"
 #include "train/evaluate.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -49,6 +51,17 @@ static status open_data(const trained *from, const eval_options *o, const comman
     return error_hint(err, "choose another --split, or give a file with --data");
 }
 
+// Says so when a split of the run's own data is not the text that the run had.
+static void compare_text(const trained *from, const dataset *data, split part, arena *a) {
+    run_facts facts;
+    error unreadable;
+    if (checkpoint_read_facts(from->path, a, &facts, &unreadable) != OK || !facts.texts.of[SPLIT_TRAIN])
+        return;
+    const char *then = facts.texts.of[part], *now = data->digests.of[part];
+    if (!then || !now || strcmp(then, now) != 0)
+        log_warning("the %s text is not the one that the run had: it has changed since", split_names[part]);
+}
+
 static status evaluate_and_print(const trained *from, const eval_options *o, const dataset *data,
                                  split part, error *err) {
     const experiment *e = from->experiment;
@@ -60,12 +73,18 @@ static status evaluate_and_print(const trained *from, const eval_options *o, con
                       (int)stride, NULL, &scorer, err));
     evaluate_split(scorer, &data->splits[part], from->tokenizer, &result);
     evaluator_free(scorer);
+    if (!isfinite(result.loss)) {
+        fail(err, ERR_DATA, "the loss of the weights in %s is not finite", from->path);
+        return error_hint(err,
+                          "the run diverged; use its other checkpoint (--checkpoint best or last) or train "
+                          "again with a lower optimizer.lr");
+    }
     printf("checkpoint      %s (step %lld)\n", from->path, (long long)from->state.step);
     printf("text            %s\n", o->data ? o->data : split_names[part]);
     printf("tokens          %zu\n", result.tokens);
     printf("loss            %.6f nats per token\n", result.loss);
     printf("perplexity      %.4f per token\n", result.perplexity);
-    printf("bits per char   %.4f\n", result.bits_per_char);
+    if (!isnan(result.bits_per_char)) printf("bits per char   %.4f\n", result.bits_per_char);
     if (result.unknown_rate > 0)
         printf("unknown         %.3f %% of the tokens are outside the vocabulary\n",
                100 * result.unknown_rate);
@@ -81,6 +100,7 @@ static status run(const command_call *call, error *err) {
     dataset *data;
     split part;
     status result = open_data(&from, o, call, &data, &part, err);
+    if (result == OK && !o->data) compare_text(&from, data, part, call->memory);
     if (result == OK) result = evaluate_and_print(&from, o, data, part, err);
     trained_free(&from);
     return result;
@@ -93,7 +113,9 @@ const command command_eval = {
             .kind = "command",
             .summary = "Evaluates a run on a whole split, or on any text",
             .details =
-                "Every token is scored exactly once. RUN is a run's folder, or its name under runs/.",
+                "Every token but the first is scored exactly once: windows of block_size tokens are stride apart, and the\n"
+                "last one is shifted back to end with the text, where it scores only what is left. RUN is a run's folder,\n"
+                "or its name under runs/.",
             .example =
                 "  runexp eval gpt_nano --split val\n  runexp eval gpt_nano --data other.txt --stride 32\n",
             .options = options,
@@ -102,6 +124,5 @@ const command command_eval = {
     .usage = "RUN",
     .min_arguments = 1,
     .max_arguments = 1,
-    .parallel = true,
     .run = run,
 };

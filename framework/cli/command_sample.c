@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/compute.h"
 #include "cli/runs.h"
+#include "train/experiment_checks.h"
 #include "train/generate.h"
 
 #include <stdio.h>
@@ -70,9 +71,9 @@ static void take_piece(void *to, uint32_t stream, const char *bytes, size_t coun
     }
 }
 
-static void print_heading(const sampling_settings *s, int64_t count, int64_t number) {
+static void print_heading(const opening *from, int64_t count, int64_t number) {
     if (count > 1) printf("%s--- %lld\n", number > 0 ? "\n" : "", (long long)number + 1);
-    printf("%s", s->prompt ? s->prompt : "");
+    printf("%s", from->text);
 }
 
 static void print_speed(int64_t made, size_t tokens, double seconds, const generated *last) {
@@ -81,12 +82,23 @@ static void print_speed(int64_t made, size_t tokens, double seconds, const gener
     fprintf(stderr, "prompt: %zu tokens, %.1f ms)\n", last->prompt_tokens, 1e3 * last->prompt_seconds);
 }
 
+static status not_finite(const trained *from, error *err) {
+    fail(err, ERR_DATA, "the model in %s gives no finite logit", from->path);
+    return error_hint(
+        err, "the run diverged; use its other checkpoint (--checkpoint best or last) or train again "
+             "with a lower optimizer.lr");
+}
+
 static status sample(const trained *from, const sample_options *o, const command_call *call, error *err) {
     const sampling_settings *s = &from->experiment->sampling;
     generator *g;
-    encoding prompt;
+    opening begin;
+    const place where = problem_place(node_get(from->config.root, "sampling"), "prompt");
+    TRY(opening_encode(from->tokenizer, s->prompt, where, call->memory, &begin, err));
+    if (begin.replaced && !o->quiet)
+        log_note("the model knows no newline to begin with: the text begins with \"%s\"", begin.text);
     TRY(generator_new(from->model, s, (int)o->count, &g, err));
-    status result = generate_encode_prompt(from->tokenizer, s->prompt, call->memory, &prompt, err);
+    status result = OK;
     // In the fewest groups there can be, of equal size.
     const int64_t most = generator_streams(g), groups = (o->count + most - 1) / most;
     const int64_t together = (o->count + groups - 1) / groups;
@@ -96,17 +108,18 @@ static status sample(const trained *from, const sample_options *o, const command
     double seconds = 0;
     for (; result == OK && t.first < o->count && !*call->stop; t.first += together) {
         const int64_t left = o->count - t.first, streams = left < together ? left : together;
-        print_heading(s, o->count, t.first);
-        generate(g, from->tokenizer, prompt.ids, prompt.count, (size_t)s->max_tokens, (uint32_t)t.first,
-                 (int)streams, take_piece, &t, call->stop, &made);
+        print_heading(&begin, o->count, t.first);
+        generate(g, from->tokenizer, begin.tokens.ids, begin.tokens.count, (size_t)s->max_tokens,
+                 (uint32_t)t.first, (int)streams, take_piece, &t, call->stop, &made);
         printf("\n");
         for (int64_t i = 1; i < streams; i++) {
-            print_heading(s, o->count, t.first + i);
+            print_heading(&begin, o->count, t.first + i);
             print_piece(t.waiting[i].bytes ? t.waiting[i].bytes : "", t.waiting[i].length);
             printf("\n");
             text_clear(&t.waiting[i]);
         }
         fflush(stdout);
+        if (!made.finite) result = not_finite(from, err);
         tokens += (size_t)streams * made.tokens;
         seconds += made.seconds;
     }
@@ -128,6 +141,11 @@ static status run(const command_call *call, error *err) {
     TRY(compute_begin(&o->compute, err));
     TRY(open_trained(call->arguments[0], o->runs, o->checkpoint, &(string_list){overrides, count}, a, &from,
                      err));
+    problems none = {0}; // of settings alone there are none that the run had not
+    experiment_check(&from.config, CHECK_OVERRIDES, a, &none);
+    problems_free(&none);
+    for (int i = 0; !o->quiet && i < from.config.notes.count; i++)
+        log_note("%s", from.config.notes.values[i]);
     status result = sample(&from, o, call, err);
     trained_free(&from);
     return result;
@@ -151,6 +169,5 @@ const command command_sample = {
     .max_arguments = 1,
     .section = &sampling_section,
     .section_key = "sampling",
-    .parallel = true,
     .run = run,
 };

@@ -101,6 +101,5 @@ const command command_time = {
     .usage = "EXPERIMENT.yaml [key.path=value ...]",
     .min_arguments = 1,
     .max_arguments = -1,
-    .parallel = true,
     .run = run,
 };

@@ -30,7 +30,7 @@ static const option options[] = {
 };
 #undef SETTINGS
 
-static run_facts facts_of(const experiment *e, arena *a) {
+static run_facts facts_of(const experiment *e, const dataset *data, arena *a) {
     char *host = arena_alloc(a, 256), *cpu = arena_alloc(a, 256), *now = arena_alloc(a, 64);
     return (run_facts){
         .name = e->name,
@@ -42,6 +42,7 @@ static run_facts facts_of(const experiment *e, arena *a) {
         .started = machine_time(now, 64),
         .seed = e->seed,
         .threads = kernels_threads(),
+        .texts = data->digests,
     };
 }
 
@@ -52,6 +53,7 @@ static status enter_folder(const run_folder *folder, const config *c, bool fresh
     if (progress == RUN_NEW) TRY(run_folder_prepare(folder, &experiment_component, c, err));
     error no_log;
     if (log_open_file(folder->log, &no_log) != OK) log_warning("%s", no_log.message);
+    if (progress == RUN_BEGUN) log_line("%s holds no checkpoint yet: starting over", folder->path);
     return OK;
 }
 
@@ -61,12 +63,13 @@ static status train(const command_call *call, const config *c, const run_folder 
     const experiment *e = experiment_of(c);
     dataset *data;
     TRY(dataset_open(&e->dataset, &call->places, NULL, call->memory, &data, err));
+    if (progress != RUN_NEW) TRY(run_folder_check_texts(folder, &data->digests, err));
     const trainer_request request = {
         .experiment = e,
         .config = c,
         .dataset = data,
         .folder = *folder,
-        .facts = facts_of(e, call->memory),
+        .facts = facts_of(e, data, call->memory),
         .stop = call->stop,
     };
     trainer *t;
@@ -89,6 +92,19 @@ static void draw(const char *folder, const char *plots, arena *a) {
         log_warning("the plots of %s are missing: %s", folder, err.message);
 }
 
+// A finished run is left as it is, when it is a run of this text. A text that is gone cannot be compared.
+static status say_finished(const command_call *call, const experiment *e, const run_folder *folder,
+                           error *err) {
+    text_digests now;
+    error unreadable;
+    if (dataset_digests(&e->dataset, &call->places, call->memory, &now, &unreadable) == OK)
+        TRY(run_folder_check_texts(folder, &now, err));
+    else
+        log_warning("the text of the run could not be compared: %s", unreadable.message);
+    log_line("%s is finished: results in %s (add --fresh to train it anew)", e->name, folder->path);
+    return OK;
+}
+
 static status run(const command_call *call, error *err) {
     const train_options *o = call->options;
     config c;
@@ -100,10 +116,7 @@ static status run(const command_call *call, error *err) {
     run_progress progress = RUN_NEW;
     if (!o->fresh && !o->dry_run)
         TRY(run_folder_inspect(&folder, &experiment_component, &c, &progress, err));
-    if (progress == RUN_FINISHED) {
-        log_line("%s is finished: results in %s (add --fresh to train it anew)", e->name, folder.path);
-        return OK;
-    }
+    if (progress == RUN_FINISHED) return say_finished(call, e, &folder, err);
     status result = train(call, &c, &folder, progress, err);
     if (!o->dry_run && !o->no_plots && file_exists(folder.path)) draw(folder.path, o->plots, call->memory);
     return result;
@@ -129,6 +142,5 @@ const command command_train = {
     .usage = "EXPERIMENT.yaml [key.path=value ...]",
     .min_arguments = 1,
     .max_arguments = -1,
-    .parallel = true,
     .run = run,
 };

@@ -2,6 +2,8 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "train/experiment_checks.h"
+#include "train/run_folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +29,9 @@ static const char *name_with_overrides(const char *name, const config *c, arena 
     const char **sorted = arena_alloc(a, (size_t)(c->overrides.count + 1) * sizeof *sorted);
     int count = 0;
     for (int i = 0; i < c->overrides.count; i++)
-        if (strncmp(c->overrides.values[i], "name=", 5) != 0) sorted[count++] = c->overrides.values[i];
+        if (strncmp(c->overrides.values[i], "name=", 5) != 0 &&
+            !run_setting_is_free(c->overrides.values[i]))
+            sorted[count++] = c->overrides.values[i];
     qsort(sorted, (size_t)count, sizeof *sorted, by_text);
     text t = {0};
     text_add(&t, "%s", name);
@@ -90,6 +94,7 @@ status load_experiment(const char *path, const char *const *overrides, int overr
         dataset_check(&experiment_of(out)->dataset, node_get(out->root, "dataset"), &p);
         give_name(out, path, a);
         check_name(experiment_of(out), out, &p);
+        experiment_check(out, CHECK_SETTINGS, a, &p);
     }
     if (print_problems(&p)) {
         err->message[0] = '\0';
@@ -97,6 +102,6 @@ status load_experiment(const char *path, const char *const *overrides, int overr
     }
     problems_free(&p);
     if (result == ERR_IO) result = err->code = ERR_USAGE; // the path on the command line is wrong
-    for (int i = 0; result == OK && i < out->notes.count; i++) log_line("note: %s", out->notes.values[i]);
+    for (int i = 0; result == OK && i < out->notes.count; i++) log_note("%s", out->notes.values[i]);
     return result;
 }

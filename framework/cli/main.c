@@ -27,11 +27,17 @@ static void on_signal(int number) {
 }
 
 // The first SIGINT or SIGTERM asks the run to stop with a checkpoint; the second ends the program at once.
+// SIGHUP asks as well, unless it is ignored (nohup); a closed terminal may send it twice, from the kernel and
+// from the shell, so that the second one must not end anything.
 static void install_signals(void) {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND | SA_RESTART};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    action.sa_flags = SA_RESTART;
+    struct sigaction before;
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        sigaction(SIGHUP, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 
@@ -103,22 +109,7 @@ static status choose_command(const char *first, const command **out, int *used, 
     return error_hint(err, "runexp --help lists the commands");
 }
 
-// Threads of GNU OpenMP spin for milliseconds while they wait, which slows everything down as soon as
-// another program uses the cores: a spinning thread takes up the time slice of the one it waits for. The
-// number of spins is read from the environment when the library is loaded, before main: so the program sets
-// it and starts itself again. A user's own setting is kept.
-static void limit_spinning(char **argv) {
-    static const char spins[] = "1000"; // a few microseconds; longer waits sleep
-    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return;
-    char program[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (length <= 0) return;
-    program[length] = '\0';
-    if (setenv("GOMP_SPINCOUNT", spins, 1) == 0) execv(program, argv);
-    // Where that fails, the program runs all the same.
-}
-
-static status run(int count, const char *const *words, char **argv, arena *a, error *err) {
+static status run(int count, const char *const *words, arena *a, error *err) {
     const command *chosen;
     int used;
     bool help;
@@ -129,7 +120,6 @@ static status run(int count, const char *const *words, char **argv, arena *a, er
         help_command(chosen);
         return OK;
     }
-    if (chosen->parallel) limit_spinning(argv);
     call.places = find_places(a);
     return chosen->run(&call, err);
 }
@@ -149,7 +139,7 @@ int main(int argc, char **argv) {
     }
     arena *a = arena_new();
     error err = {0};
-    status result = run(argc - 1, words, argv, a, &err);
+    status result = run(argc - 1, words, a, &err);
     if (result != OK && err.message[0]) log_error(&err);
     log_close_file();
     arena_free(a);

@@ -261,17 +261,20 @@ static const char *describe(const dataset_settings *settings, const source_files
     return copy;
 }
 
-static status digest_texts(const split_text texts[SPLIT_COUNT], arena *a, const char **digest, error *err) {
-    char hexadecimal[SHA256_TEXT];
-    sha256 s;
-    sha256_begin(&s);
-    for (int i = 0; i < SPLIT_COUNT; i++)
+static status digest_texts(const split_text texts[SPLIT_COUNT], arena *a, text_digests *out, error *err) {
+    *out = (text_digests){0};
+    for (int i = 0; i < SPLIT_COUNT; i++) {
+        if (texts[i].count == 0) continue;
+        char hexadecimal[SHA256_TEXT];
+        sha256 s;
+        sha256_begin(&s);
         for (int k = 0; k < texts[i].count; k++) {
             const text_part *part = &texts[i].parts[k];
             sha256_add(&s, part->bytes + part->begin, part->end - part->begin);
         }
-    TRY(sha256_end(&s, hexadecimal, err));
-    *digest = arena_copy_text(a, hexadecimal);
+        TRY(sha256_end(&s, hexadecimal, err));
+        out->of[i] = arena_copy_text(a, hexadecimal);
+    }
     return OK;
 }
 
@@ -286,21 +289,27 @@ static status build_tokenizer(const dataset_settings *settings, const split_text
                            count, a, out, err);
 }
 
-// scratch holds the text, which is not needed once it is encoded.
-static status open_with(const dataset_settings *settings, const data_places *places, tokenizer *given,
-                        arena *scratch, arena *a, dataset *d, error *err) {
+// Finds the files of `source` and reads the texts of all splits.
+static status read_texts(const dataset_settings *settings, const data_places *places, bool needs_train,
+                         arena *scratch, source_files *source, split_text texts[SPLIT_COUNT], error *err) {
     catalogue c = {0};
-    source_files source;
-    TRY(sources_resolve(&settings->source, places, &c, scratch, &source, err));
-    split_text texts[SPLIT_COUNT];
+    TRY(sources_resolve(&settings->source, places, &c, scratch, source, err));
     for (int s = 0; s < SPLIT_COUNT; s++)
-        texts[s] = (split_text){arena_alloc(scratch, (size_t)source.count * sizeof(text_part)), 0};
-    TRY(read_source(settings, &source, !given, scratch, texts, err));
+        texts[s] = (split_text){arena_alloc(scratch, (size_t)source->count * sizeof(text_part)), 0};
+    TRY(read_source(settings, source, needs_train, scratch, texts, err));
     const string_list *own[SPLIT_COUNT] = {
         [SPLIT_VAL] = &settings->val_source, [SPLIT_TEST] = &settings->test_source};
     for (int s = SPLIT_VAL; s < SPLIT_COUNT; s++)
         if (own[s]->count > 0) TRY(read_own_source(own[s], (split)s, places, &c, scratch, &texts[s], err));
+    return OK;
+}
 
+// scratch holds the text, which is not needed once it is encoded.
+static status open_with(const dataset_settings *settings, const data_places *places, tokenizer *given,
+                        arena *scratch, arena *a, dataset *d, error *err) {
+    source_files source;
+    split_text texts[SPLIT_COUNT];
+    TRY(read_texts(settings, places, !given, scratch, &source, texts, err));
     d->tokenizer = given;
     if (!given) TRY(build_tokenizer(settings, texts, scratch, a, &d->tokenizer, err));
     for (int s = 0; s < SPLIT_COUNT; s++) {
@@ -309,7 +318,7 @@ static status open_with(const dataset_settings *settings, const data_places *pla
         d->splits[s] = (split_tokens){e.ids, e.count, e.characters, e.bytes, e.unknown};
     }
     TRY(check_length(settings, d, !given, err));
-    TRY(digest_texts(texts, a, &d->sha256, err));
+    TRY(digest_texts(texts, a, &d->digests, err));
     d->description = describe(settings, &source, d, a);
     return OK;
 }
@@ -319,6 +328,17 @@ status dataset_open(const dataset_settings *settings, const data_places *places,
     arena *scratch = arena_new();
     *out = arena_alloc(a, sizeof **out);
     status result = open_with(settings, places, given, scratch, a, *out, err);
+    arena_free(scratch);
+    return result;
+}
+
+status dataset_digests(const dataset_settings *settings, const data_places *places, arena *a,
+                       text_digests *out, error *err) {
+    arena *scratch = arena_new();
+    source_files source;
+    split_text texts[SPLIT_COUNT];
+    status result = read_texts(settings, places, true, scratch, &source, texts, err);
+    if (result == OK) result = digest_texts(texts, a, out, err);
     arena_free(scratch);
     return result;
 }

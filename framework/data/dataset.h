@@ -37,6 +37,11 @@ typedef struct data_places {
     const char *cache;          // where `data get` puts files
 } data_places;
 
+// SHA-256, in hexadecimal, of the text of each split; NULL: it has none.
+typedef struct text_digests {
+    const char *of[SPLIT_COUNT];
+} text_digests;
+
 typedef struct split_tokens {
     const int32_t *tokens;
     size_t count;
@@ -47,7 +52,7 @@ typedef struct dataset {
     tokenizer *tokenizer;
     split_tokens splits[SPLIT_COUNT]; // count 0: no such split
     const char *description;          // one line: files, characters, vocabulary
-    const char *sha256;               // of the concatenated text of all splits, hexadecimal
+    text_digests digests;
 } dataset;
 
 // Finds, reads, splits and encodes. Memory from a.
@@ -64,5 +69,9 @@ typedef struct dataset {
 // catalogue, is not valid text, or is too short.
 status dataset_open(const dataset_settings *settings, const data_places *places, tokenizer *tokenizer,
                     arena *a, dataset **out, error *err);
+
+// The digests alone, without building a tokenizer or encoding anything. Errors of dataset_open.
+status dataset_digests(const dataset_settings *settings, const data_places *places, arena *a,
+                       text_digests *out, error *err);
 
 #endif

@@ -48,8 +48,8 @@ void tokenizer_decode(const tokenizer *t, int32_t id, text *out);
 
 int tokenizer_vocabulary(const tokenizer *t); // number of ids
 const char *tokenizer_name(const tokenizer *t);
-// Characters that a token stands for (0 for one that stands for something unknown). Of the bytes of a
-// character that is spelled in byte tokens, the first counts as the character.
+// Characters of a text that a token stands for, known or not. Of the bytes of a character that is spelled in
+// byte tokens, the first counts as the character.
 int tokenizer_characters(const tokenizer *t, int32_t id);
 // The id of unknown text, or -1 when the vocabulary has none.
 int32_t tokenizer_unknown(const tokenizer *t);

@@ -197,7 +197,7 @@ static int char_characters(const tokenizer *base, int32_t id) {
     case TOKEN_BYTE:
         return (value & 0xC0) != 0x80;
     default:
-        return 0;
+        return 1; // the unknown id: each stands for one character of the text
     }
 }
 

@@ -6,16 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-graph *graph_new(graph_mode mode, int batch, int time, parameter_set *parameters, state_set *states) {
+graph *graph_new(const graph_options *options, parameter_set *parameters) {
     arena *memory = arena_new();
     graph *g = arena_alloc(memory, sizeof *g);
     g->memory = memory;
-    g->mode = mode;
-    g->batch = batch;
-    g->time = time;
-    g->passes = 1;
+    g->options = *options;
+    g->batch = options->batch;
+    g->time = options->time;
     g->parameters = parameters;
-    g->states = states;
+    g->lane = -1;
     g->path = "";
     return g;
 }
@@ -66,18 +65,6 @@ tensor *graph_parameter(graph *g, parameter *p) {
     return t;
 }
 
-// Whether decoding gives the operator the same inputs every time.
-static bool has_constant_inputs(const graph *g, const op *o) {
-    bool any = false;
-    for (int i = 0; i < o->in_count; i++) {
-        const tensor *t = o->in[i];
-        if (!t) continue;
-        if (t->kind != TENSOR_PARAMETER && !(t->producer && t->producer->constant)) return false;
-        any = true;
-    }
-    return any && g->mode == GRAPH_DECODE;
-}
-
 op *graph_append(graph *g, const op_kind *kind, tensor *const *in, int in_count, tensor *out,
                  void *settings) {
     op *o = arena_alloc(g->memory, sizeof *o);
@@ -89,7 +76,6 @@ op *graph_append(graph *g, const op_kind *kind, tensor *const *in, int in_count,
         o->in[i] = in[i];
         if (in[i] && in[i]->differentiable) out->differentiable = true;
     }
-    o->constant = has_constant_inputs(g, o);
     o->out[0] = out;
     o->out_count = 1;
     out->producer = o;
@@ -117,8 +103,8 @@ static void run_forward(const graph *g, const run_context *c, int number) {
 
 static void differentiate(const graph *g, const run_context *c, const op *o) {
     if (o->kind->backward) o->kind->backward(g, c, o);
-    if (o->passes_apart) {
-        int i = o->kind->passthrough;
+    for (int i = 0; o->passes_apart && i < o->in_count; i++) {
+        if (!(o->kind->passthrough & INPUT(i))) continue;
         const tensor *into = o->in[i]->gradient;
         kernels->scale(into->count, 1, o->out[0]->gradient->data, into->data, op_adds(c, o, i));
     }
@@ -134,23 +120,53 @@ static void run_backward(const graph *g, const run_context *c, int number) {
     g->times[number].backward_runs++;
 }
 
-// What decoding graphs make of the values of the parameters; it serves all graphs of the model.
-static void prepare_decoding(const graph *g, const run_context *c) {
-    parameters_pack(g->parameters);
-    for (int i = 0; i < g->op_count; i++)
-        if (g->ops[i]->constant) run_forward(g, c, i);
+// Another graph of the model may have run it already.
+static bool is_up_to_date(const op *o, uint64_t version) {
+    for (int i = 0; i < o->out_count; i++)
+        if (o->out[i]->derived->version != version) return false;
+    return true;
 }
 
-void graph_forward(const graph *g, const run_context *c) {
-    if (g->mode == GRAPH_DECODE && g->parameters->packed_behind) prepare_decoding(g, c);
-    kernels_loop_alone(g->mode == GRAPH_DECODE);
-    for (int i = 0; i < g->op_count; i++)
-        if (!g->ops[i]->constant) run_forward(g, c, i);
-    kernels_loop_alone(false);
+void graph_derive(graph *g, const run_context *c) {
+    const uint64_t version = g->parameters->version;
+    if (g->version == version) return;
+    for (int k = 0; k < g->op_count; k++) {
+        const op *o = g->ops[k];
+        if (!o->is_derived || is_up_to_date(o, version)) continue;
+        run_forward(g, c, k);
+        for (int i = 0; i < o->out_count; i++) o->out[i]->derived->version = version;
+    }
+    g->version = version;
 }
 
-void graph_backward(const graph *g, const run_context *c) {
-    for (int i = g->op_count - 1; i >= 0; i--) run_backward(g, c, i);
+// Points the states at the lanes of this run.
+static void bind_lanes(graph *g, int lane) {
+    if (!g->options.states || g->lane == lane) return;
+    for (int i = 0; i < g->tensor_count; i++) {
+        tensor *t = g->tensors[i];
+        if (t->state) t->data = t->state->data + (size_t)lane * (size_t)t->state->shape[1];
+    }
+    g->lane = lane;
+}
+
+void graph_forward(graph *g, const run_context *c) {
+    graph_derive(g, c);
+    bind_lanes(g, c->lane);
+    for (int k = 0; k < g->op_count; k++)
+        if (!g->ops[k]->is_derived) run_forward(g, c, k);
+}
+
+static void backward(const graph *g, const run_context *c, bool derived) {
+    for (int k = g->op_count - 1; k >= 0; k--)
+        if (g->ops[k]->is_derived == derived) run_backward(g, c, k);
+}
+
+void graph_backward(graph *g, const run_context *c) {
+    backward(g, c, false);
+}
+
+void graph_backward_derived(graph *g, const run_context *c) {
+    backward(g, c, true);
 }
 
 static bool not_finite(const tensor *t, size_t *index) {
@@ -159,9 +175,18 @@ static bool not_finite(const tensor *t, size_t *index) {
     return at >= 0;
 }
 
-const tensor *graph_find_not_finite(const graph *g, const run_context *c, size_t *index, bool *is_gradient,
+static const tensor *first_gradient_not_finite(const op *o, size_t *index) {
+    for (int k = 0; k < o->in_count; k++) {
+        tensor *t = o->in[k];
+        if (t && not_finite(t->gradient, index)) return t;
+    }
+    return NULL;
+}
+
+const tensor *graph_find_not_finite(graph *g, const run_context *c, size_t *index, bool *is_gradient,
                                     const op **maker) {
     *is_gradient = false;
+    bind_lanes(g, c->lane);
     for (int i = 0; i < g->op_count; i++) {
         *maker = g->ops[i];
         for (int k = 0; k < (*maker)->in_count; k++) {
@@ -172,16 +197,15 @@ const tensor *graph_find_not_finite(const graph *g, const run_context *c, size_t
         for (int k = 0; k < (*maker)->out_count; k++)
             if (not_finite((*maker)->out[k], index)) return (*maker)->out[k];
     }
-    if (g->mode != GRAPH_TRAIN) return NULL;
+    if (!g->options.gradients) return NULL;
     *is_gradient = true;
-    for (int i = g->op_count - 1; i >= 0; i--) {
-        *maker = g->ops[i];
-        if (!has_backward(*maker)) continue;
-        run_backward(g, c, i);
-        for (int k = 0; k < (*maker)->in_count; k++) {
-            tensor *t = (*maker)->in[k];
-            if (t && not_finite(t->gradient, index)) return t;
+    for (int derived = 0; derived < 2; derived++)
+        for (int i = g->op_count - 1; i >= 0; i--) {
+            *maker = g->ops[i];
+            if (!has_backward(*maker) || (*maker)->is_derived != derived) continue;
+            run_backward(g, c, i);
+            const tensor *bad = first_gradient_not_finite(*maker, index);
+            if (bad) return bad;
         }
-    }
     return NULL;
 }

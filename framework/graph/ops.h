@@ -12,8 +12,8 @@
 // Token embedding: ids (batch, time) -> scale * table[id], table (vocabulary, width).
 tensor *op_embedding(graph *g, tensor *ids, tensor *table, double scale);
 
-// x + table[t], table (block_size, width). When decoding, t counts from the number of tokens that came
-// before.
+// x + table[t], table (block_size, width). With carried state, t counts from the number of
+// tokens that came before.
 tensor *op_learned_positions(graph *g, tensor *x, tensor *table);
 
 // x + sinusoidal positions (arXiv 1706.03762, section 3.5); block_size rows are tabulated.
@@ -23,10 +23,14 @@ tensor *op_sinusoidal_positions(graph *g, tensor *x, int block_size);
 // is `in`.
 tensor *op_linear(graph *g, tensor *x, tensor *weight, tensor *bias, activation act);
 
+// A weight (out, in) laid out for products with its transpose (x W^T) or with itself (dy W): a derived
+// tensor, one for each weight and direction.
+tensor *op_pack(graph *g, tensor *weight, bool transposed);
+
 // The last `taps` tokens of each token, zero before the first: (batch, time, width) -> (batch, time, width
 // * taps), row element i*taps + j being column i of the token taps-1-j places back. A linear map of it with
-// a weight (out, width, taps) is a causal convolution. Returns x itself for one tap. When decoding, the
-// tokens before those of a run are kept in a state.
+// a weight (out, width, taps) is a causal convolution. Returns x itself for one tap. With carried state,
+// the tokens before those of a run are kept in it.
 tensor *op_unfold(graph *g, tensor *x, int taps);
 
 // y = x + branch. When branch was made by the operator appended last, and that is a linear without
@@ -44,7 +48,7 @@ tensor *op_gated(graph *g, tensor *x, activation act);
 tensor *op_layernorm(graph *g, tensor *x, tensor *gamma, tensor *beta, double epsilon); // beta may be NULL
 tensor *op_rmsnorm(graph *g, tensor *x, tensor *gamma, double epsilon);
 
-// Dropout in GRAPH_TRAIN; returns x itself when p is 0 or in other modes.
+// Dropout in graphs with gradients; returns x itself when p is 0, and in others.
 tensor *op_dropout(graph *g, tensor *x, double p);
 // Of elements column .. column + width - 1 of the last axis, which are copied when nothing is dropped.
 tensor *op_dropout_columns(graph *g, tensor *x, int column, int width, double p);
@@ -56,7 +60,7 @@ typedef struct attention_options {
     int rope_dim;   // 0: no rotary positions
     double rope_base;
     tensor *q_gamma, *k_gamma; // RMSNorm of q and k over head_size, or NULL
-    int block_size;            // cache capacity when decoding without a (shorter) window
+    int block_size;            // capacity of the cache with carried state and no (shorter) window
 } attention_options;
 
 // Causal self-attention over qkv rows (q | k | v): (batch, time, (heads + 2 kv_heads) * head_size) ->
@@ -89,7 +93,7 @@ tensor *op_short_convolution(graph *g, tensor *x, tensor *weight, tensor *bias);
 
 // What the network of implicit filters is made of: see filter_parameters in kernels/kernels.h.
 typedef struct implicit_filter_options {
-    int grid;    // positions; a training graph makes the filters' first `time` taps, decoding all
+    int grid;    // positions: with carried state the filters have all taps, else the first `time` of them
     int filters; // each with out's rows / filters channels
     int layers;  // 1 .. FILTER_LAYERS
     tensor *weight[FILTER_LAYERS], *bias[FILTER_LAYERS], *out, *frequency, *skip;
@@ -109,13 +113,13 @@ parameter_declaration implicit_filter_features(int grid, int features);
 parameter_declaration implicit_filter_rates(int channels, double slowest, double fastest);
 
 // Softmax cross-entropy: logits (batch, time, vocabulary), targets (batch, time) with negative = ignored ->
-// losses (batch, time). In GRAPH_TRAIN the logits are overwritten by their gradient. Logits that were made
+// losses (batch, time). In graphs with gradients the logits are overwritten by their gradient. Logits that were made
 // by the operator appended last, a linear without activation, and are too many for the caches never exist
 // all at once: the two operators become op_linear_cross_entropy, and logits->producer NULL.
 tensor *op_cross_entropy(graph *g, tensor *logits, tensor *targets, double smoothing);
 
 // The same for the logits x W^T + b (W (vocabulary, width), b (vocabulary) or NULL), made `chunk` rows at a
-// time. In GRAPH_TRAIN a chunk's logits become their gradient, and that becomes a part of the gradients of
+// time. With gradients, a chunk's logits become their gradient, and that becomes a part of the gradients of
 // x, W and b, before the next chunk takes its place: no logit is computed twice.
 tensor *op_linear_cross_entropy(graph *g, tensor *x, tensor *weight, tensor *bias, tensor *targets,
                                 double smoothing, int chunk);

@@ -55,7 +55,7 @@ static void copy_v(const prepare_settings *s, int time, const real *from, real *
 
 static void prepare_forward(const graph *g, const run_context *c, const op *o) {
     prepare_settings *s = o->settings;
-    if (s->rope_dim) tabulate(s, g->time, g->mode == GRAPH_DECODE ? c->position : 0);
+    if (s->rope_dim) tabulate(s, g->time, c->position);
     const real *x = o->in[QKV]->data;
     real *y = o->out[PREPARED]->data;
     if (o->in[Q_GAMMA]) {
@@ -94,17 +94,16 @@ static size_t prepare_workspace(const op *o, bool backward) {
 static const op_kind rotate_kind = {.name = "rotate_qk",
                                     .forward = prepare_forward,
                                     .backward = prepare_backward,
-                                    .overwrites = 1u << QKV,
-                                    .passthrough = -1};
+                                    .varies = true,
+                                    .overwrites = INPUT(QKV)};
 
 static const op_kind prepare_kind = {
     .name = "normalise_qk",
     .forward = prepare_forward,
     .backward = prepare_backward,
-    .saves = SAVES_INPUT(QKV) | SAVES_INPUT(Q_GAMMA) | SAVES_INPUT(K_GAMMA) | SAVES_OUTPUT(Q_STATISTICS) |
-             SAVES_OUTPUT(K_STATISTICS),
-    .overwrites = 1u << QKV,
-    .passthrough = -1,
+    .saves = INPUT(QKV) | INPUT(Q_GAMMA) | INPUT(K_GAMMA) | OUTPUT(Q_STATISTICS) | OUTPUT(K_STATISTICS),
+    .varies = true,
+    .overwrites = INPUT(QKV),
     .workspace = prepare_workspace,
 };
 
@@ -149,7 +148,7 @@ typedef struct attention_settings {
 
 static dropout_mask mask_of(const graph *g, const run_context *c, const op *o) {
     const attention_settings *s = o->settings;
-    return (dropout_mask){g->mode == GRAPH_TRAIN ? (real)s->dropout : 0, op_dropout_stream(c, o)};
+    return (dropout_mask){g->options.gradients ? (real)s->dropout : 0, op_dropout_stream(c, o)};
 }
 
 static void block_forward(const graph *g, const run_context *c, const op *o) {
@@ -183,9 +182,9 @@ static const op_kind block_kind = {
     .name = "attention",
     .forward = block_forward,
     .backward = block_backward,
-    .saves = SAVES_INPUT(QKV) | SAVES_OUTPUT(Y) | SAVES_OUTPUT(LSE),
-    .overwrites = 1u << QKV,
-    .passthrough = -1,
+    .saves = INPUT(QKV) | OUTPUT(Y) | OUTPUT(LSE),
+    .varies = true,
+    .overwrites = INPUT(QKV),
     .flops = block_flops,
     .workspace = block_workspace,
 };
@@ -206,10 +205,8 @@ static size_t decode_workspace(const op *o, bool backward) {
     return (size_t)kernels_threads() * (size_t)s->capacity * sizeof(real);
 }
 
-static const op_kind decode_kind = {.name = "attention_decode",
-                                    .forward = decode_forward,
-                                    .passthrough = -1,
-                                    .workspace = decode_workspace};
+static const op_kind decode_kind = {
+    .name = "attention_decode", .forward = decode_forward, .workspace = decode_workspace};
 
 tensor *op_attention(graph *g, tensor *qkv, const attention_options *options) {
     attention_settings *s = arena_alloc(g->memory, sizeof *s);
@@ -226,7 +223,7 @@ tensor *op_attention(graph *g, tensor *qkv, const attention_options *options) {
     if (options->rope_dim || options->q_gamma) qkv = prepare(g, qkv, options);
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, 3,
                              (int[]){g->batch, g->time, options->heads * options->head_size});
-    if (g->mode == GRAPH_DECODE) {
+    if (g->options.states) {
         // A window that reaches beyond the block never made a difference in training.
         bool windowed = options->window && options->window < options->block_size;
         s->capacity = windowed ? options->window : options->block_size;

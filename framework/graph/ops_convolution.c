@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { X, FILTER, BETA, GATE_IN, GATE_OUT, INPUTS };
-enum { Y, PREPARED, Z };
+enum { X, FILTER, BETA, GATE_IN, GATE_OUT, PREPARED, INPUTS };
+enum { Y, Z };
 
 typedef struct convolution_settings {
     int batch, time, channels;
@@ -40,16 +40,15 @@ static convolution convolution_of(const op *o) {
         .filter = operand(o, FILTER),
         .beta = o->in[BETA] ? o->in[BETA]->data + s->column[BETA] : NULL,
         .tables = s->tables,
-        .prepared = o->out[PREPARED]->data,
+        .prepared = o->in[PREPARED]->data,
         .y = o->out[Y]->data,
         .z = o->out_count > Z ? o->out[Z]->data : NULL,
     };
 }
 
 static void forward(const graph *g, const run_context *c, const op *o) {
+    (void)c;
     const convolution v = convolution_of(o);
-    // All passes of a step or an evaluation see the same filter.
-    if (c->micro == 0 || !o->out[PREPARED]->outlives_pass) kernels->convolution_prepare(&v, g->workspace);
     kernels->convolution_forward(&v, g->workspace);
 }
 
@@ -131,7 +130,7 @@ static size_t workspace(const op *o, bool for_backward) {
         .time = s->time,
         .channels = s->channels,
         // Gradients of parameters are added to in later passes.
-        .filter.adds = for_backward && (filter->kind == TENSOR_PARAMETER || filter->outlives_pass ||
+        .filter.adds = for_backward && (filter->kind == TENSOR_PARAMETER || filter->is_derived ||
                                         !filter->gradient || (o->adds >> FILTER & 1)),
     };
     return kernels->convolution_workspace(&v, kernels_threads());
@@ -141,30 +140,66 @@ static const op_kind convolution_kind = {
     .name = "long_convolution",
     .forward = forward,
     .backward = backward,
-    .saves = SAVES_INPUT(X) | SAVES_INPUT(GATE_IN) | SAVES_INPUT(GATE_OUT) | SAVES_OUTPUT(PREPARED) |
-             SAVES_OUTPUT(Z),
-    .passthrough = -1,
+    .saves = INPUT(X) | INPUT(GATE_IN) | INPUT(GATE_OUT) | INPUT(PREPARED) | OUTPUT(Z),
     .flops = flops,
     .gradient_flops = gradient_flops,
     .workspace = workspace,
 };
 
-// --- decoding: the filter and what it becomes are the same for every token
+// --- what follows from the filter alone, for a block of tokens and for streams
 
 enum { CONSTANTS = FILTER, STATE = BETA }; // in place of the filter's inputs
 
-static void prepare_forward(const graph *g, const run_context *c, const op *o) {
-    (void)c;
+static convolution filter_of(const op *o) {
     const convolution_settings *s = o->settings;
-    const convolution v = {
+    return (convolution){
+        .batch = s->batch,
+        .time = s->time,
         .channels = s->channels,
         .filter = operand(o, FILTER),
         .beta = o->in[BETA] ? o->in[BETA]->data + s->column[BETA] : NULL,
+        .tables = s->tables,
+        .prepared = o->out[0]->data,
     };
+}
+
+static void prepare_block(const graph *g, const run_context *c, const op *o) {
+    (void)c;
+    const convolution v = filter_of(o);
+    kernels->convolution_prepare(&v, g->workspace);
+}
+
+static void prepare_stream(const graph *g, const run_context *c, const op *o) {
+    (void)c;
+    const convolution_settings *s = o->settings;
+    const convolution v = filter_of(o);
     kernels->convolution_online_prepare(&v, s->taps, o->out[0]->data, g->workspace);
 }
 
-static void online_forward(const graph *g, const run_context *c, const op *o) {
+static size_t stream_workspace(const op *o, bool for_backward) {
+    (void)for_backward;
+    const convolution_settings *s = o->settings;
+    return kernels->convolution_online_workspace(s->taps, kernels_threads());
+}
+
+static const op_kind prepare_block_kind = {
+    .name = "prepare_convolution", .forward = prepare_block, .workspace = workspace};
+
+static const op_kind prepare_stream_kind = {
+    .name = "prepare_online_convolution", .forward = prepare_stream, .workspace = stream_workspace};
+
+// Two axes: there may be more reals than an int counts. The convolution itself makes the filter's gradient.
+static tensor *prepare(graph *g, const op_kind *kind, tensor *const *in, size_t reals,
+                       convolution_settings *s) {
+    tensor *prepared = graph_tensor(g, TENSOR_ACTIVATION, 2, (int[]){(int)(reals / 2), 2});
+    graph_append(g, kind, (tensor *[]){NULL, in[FILTER], in[BETA]}, 3, prepared, s);
+    prepared->differentiable = false;
+    return prepared;
+}
+
+// --- streams
+
+static void stream_forward(const graph *g, const run_context *c, const op *o) {
     const convolution_settings *s = o->settings;
     const convolution v = {
         .batch = s->batch,
@@ -179,39 +214,25 @@ static void online_forward(const graph *g, const run_context *c, const op *o) {
                                 o->in[STATE]->data, g->workspace);
 }
 
-static size_t online_workspace(const op *o, bool for_backward) {
-    (void)for_backward;
-    const convolution_settings *s = o->settings;
-    return kernels->convolution_online_workspace(s->taps, kernels_threads());
-}
+static const op_kind stream_kind = {
+    .name = "long_convolution", .forward = stream_forward, .workspace = stream_workspace};
 
-static const op_kind prepare_kind = {.name = "prepare_convolution",
-                                     .forward = prepare_forward,
-                                     .passthrough = -1,
-                                     .workspace = online_workspace};
-
-static const op_kind online_kind = {.name = "long_convolution",
-                                    .forward = online_forward,
-                                    .passthrough = -1,
-                                    .workspace = online_workspace};
-
-static tensor *decode(graph *g, tensor *const *in, convolution_settings *s) {
+static tensor *convolve_streams(graph *g, tensor *const *in, convolution_settings *s) {
     s->taps = in[FILTER]->shape[0];
     s->phase = (int)((uint32_t)g->op_count * 40503 % 65536); // spread: by the golden ratio
-    const size_t reals = kernels->convolution_online_constants(s->taps, s->channels);
-    const size_t state = kernels->convolution_online_state(s->taps, s->channels);
-    tensor *constants = graph_tensor(g, TENSOR_ACTIVATION, 2, (int[]){(int)(reals / 2), 2});
-    graph_append(g, &prepare_kind, (tensor *[]){NULL, in[FILTER], in[BETA]}, 3, constants, s);
+    tensor *constants = prepare(g, &prepare_stream_kind, in,
+                                kernels->convolution_online_constants(s->taps, s->channels), s);
     const char *const name = arena_format(g->memory, "convolution%d", g->op_count); // of this layer's
-    tensor *const with[INPUTS] = {
+    const int state[] = {g->batch, (int)kernels->convolution_online_state(s->taps, s->channels)};
+    tensor *const with[] = {
         [X] = in[X],
         [CONSTANTS] = constants,
-        [STATE] = graph_state(g, name, 2, (int[]){g->batch, (int)state}),
+        [STATE] = graph_state(g, name, 2, state),
         [GATE_IN] = in[GATE_IN],
         [GATE_OUT] = in[GATE_OUT],
     };
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, 3, (int[]){g->batch, g->time, s->channels});
-    graph_append(g, &online_kind, with, INPUTS, y, s);
+    graph_append(g, &stream_kind, with, GATE_OUT + 1, y, s);
     return y;
 }
 
@@ -236,19 +257,17 @@ tensor *op_long_convolution(graph *g, tensor *x, tensor *filter, tensor *beta,
         [GATE_OUT] = options->gate_out,
     };
     graph_show_filter(g, filter, options->filter_column, options->channels);
-    if (g->mode == GRAPH_DECODE) return decode(g, in, s);
+    if (g->options.states) return convolve_streams(g, in, s);
     s->tables = arena_alloc(g->memory, kernels->convolution_tables(g->time) * sizeof(real));
     kernels->convolution_tabulate(g->time, s->tables);
+    in[PREPARED] =
+        prepare(g, &prepare_block_kind, in, kernels->convolution_prepared(g->time, s->channels), s);
     const int shape[] = {g->batch, g->time, options->channels};
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, 3, shape);
     op *o = graph_append(g, &convolution_kind, in, INPUTS, y, s);
-    const size_t prepared = kernels->convolution_prepared(g->time, s->channels);
-    o->out[PREPARED] = graph_tensor(g, TENSOR_ACTIVATION, 2, (int[]){(int)(prepared / 2), 2});
-    o->out[PREPARED]->outlives_pass = graph_keeps_between_passes(g);
-    o->out_count = 2;
-    if (g->mode == GRAPH_TRAIN && options->gate_out) {
+    if (g->options.gradients && options->gate_out) {
         o->out[Z] = graph_tensor(g, TENSOR_ACTIVATION, 3, shape);
-        o->out_count = 3;
+        o->out_count = 2;
     }
     return y;
 }

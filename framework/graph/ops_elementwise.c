@@ -24,7 +24,7 @@ static void add_backward(const graph *g, const run_context *c, const op *o) {
 }
 
 static const op_kind add_kind = {
-    .name = "add", .forward = add_forward, .backward = add_backward, .passthrough = 0};
+    .name = "add", .forward = add_forward, .backward = add_backward, .passthrough = INPUT(0)};
 
 tensor *op_add(graph *g, tensor *a, tensor *b) {
     tensor *y = like(g, a);
@@ -60,8 +60,7 @@ static const op_kind multiply_kind = {
     .name = "multiply",
     .forward = multiply_forward,
     .backward = multiply_backward,
-    .saves = SAVES_INPUT(0) | SAVES_INPUT(1),
-    .passthrough = -1,
+    .saves = INPUT(0) | INPUT(1),
 };
 
 tensor *op_multiply(graph *g, tensor *a, tensor *b) {
@@ -94,8 +93,7 @@ static const op_kind activation_kind = {
     .name = "activation",
     .forward = activation_forward,
     .backward = activation_backward,
-    .saves = SAVES_INPUT(0),
-    .passthrough = -1,
+    .saves = INPUT(0),
 };
 
 tensor *op_activation(graph *g, tensor *x, activation act) {
@@ -125,9 +123,8 @@ static const op_kind gated_kind = {
     .name = "gated",
     .forward = gated_forward,
     .backward = gated_backward,
-    .saves = SAVES_INPUT(0),
-    .overwrites = 1u << 0,
-    .passthrough = -1,
+    .saves = INPUT(0),
+    .overwrites = INPUT(0),
 };
 
 tensor *op_gated(graph *g, tensor *x, activation act) {
@@ -169,10 +166,15 @@ static void dropout_backward(const graph *g, const run_context *c, const op *o) 
 }
 
 static const op_kind dropout_kind = {
-    .name = "dropout", .forward = dropout_forward, .backward = dropout_backward, .passthrough = 1};
+    .name = "dropout",
+    .forward = dropout_forward,
+    .backward = dropout_backward,
+    .varies = true,
+    .passthrough = INPUT(1),
+};
 
 tensor *op_dropout(graph *g, tensor *x, double p) {
-    if (p == 0 || g->mode != GRAPH_TRAIN) return x;
+    if (p == 0 || !g->options.gradients) return x;
     dropout_settings *s = arena_alloc(g->memory, sizeof *s);
     s->p = p;
     tensor *y = like(g, x);
@@ -211,14 +213,18 @@ static void columns_backward(const graph *g, const run_context *c, const op *o) 
 }
 
 static const op_kind columns_kind = {
-    .name = "dropout", .forward = columns_forward, .backward = columns_backward, .passthrough = -1};
+    .name = "dropout",
+    .forward = columns_forward,
+    .backward = columns_backward,
+    .varies = true,
+};
 
 tensor *op_dropout_columns(graph *g, tensor *x, int column, int width, double p) {
     dropout_settings *s = arena_alloc(g->memory, sizeof *s);
     int shape[TENSOR_MAX_RANK];
     memcpy(shape, x->shape, sizeof shape);
     shape[x->rank - 1] = width;
-    *s = (dropout_settings){g->mode == GRAPH_TRAIN ? p : 0, column};
+    *s = (dropout_settings){g->options.gradients ? p : 0, column};
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, x->rank, shape);
     op *o = graph_append(g, &columns_kind, &x, 1, y, s);
     if (s->p > 0) o->site = g->sites++;
@@ -254,7 +260,7 @@ static void concat_backward(const graph *g, const run_context *c, const op *o) {
 }
 
 static const op_kind concat_kind = {
-    .name = "concat", .forward = concat_forward, .backward = concat_backward, .passthrough = -1};
+    .name = "concat", .forward = concat_forward, .backward = concat_backward};
 
 tensor *op_concat(graph *g, tensor *const *parts, int count) {
     int shape[TENSOR_MAX_RANK];

@@ -36,9 +36,8 @@ static const op_kind embedding_kind = {
     .name = "embedding",
     .forward = embedding_forward,
     .backward = embedding_backward,
-    .saves = SAVES_INPUT(IDS),
-    .gathers = 1u << TABLE,
-    .passthrough = -1,
+    .saves = INPUT(IDS),
+    .gathers = INPUT(TABLE),
     .workspace = embedding_workspace,
 };
 
@@ -59,7 +58,7 @@ tensor *op_embedding(graph *g, tensor *ids, tensor *table, double scale) {
 static void add_positions(const graph *g, const run_context *c, const op *o, const real *table) {
     int columns = o->out[0]->shape[2];
     size_t per_row = (size_t)g->time * (size_t)columns;
-    if (g->mode == GRAPH_DECODE) table += (size_t)c->position * (size_t)columns;
+    table += (size_t)c->position * (size_t)columns;
     for (int b = 0; b < g->batch; b++)
         kernels->add(per_row, o->in[0]->data + (size_t)b * per_row, table,
                      o->out[0]->data + (size_t)b * per_row);
@@ -81,7 +80,8 @@ static void learned_backward(const graph *g, const run_context *c, const op *o) 
 static const op_kind learned_kind = {.name = "learned_positions",
                                      .forward = learned_forward,
                                      .backward = learned_backward,
-                                     .passthrough = 0};
+                                     .varies = true,
+                                     .passthrough = INPUT(0)};
 
 tensor *op_learned_positions(graph *g, tensor *x, tensor *table) {
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, x->rank, x->shape);
@@ -98,7 +98,7 @@ static void sinusoid_forward(const graph *g, const run_context *c, const op *o) 
 }
 
 static const op_kind sinusoid_kind = {
-    .name = "sinusoidal_positions", .forward = sinusoid_forward, .passthrough = 0};
+    .name = "sinusoidal_positions", .forward = sinusoid_forward, .varies = true, .passthrough = INPUT(0)};
 
 tensor *op_sinusoidal_positions(graph *g, tensor *x, int block_size) {
     sinusoid_settings *s = arena_alloc(g->memory, sizeof *s);

@@ -1,11 +1,10 @@
 // op_implicit_filter: the long filters of a Hyena operator, made by a small network from positions. They
-// depend on no input, so a step of several passes makes them in its first and takes their gradients, added
-// up over the passes, back in its last.
+// depend on no input: a derived operator (graph.h).
 //
 // Source: arXiv 2302.10866, section 3.3 and appendix D.3.
 #include "graph/ops.h"
 
-#include "kernels/filter_features.h"
+#include "kernels/convolution/filter_features.h"
 
 #include <math.h>
 
@@ -16,7 +15,6 @@ _Static_assert((int)INPUTS <= (int)OP_MAX_INPUTS, "room for the parameters of al
 typedef struct filter_settings {
     filter_shape shape;
     real *rates; // when they are not learned
-    int passes;
 } filter_settings;
 
 // Evenly spaced exponents: windows fall to `target` after slow x grid positions in the first channel and
@@ -78,7 +76,7 @@ static filter_gradients gradients_of(const run_context *c, const op *o) {
                           .out = gradient_of(o->in[OUT]),
                           .rates = gradient_of(o->in[RATES]),
                           .skip = gradient_of(o->in[SKIP]),
-                          .accumulate = s->passes == 1 && op_adds(c, o, FREQUENCY)};
+                          .accumulate = op_adds(c, o, FREQUENCY)};
     for (int i = 0; i < s->shape.layers; i++) {
         d.weight[i] = gradient_of(o->in[WEIGHTS + 2 * i]);
         d.bias[i] = gradient_of(o->in[WEIGHTS + 2 * i + 1]);
@@ -91,29 +89,26 @@ static real *normaliser(const op *o) {
 }
 
 static void forward(const graph *g, const run_context *c, const op *o) {
+    (void)c;
     const filter_settings *s = o->settings;
-    if (c->micro > 0 && graph_keeps_between_passes(g)) return;
     const filter_parameters p = parameters_of(o);
     kernels->filter_forward(&s->shape, &p, o->out[FILTERS]->data, normaliser(o), g->workspace);
 }
 
 static void backward(const graph *g, const run_context *c, const op *o) {
     const filter_settings *s = o->settings;
-    if ((int)c->micro < s->passes - 1) return;
     const filter_parameters p = parameters_of(o);
     const filter_gradients d = gradients_of(c, o);
     kernels->filter_backward(&s->shape, &p, o->out[FILTERS]->data, normaliser(o),
                              o->out[FILTERS]->gradient->data, &d, g->workspace);
 }
 
-// Of one of the step's passes, on average.
 static double flops(const op *o) {
-    const filter_settings *settings = o->settings;
-    const filter_shape *s = &settings->shape;
+    const filter_shape *s = &((const filter_settings *)o->settings)->shape;
     const double products = (double)s->features * s->hidden +
                             (double)(s->layers - 1) * s->hidden * s->hidden +
                             (double)s->hidden * s->width * s->filters;
-    return 2 * products * (s->normalised ? s->grid : s->taps) / settings->passes;
+    return 2 * products * (s->normalised ? s->grid : s->taps);
 }
 
 static size_t workspace(const op *o, bool for_backward) {
@@ -124,15 +119,13 @@ static size_t workspace(const op *o, bool for_backward) {
 static const op_kind filter_kind = {.name = "implicit_filter",
                                     .forward = forward,
                                     .backward = backward,
-                                    .passthrough = -1,
                                     .flops = flops,
                                     .workspace = workspace};
 
 static const op_kind normalised_kind = {.name = "implicit_filter",
                                         .forward = forward,
                                         .backward = backward,
-                                        .saves = SAVES_OUTPUT(FILTERS) | SAVES_OUTPUT(NORMALISER),
-                                        .passthrough = -1,
+                                        .saves = OUTPUT(FILTERS) | OUTPUT(NORMALISER),
                                         .flops = flops,
                                         .workspace = workspace};
 
@@ -141,7 +134,7 @@ tensor *op_implicit_filter(graph *g, const implicit_filter_options *options) {
     const int channels = options->out->shape[0];
     s->shape = (filter_shape){
         .grid = options->grid,
-        .taps = g->mode != GRAPH_DECODE && g->time < options->grid ? g->time : options->grid,
+        .taps = !g->options.states && g->time < options->grid ? g->time : options->grid,
         .features = options->weight[0]->shape[1],
         .hidden = options->weight[0]->shape[0],
         .layers = options->layers,
@@ -150,7 +143,6 @@ tensor *op_implicit_filter(graph *g, const implicit_filter_options *options) {
         .shift = options->shift,
         .normalised = options->normalised,
     };
-    s->passes = g->passes;
     if (!options->rates) {
         s->rates = arena_alloc(g->memory, (size_t)channels * sizeof *s->rates);
         for (int c = 0; c < channels; c++)
@@ -167,6 +159,5 @@ tensor *op_implicit_filter(graph *g, const implicit_filter_options *options) {
                          WEIGHTS + 2 * options->layers, y, s);
     if (s->shape.normalised)
         o->out[o->out_count++] = graph_tensor(g, TENSOR_ACTIVATION, 2, (int[]){2, channels});
-    for (int i = 0; i < o->out_count; i++) o->out[i]->outlives_pass = graph_keeps_between_passes(g);
     return y;
 }

@@ -1,35 +1,70 @@
-// op_linear: y = act(x W^T + b) (+ residual), one matrix product with its epilogue. Decoding graphs read
-// the packed copy of W, and give each row the same bits however many rows there are.
+// op_linear: y = act(x W^T + b) (+ residual), one matrix product with its epilogue; and packed weights. A
+// row's results have the same bits however many rows there are.
 #include "graph/ops.h"
 #include "graph/ops_fuse.h"
 
-enum { X, WEIGHT, BIAS, RESIDUAL, INPUTS };
+// --- packed weights
+
+static int rows_of(const tensor *weight) {
+    return weight->shape[0];
+}
+
+static int columns_of(const tensor *weight) {
+    return (int)(weight->count / (size_t)weight->shape[0]);
+}
+
+static void pack_transposed(const graph *g, const run_context *c, const op *o) {
+    (void)g, (void)c;
+    const tensor *w = o->in[0];
+    kernels->gemm_pack(true, rows_of(w), columns_of(w), w->data, columns_of(w), o->out[0]->data);
+}
+
+static void pack_as_it_is(const graph *g, const run_context *c, const op *o) {
+    (void)g, (void)c;
+    const tensor *w = o->in[0];
+    kernels->gemm_pack(false, columns_of(w), rows_of(w), w->data, columns_of(w), o->out[0]->data);
+}
+
+static const op_kind pack_transposed_kind = {.name = "pack_transposed", .forward = pack_transposed};
+static const op_kind pack_kind = {.name = "pack", .forward = pack_as_it_is};
+
+tensor *op_pack(graph *g, tensor *weight, bool transposed) {
+    const op_kind *kind = transposed ? &pack_transposed_kind : &pack_kind;
+    for (int k = 0; k < g->op_count; k++)
+        if (g->ops[k]->kind == kind && g->ops[k]->in[0] == weight) return g->ops[k]->out[0];
+    const int out = rows_of(weight), in = columns_of(weight);
+    const size_t reals = kernels->gemm_packed_reals(transposed ? out : in, transposed ? in : out);
+    tensor *packed = graph_tensor(g, TENSOR_ACTIVATION, 1, (int[]){(int)reals});
+    graph_append(g, kind, &weight, 1, packed, NULL);
+    packed->differentiable = false; // the products make the weight's gradient
+    return packed;
+}
+
+// --- the product
+
+enum { X, WEIGHT, BIAS, RESIDUAL, PACKED_TRANSPOSED, PACKED, INPUTS };
 enum { Y, SLOPE };
 
 typedef struct linear_settings {
     activation act;
     int rows, in, out;
-    tensor *packed[2]; // the weight as forward and backward steps want it; NULL: packed for every product
 } linear_settings;
 
-// A product with the weight W (out x in): x W^T, or with backward dy W. A step of several passes packs the
-// weight in its first.
-static void multiply(const graph *g, const run_context *c, const op *o, bool backward, const real *from,
-                     real *to, const gemm_epilogue *epilogue) {
+// x W^T or, for the gradient of x, dy W; by the packed weight, where there is one.
+static void multiply(const graph *g, const op *o, bool transposed, const real *from, real *to,
+                     const gemm_epilogue *epilogue) {
     const linear_settings *s = o->settings;
-    const int N = backward ? s->in : s->out, K = backward ? s->out : s->in;
-    const real *weight = o->in[WEIGHT]->data;
-    const tensor *packed = s->packed[backward];
-    if (!packed) {
-        kernels->gemm(false, !backward, s->rows, N, K, from, K, weight, s->in, to, N, epilogue,
-                      g->workspace);
-        return;
-    }
-    if (c->micro == 0) kernels->gemm_pack(!backward, N, K, weight, s->in, packed->data);
-    kernels->gemm_packed(false, s->rows, N, K, from, K, packed->data, to, N, epilogue);
+    const int N = transposed ? s->out : s->in, K = transposed ? s->in : s->out;
+    const tensor *packed = o->in[transposed ? PACKED_TRANSPOSED : PACKED];
+    if (packed)
+        kernels->gemm_packed(false, s->rows, N, K, from, K, packed->data, to, N, epilogue);
+    else
+        kernels->gemm(false, transposed, s->rows, N, K, from, K, o->in[WEIGHT]->data, s->in, to, N,
+                      epilogue, g->workspace);
 }
 
 static void forward(const graph *g, const run_context *c, const op *o) {
+    (void)c;
     const linear_settings *s = o->settings;
     const gemm_epilogue epilogue = {
         .bias = o->in[BIAS] ? o->in[BIAS]->data : NULL,
@@ -37,12 +72,7 @@ static void forward(const graph *g, const run_context *c, const op *o) {
         .slope = o->out_count > SLOPE ? o->out[SLOPE]->data : NULL,
         .residual = o->in[RESIDUAL] ? o->in[RESIDUAL]->data : NULL,
     };
-    if (g->mode == GRAPH_DECODE)
-        kernels->packed_multiply(s->rows, s->out, s->in, o->in[X]->data,
-                                 g->parameters->packed + o->in[WEIGHT]->parameter->packed_offset,
-                                 o->out[Y]->data, &epilogue);
-    else
-        multiply(g, c, o, false, o->in[X]->data, o->out[Y]->data, &epilogue);
+    multiply(g, o, true, o->in[X]->data, o->out[Y]->data, &epilogue);
 }
 
 static void backward(const graph *g, const run_context *c, const op *o) {
@@ -58,7 +88,7 @@ static void backward(const graph *g, const run_context *c, const op *o) {
     if (!o->in[X]->gradient) return;
     const gemm_epilogue to_input = {.factor = o->factor ? o->factor->data : NULL,
                                     .accumulate = op_adds(c, o, X)};
-    multiply(g, c, o, true, dy, o->in[X]->gradient->data, &to_input);
+    multiply(g, o, false, dy, o->in[X]->gradient->data, &to_input);
 }
 
 static double flops(const op *o) {
@@ -79,40 +109,33 @@ static const op_kind linear_kind = {
     .name = "linear",
     .forward = forward,
     .backward = backward,
-    .saves = SAVES_INPUT(X) | SAVES_INPUT(WEIGHT) | SAVES_OUTPUT(SLOPE),
-    .passthrough = RESIDUAL,
-    .slope = SLOPE,
+    .saves = INPUT(X) | INPUT(WEIGHT) | OUTPUT(SLOPE),
+    .passthrough = INPUT(RESIDUAL),
+    .slope = OUTPUT(SLOPE),
     .multiplies = true,
     .flops = flops,
     .workspace = workspace,
 };
 
-// Room for a packed weight that later passes of a step find as the first left it.
-static tensor *packed(graph *g, int N, int K) {
-    tensor *t = graph_tensor(g, TENSOR_ACTIVATION, 1, (int[]){(int)kernels->gemm_packed_reals(N, K)});
-    t->outlives_pass = true;
-    return t;
-}
-
 tensor *op_linear(graph *g, tensor *x, tensor *weight, tensor *bias, activation act) {
     linear_settings *s = arena_alloc(g->memory, sizeof *s);
     s->act = act;
-    s->out = weight->shape[0];
-    s->in = (int)(weight->count / (size_t)s->out);
+    s->out = rows_of(weight);
+    s->in = columns_of(weight);
     s->rows = (int)(x->count / (size_t)s->in);
     int shape[TENSOR_MAX_RANK];
     for (int i = 0; i < x->rank; i++) shape[i] = x->shape[i];
     shape[x->rank - 1] = s->out;
+    tensor *in[INPUTS] = {[X] = x, [WEIGHT] = weight, [BIAS] = bias};
+    if (g->options.packs_weights) {
+        in[PACKED_TRANSPOSED] = op_pack(g, weight, true);
+        if (g->options.gradients && x->differentiable) in[PACKED] = op_pack(g, weight, false);
+    }
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, x->rank, shape);
-    op *o = graph_append(g, &linear_kind, (tensor *[INPUTS]){x, weight, bias, NULL}, INPUTS, y, s);
-    if (g->mode == GRAPH_DECODE) weight->parameter->packs = true;
-    if (act != ACTIVATION_NONE && g->mode == GRAPH_TRAIN) {
+    op *o = graph_append(g, &linear_kind, in, INPUTS, y, s);
+    if (act != ACTIVATION_NONE && g->options.gradients) {
         o->out[SLOPE] = graph_tensor(g, TENSOR_ACTIVATION, x->rank, shape);
         o->out_count = 2;
-    }
-    if (g->passes > 1) {
-        s->packed[false] = packed(g, s->out, s->in);
-        if (x->differentiable) s->packed[true] = packed(g, s->in, s->out);
     }
     return y;
 }

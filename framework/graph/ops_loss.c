@@ -13,7 +13,7 @@ typedef struct loss_settings {
 static void forward(const graph *g, const run_context *c, const op *o) {
     const loss_settings *s = o->settings;
     kernels->cross_entropy(s->rows, s->vocabulary, o->in[0]->data, o->in[1]->ids, (real)s->smoothing,
-                           g->mode == GRAPH_TRAIN, (real)c->gradient_scale, o->out[0]->data);
+                           g->options.gradients, (real)c->gradient_scale, o->out[0]->data);
 }
 
 static double flops(const op *o) {
@@ -21,12 +21,8 @@ static double flops(const op *o) {
     return 5.0 * s->rows * s->vocabulary;
 }
 
-static const op_kind loss_kind = {.name = "cross_entropy",
-                                  .forward = forward,
-                                  .passthrough = -1,
-                                  .is_loss = true,
-                                  .only_in_place = true,
-                                  .flops = flops};
+static const op_kind loss_kind = {
+    .name = "cross_entropy", .forward = forward, .is_loss = true, .only_in_place = true, .flops = flops};
 
 static tensor *append_loss(graph *g, tensor *logits, tensor *targets, double smoothing) {
     loss_settings *s = arena_alloc(g->memory, sizeof *s);
@@ -40,7 +36,7 @@ static tensor *append_loss(graph *g, tensor *logits, tensor *targets, double smo
 
 // --- of x W^T + b, by chunks of rows
 
-enum { X, WEIGHT, BIAS, TARGETS, INPUTS };
+enum { X, WEIGHT, BIAS, TARGETS, PACKED_TRANSPOSED, PACKED, INPUTS };
 
 typedef struct chunked_settings {
     int rows, in, vocabulary;
@@ -53,6 +49,19 @@ static size_t logits_bytes(const chunked_settings *s) {
     const size_t alignment = 64;
     return ((size_t)s->chunk * (size_t)s->vocabulary * sizeof(real) + alignment - 1) / alignment *
            alignment;
+}
+
+// A product of some rows with W^T or, for gradients, with W; by the packed weight, where there is one.
+static void multiply(const op *o, bool transposed, int rows, const real *from, real *to,
+                     const gemm_epilogue *epilogue, void *workspace) {
+    const chunked_settings *s = o->settings;
+    const int N = transposed ? s->vocabulary : s->in, K = transposed ? s->in : s->vocabulary;
+    const tensor *packed = o->in[transposed ? PACKED_TRANSPOSED : PACKED];
+    if (packed)
+        kernels->gemm_packed(false, rows, N, K, from, K, packed->data, to, N, epilogue);
+    else
+        kernels->gemm(false, transposed, rows, N, K, from, K, o->in[WEIGHT]->data, s->in, to, N, epilogue,
+                      workspace);
 }
 
 // Adds what the rows from `first` on give to the gradients, dz being the gradient of their logits. That of
@@ -69,22 +78,19 @@ static void add_gradients(const run_context *c, const op *o, int first, int rows
                             first > 0 || op_adds(c, o, BIAS));
     kernels->gemm(true, false, s->vocabulary, s->in, rows, dz, s->vocabulary, o->in[X]->data + at, s->in,
                   weight->gradient->data, s->in, &to_weight, workspace);
-    if (dx)
-        kernels->gemm(false, false, rows, s->in, s->vocabulary, dz, s->vocabulary, weight->data, s->in,
-                      dx->data + at, s->in, &to_input, workspace);
+    if (dx) multiply(o, false, rows, dz, dx->data + at, &to_input, workspace);
 }
 
 static void chunked_forward(const graph *g, const run_context *c, const op *o) {
     const chunked_settings *s = o->settings;
-    const bool train = g->mode == GRAPH_TRAIN;
+    const bool train = g->options.gradients;
     const gemm_epilogue to_logits = {.bias = o->in[BIAS] ? o->in[BIAS]->data : NULL};
     real *logits = g->workspace;
     void *workspace = (char *)g->workspace + logits_bytes(s);
     for (int first = 0; first < s->rows; first += s->chunk) {
         const int rows = s->rows - first < s->chunk ? s->rows - first : s->chunk;
-        kernels->gemm(false, true, rows, s->vocabulary, s->in,
-                      o->in[X]->data + (size_t)first * (size_t)s->in, s->in, o->in[WEIGHT]->data, s->in,
-                      logits, s->vocabulary, &to_logits, workspace);
+        multiply(o, true, rows, o->in[X]->data + (size_t)first * (size_t)s->in, logits, &to_logits,
+                 workspace);
         kernels->cross_entropy(rows, s->vocabulary, logits, o->in[TARGETS]->ids + first, (real)s->smoothing,
                                train, (real)c->gradient_scale, o->out[0]->data + first);
         if (train) add_gradients(c, o, first, rows, logits, workspace);
@@ -109,7 +115,6 @@ static size_t chunked_workspace(const op *o, bool backward) {
 
 static const op_kind chunked_kind = {.name = "linear_cross_entropy",
                                      .forward = chunked_forward,
-                                     .passthrough = -1,
                                      .is_loss = true,
                                      .flops = chunked_flops,
                                      .workspace = chunked_workspace};
@@ -123,7 +128,12 @@ tensor *op_linear_cross_entropy(graph *g, tensor *x, tensor *weight, tensor *bia
     s->chunk = chunk < s->rows ? chunk : s->rows;
     s->smoothing = smoothing;
     tensor *losses = graph_tensor(g, TENSOR_ACTIVATION, x->rank - 1, x->shape);
-    graph_append(g, &chunked_kind, (tensor *[INPUTS]){x, weight, bias, targets}, INPUTS, losses, s);
+    tensor *in[INPUTS] = {[X] = x, [WEIGHT] = weight, [BIAS] = bias, [TARGETS] = targets};
+    if (g->options.packs_weights) {
+        in[PACKED_TRANSPOSED] = op_pack(g, weight, true);
+        if (g->options.gradients && x->differentiable) in[PACKED] = op_pack(g, weight, false);
+    }
+    graph_append(g, &chunked_kind, in, INPUTS, losses, s);
     return losses;
 }
 

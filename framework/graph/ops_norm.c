@@ -34,8 +34,7 @@ static const op_kind layernorm_kind = {
     .name = "layernorm",
     .forward = layernorm_forward,
     .backward = layernorm_backward,
-    .saves = SAVES_INPUT(X) | SAVES_INPUT(GAMMA) | SAVES_OUTPUT(STATISTICS),
-    .passthrough = -1,
+    .saves = INPUT(X) | INPUT(GAMMA) | OUTPUT(STATISTICS),
     .workspace = workspace,
 };
 
@@ -58,8 +57,7 @@ static const op_kind rmsnorm_kind = {
     .name = "rmsnorm",
     .forward = rmsnorm_forward,
     .backward = rmsnorm_backward,
-    .saves = SAVES_INPUT(X) | SAVES_INPUT(GAMMA) | SAVES_OUTPUT(STATISTICS),
-    .passthrough = -1,
+    .saves = INPUT(X) | INPUT(GAMMA) | OUTPUT(STATISTICS),
     .workspace = workspace,
 };
 

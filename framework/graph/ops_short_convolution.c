@@ -44,8 +44,7 @@ static size_t workspace(const op *o, bool for_backward) {
 static const op_kind block_kind = {.name = "short_convolution",
                                    .forward = forward,
                                    .backward = backward,
-                                   .saves = SAVES_INPUT(X) | SAVES_INPUT(WEIGHT),
-                                   .passthrough = -1,
+                                   .saves = INPUT(X) | INPUT(WEIGHT),
                                    .flops = flops,
                                    .workspace = workspace};
 
@@ -55,16 +54,13 @@ static void decode_forward(const graph *g, const run_context *c, const op *o) {
     state_append_rows(o->in[HISTORY], o->in[X]);
 }
 
-static const op_kind decode_kind = {.name = "short_convolution",
-                                    .forward = decode_forward,
-                                    .passthrough = -1,
-                                    .flops = flops,
-                                    .workspace = workspace};
+static const op_kind decode_kind = {
+    .name = "short_convolution", .forward = decode_forward, .flops = flops, .workspace = workspace};
 
 tensor *op_short_convolution(graph *g, tensor *x, tensor *weight, tensor *bias) {
     tensor *in[INPUTS] = {x, weight, bias, NULL}, *y = graph_tensor(g, TENSOR_ACTIVATION, 3, x->shape);
     const int channels = x->shape[2], taps = (int)(weight->count / (size_t)channels);
-    const bool keeps = g->mode == GRAPH_DECODE && taps > 1;
+    const bool keeps = g->options.states && taps > 1;
     if (keeps) in[HISTORY] = graph_state(g, "short", 3, (int[]){g->batch, taps - 1, channels});
     graph_append(g, keeps ? &decode_kind : &block_kind, in, INPUTS, y, NULL);
     return y;

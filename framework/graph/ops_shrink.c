@@ -20,7 +20,7 @@ static void backward(const graph *g, const run_context *c, const op *o) {
 }
 
 static const op_kind shrink_kind = {
-    .name = "shrink", .forward = forward, .backward = backward, .saves = SAVES_INPUT(0), .passthrough = -1};
+    .name = "shrink", .forward = forward, .backward = backward, .saves = INPUT(0)};
 
 tensor *op_shrink(graph *g, tensor *x, double threshold) {
     shrink_settings *s = arena_alloc(g->memory, sizeof *s);

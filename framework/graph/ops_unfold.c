@@ -10,7 +10,7 @@ typedef struct unfold_settings {
 static void forward(const graph *g, const run_context *c, const op *o) {
     (void)c;
     const unfold_settings *s = o->settings;
-    tensor *before = o->in[BEFORE]; // while decoding
+    tensor *before = o->in[BEFORE]; // with carried state
     kernels->unfold(g->batch, g->time, s->width, s->taps, o->in[X]->data, before ? before->data : NULL,
                     o->out[0]->data);
     if (before) state_append_rows(before, o->in[X]);
@@ -22,8 +22,7 @@ static void backward(const graph *g, const run_context *c, const op *o) {
                              o->in[X]->gradient->data, op_adds(c, o, X));
 }
 
-static const op_kind unfold_kind = {
-    .name = "unfold", .forward = forward, .backward = backward, .passthrough = -1};
+static const op_kind unfold_kind = {.name = "unfold", .forward = forward, .backward = backward};
 
 tensor *op_unfold(graph *g, tensor *x, int taps) {
     if (taps == 1) return x;
@@ -31,7 +30,7 @@ tensor *op_unfold(graph *g, tensor *x, int taps) {
     *s = (unfold_settings){.taps = taps, .width = x->shape[2]};
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, 3, (int[]){g->batch, g->time, s->width * taps});
     tensor *before =
-        g->mode == GRAPH_DECODE ? graph_state(g, "before", 3, (int[]){g->batch, taps - 1, s->width}) : NULL;
+        g->options.states ? graph_state(g, "before", 3, (int[]){g->batch, taps - 1, s->width}) : NULL;
     graph_append(g, &unfold_kind, (tensor *[INPUTS]){x, before}, INPUTS, y, s);
     return y;
 }

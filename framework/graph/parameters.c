@@ -1,7 +1,6 @@
 #include "graph/parameters.h"
 
 #include "base/rng.h"
-#include "kernels/kernels.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,12 +15,11 @@ parameter_set *parameters_new(void) {
 
 void parameters_free(parameter_set *set) {
     if (!set) return;
-    memory_planned_free(set->values, set->block_bytes);
-    memory_planned_free(set->gradients, set->block_bytes);
-    memory_planned_free(set->packed, set->packed_reals * sizeof(real));
-    for (int i = 0; i < set->constant_count; i++)
-        memory_planned_free(set->constants[i].data, set->constants[i].count * sizeof(real));
-    free(set->constants);
+    memory_planned_free((real *)set->values, set->block_bytes);
+    memory_planned_free(set->gradients, set->gradient_reals * sizeof(real));
+    for (int i = 0; i < set->derived_count; i++)
+        memory_planned_free(set->derived[i]->data, set->derived[i]->count * sizeof(real));
+    free(set->derived);
     arena_free(set->memory);
     free(set->items);
     free(set);
@@ -68,10 +66,11 @@ status parameters_declare(parameter_set *set, const char *name, const parameter_
 
 status parameters_allocate(parameter_set *set, bool with_gradients, error *err) {
     set->block_bytes = set->total * sizeof(real);
-    TRY(memory_planned_alloc((void **)&set->values, set->block_bytes, "the weights", err));
-    if (with_gradients)
-        TRY(memory_planned_alloc((void **)&set->gradients, set->block_bytes, "the gradients", err));
-    return OK;
+    void *values;
+    TRY(memory_planned_alloc(&values, set->block_bytes, "the weights", err));
+    set->values = values;
+    set->version = 1;
+    return with_gradients ? parameters_place_gradients(set, 0, err) : OK;
 }
 
 static void initialise(const parameter *p, uint64_t seed, real *values) {
@@ -100,60 +99,53 @@ static void initialise(const parameter *p, uint64_t seed, real *values) {
 }
 
 void parameters_initialise(parameter_set *set, uint64_t seed) {
-    for (int i = 0; i < set->count; i++)
-        initialise(set->items[i], seed, set->values + set->items[i]->offset);
+    real *values = parameters_write(set);
+    for (int i = 0; i < set->count; i++) initialise(set->items[i], seed, values + set->items[i]->offset);
 }
 
-// Of a packed matrix.
-static int rows_of(const parameter *p) {
-    return p->about.shape[0];
+real *parameters_write(parameter_set *set) {
+    set->version++;
+    return (real *)set->values;
 }
 
-static int columns_of(const parameter *p) {
-    return (int)(p->count / (size_t)p->about.shape[0]);
-}
-
-status parameters_place_packed(parameter_set *set, error *err) {
-    size_t total = 0;
-    for (int i = 0; i < set->count; i++) {
-        parameter *p = set->items[i];
-        if (!p->packs) continue;
-        p->packed_offset = total;
-        total += kernels->packed_reals(rows_of(p), columns_of(p));
-        total = (total + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    }
-    set->packed_behind = true;
-    if (total == set->packed_reals) return OK;
-    memory_planned_free(set->packed, set->packed_reals * sizeof(real));
-    set->packed = NULL;
-    set->packed_reals = 0;
-    TRY(memory_planned_alloc((void **)&set->packed, total * sizeof(real), "the packed weights", err));
-    set->packed_reals = total;
+status parameters_place_gradients(parameter_set *set, size_t derived_reals, error *err) {
+    const size_t reals = set->total + derived_reals;
+    if (reals <= set->gradient_reals) return OK;
+    memory_planned_free(set->gradients, set->gradient_reals * sizeof(real));
+    set->gradients = NULL;
+    set->gradient_reals = 0;
+    TRY(memory_planned_alloc((void **)&set->gradients, reals * sizeof(real), "the gradients", err));
+    set->gradient_reals = reals;
     return OK;
 }
 
-void parameters_pack(parameter_set *set) {
-    for (int i = 0; i < set->count; i++) {
-        const parameter *p = set->items[i];
-        if (p->packs)
-            kernels->packed_fill(rows_of(p), columns_of(p), set->values + p->offset,
-                                 set->packed + p->packed_offset);
-    }
-    set->packed_behind = false;
+// --- derived tensors
+
+static derived_tensor *find_derived(const parameter_set *set, const char *name, size_t count) {
+    for (int i = 0; i < set->derived_count; i++)
+        if (set->derived[i]->count == count && strcmp(set->derived[i]->name, name) == 0)
+            return set->derived[i];
+    return NULL;
 }
 
-status parameters_place_constant(parameter_set *set, int number, size_t count, real **data, error *err) {
-    if (number == set->constant_count) {
-        set->constants = memory_resize(set->constants, (size_t)(number + 1) * sizeof *set->constants);
-        set->constants[set->constant_count++] = (parameter_constant){0};
+status parameters_derived(parameter_set *set, const char *name, size_t count, derived_tensor **out,
+                          error *err) {
+    derived_tensor *d = find_derived(set, name, count);
+    if (!d) {
+        d = arena_alloc(set->memory, sizeof *d);
+        *d = (derived_tensor){.name = arena_copy_text(set->memory, name), .count = count};
+        TRY(memory_planned_alloc((void **)&d->data, count * sizeof(real), "what follows from the weights",
+                                 err));
+        set->derived = memory_resize(set->derived, (size_t)(set->derived_count + 1) * sizeof *set->derived);
+        set->derived[set->derived_count++] = d;
     }
-    parameter_constant *c = &set->constants[number];
-    if (c->count != count) {
-        memory_planned_free(c->data, c->count * sizeof(real));
-        *c = (parameter_constant){0};
-        TRY(memory_planned_alloc((void **)&c->data, count * sizeof(real), "what decoding keeps", err));
-        c->count = count;
-    }
-    *data = c->data;
+    d->version = 0;
+    *out = d;
     return OK;
+}
+
+size_t parameters_derived_bytes(const parameter_set *set) {
+    size_t bytes = 0;
+    for (int i = 0; i < set->derived_count; i++) bytes += set->derived[i]->count * sizeof(real);
+    return bytes;
 }

@@ -43,29 +43,29 @@ typedef struct parameter {
     parameter_declaration about;
     size_t offset, count; // in reals, into the blocks below
     int number;           // order of declaration: the rng site of its initial values
-    bool packs;           // a matrix with a packed copy
-    size_t packed_offset; // of it, in reals, into parameter_set.packed
 } parameter;
 
-// What decoding computes from the values alone.
-typedef struct parameter_constant {
-    real *data;
+// What follows from the values alone: a packed weight, a filter made by a network, its spectrum. Graphs
+// compute it when it is out of date.
+typedef struct derived_tensor {
+    const char *name;
+    real *data; // 64-byte aligned
     size_t count;
-} parameter_constant;
+    uint64_t version; // of the values that it was made from; 0: not made yet
+} derived_tensor;
 
 typedef struct parameter_set {
     parameter **items;
     int count, capacity;
-    size_t total;    // reals of a block, padding included
-    size_t learned;  // number of parameters, padding excluded
-    real *values;    // NULL until parameters_allocate
-    real *gradients; // NULL unless asked for
-    size_t block_bytes;
-    real *packed; // copies of matrices for kernels->packed_multiply, NULL until somebody packs
-    size_t packed_reals;
-    parameter_constant *constants; // by number
-    int constant_count;
-    bool packed_behind; // values have changed since these and the packed copies were made
+    size_t total;          // reals of a block, padding included
+    size_t learned;        // number of parameters, padding excluded
+    const real *values;    // NULL until parameters_allocate; to write: parameters_write
+    uint64_t version;      // another one whenever values may have changed
+    real *gradients;       // NULL unless asked for
+    size_t gradient_reals; // total, and those of derived tensors that a graph has asked for
+    size_t block_bytes;    // of the values
+    derived_tensor **derived;
+    int derived_count;
     arena *memory;
 } parameter_set;
 
@@ -84,15 +84,19 @@ status parameters_allocate(parameter_set *set, bool with_gradients, error *err);
 // Fills the values from the declarations: parameter n draws from stream (seed, RNG_INIT, site n).
 void parameters_initialise(parameter_set *set, uint64_t seed);
 
-// Copies of the matrices whose `packs` is set, laid out for kernels->packed_multiply by the instruction set
-// in force: parameters_place_packed gets the memory (again, when there are more of them or the instruction
-// set has changed), parameters_pack fills it from the values. What changes the values sets packed_behind,
-// and the next run of a decoding graph packs.
-status parameters_place_packed(parameter_set *set, error *err);
-void parameters_pack(parameter_set *set);
+// The values, to be changed by the caller before anything else looks at them: what is derived from them is
+// out of date from now on. Call again for every change.
+real *parameters_write(parameter_set *set);
 
-// A place for constant `number` (the numbers are given in order, from 0) of so many reals, 64-byte aligned:
-// the one that is there, or a new one when that has another size.
-status parameters_place_constant(parameter_set *set, int number, size_t count, real **data, error *err);
+// Sees to it that the block of gradients has room for so many reals of derived tensors after those of the
+// parameters. Its contents are lost when it grows. ERR_MEMORY.
+status parameters_place_gradients(parameter_set *set, size_t derived_reals, error *err);
+
+// The derived tensor of that name and size, to be made anew by the next graph that runs: the one that is
+// there, or a new one. It lives as long as the set. ERR_MEMORY.
+status parameters_derived(parameter_set *set, const char *name, size_t count, derived_tensor **out,
+                          error *err);
+
+size_t parameters_derived_bytes(const parameter_set *set); // of all derived tensors
 
 #endif

@@ -12,7 +12,7 @@ static tensor *new_gradient(graph *g, tensor *of) {
     tensor *gradient = graph_tensor(g, of->kind, of->rank, of->shape);
     gradient->name = of->name;
     gradient->born = -1;
-    gradient->outlives_pass = of->outlives_pass;
+    gradient->is_derived = of->is_derived;
     of->gradient = gradient;
     return gradient;
 }
@@ -22,9 +22,9 @@ static bool is_saved(const graph *g, const tensor *t) {
     for (int k = 0; k < g->op_count; k++) {
         const op *o = g->ops[k];
         for (int i = 0; i < o->in_count; i++)
-            if (o->in[i] == t && (o->kind->saves & SAVES_INPUT(i))) return true;
+            if (o->in[i] == t && (o->kind->saves & INPUT(i))) return true;
         for (int i = 0; i < o->out_count; i++)
-            if (o->out[i] == t && (o->kind->saves & SAVES_OUTPUT(i))) return true;
+            if (o->out[i] == t && (o->kind->saves & OUTPUT(i))) return true;
     }
     return false;
 }
@@ -33,14 +33,15 @@ static bool is_saved(const graph *g, const tensor *t) {
 static status plan_gradient(graph *g, op *o, int i, error *err) {
     tensor *in = o->in[i];
     if (!in || !in->differentiable) return OK;
-    if (in->gradient && (o->kind->overwrites >> i & 1))
+    if (in->gradient && (o->kind->overwrites & INPUT(i)))
         return fail(err, ERR_INTERNAL, "%s: another operator also reads input %d of %s", o->path, i,
                     o->kind->name);
-    if (!in->gradient && i == o->kind->passthrough && in->kind == TENSOR_ACTIVATION) {
+    if (!in->gradient && (o->kind->passthrough & INPUT(i)) && in->kind == TENSOR_ACTIVATION &&
+        in->is_derived == o->is_derived) {
         in->gradient = o->out[0]->gradient;
         return OK;
     }
-    if (i == o->kind->passthrough) o->passes_apart = true;
+    if (o->kind->passthrough & INPUT(i)) o->passes_apart = true;
     if (in->gradient)
         o->adds |= 1u << i;
     else
@@ -54,7 +55,7 @@ static status plan_loss(graph *g, op *o, error *err) {
         if ((i == 0 || o->in[i]) && o->in[i]->gradient)
             return fail(err, ERR_INTERNAL, "%s: another operator gives input %d of %s a gradient first",
                         o->path, i, o->kind->name);
-    const bool in_place = x->kind == TENSOR_ACTIVATION && !is_saved(g, x);
+    const bool in_place = x->kind == TENSOR_ACTIVATION && !x->is_derived && !is_saved(g, x);
     if (o->kind->only_in_place && !in_place)
         return fail(err, ERR_INTERNAL, "%s: another operator also reads the input of the loss", o->path);
     for (int i = 0; i < o->in_count; i++) TRY(plan_gradient(g, o, i, err));
@@ -62,19 +63,25 @@ static status plan_loss(graph *g, op *o, error *err) {
     return OK;
 }
 
+static status plan_op(graph *g, op *o, error *err) {
+    if (o->kind->is_loss) return plan_loss(g, o, err);
+    if (!o->out[0]->gradient) return OK;
+    if (!o->kind->backward && !o->kind->passthrough)
+        return fail(err, ERR_INTERNAL, "%s: %s has no gradient%s", o->path, o->kind->name,
+                    g->options.states ? ": it cannot be trained with carried state" : "");
+    // In the order in which they are written: what is passed through comes last.
+    for (int i = 0; i < o->in_count; i++)
+        if (!(o->kind->passthrough & INPUT(i))) TRY(plan_gradient(g, o, i, err));
+    for (int i = 0; i < o->in_count; i++)
+        if (o->kind->passthrough & INPUT(i)) TRY(plan_gradient(g, o, i, err));
+    return OK;
+}
+
+// In the order in which they run: derived operators come after all others.
 static status plan_gradients(graph *g, error *err) {
-    for (int k = g->op_count - 1; k >= 0; k--) {
-        op *o = g->ops[k];
-        if (o->kind->is_loss) {
-            TRY(plan_loss(g, o, err));
-            continue;
-        }
-        if (!o->out[0]->gradient) continue;
-        // In the order in which they are written: what is passed through comes last.
-        for (int i = 0; i < o->in_count; i++)
-            if (i != o->kind->passthrough) TRY(plan_gradient(g, o, i, err));
-        if (o->kind->passthrough >= 0) TRY(plan_gradient(g, o, o->kind->passthrough, err));
-    }
+    for (int derived = 0; derived < 2; derived++)
+        for (int k = g->op_count - 1; k >= 0; k--)
+            if (g->ops[k]->is_derived == derived) TRY(plan_op(g, g->ops[k], err));
     return OK;
 }
 
@@ -91,34 +98,66 @@ static int gradient_makers(const graph *g, const tensor *t) {
 // See op_kind.slope.
 static void plan_slopes(graph *g) {
     for (int k = 0; k < g->op_count; k++) {
-        op *o = g->ops[k], *maker = o->in[0]->producer;
-        if (!o->kind->multiplies || !o->out[0]->gradient || !maker) continue;
-        const int slope = maker->kind->slope;
-        if (slope == 0 || slope >= maker->out_count || gradient_makers(g, o->in[0]) > 1) continue;
-        o->factor = maker->out[slope];
-        maker->slope_done = true;
+        op *o = g->ops[k];
+        if (!o->kind->multiplies || !o->out[0]->gradient) continue;
+        const op *maker = o->in[0]->producer;
+        if (!maker || maker->is_derived != o->is_derived || gradient_makers(g, o->in[0]) > 1) continue;
+        for (int i = 0; i < maker->out_count; i++)
+            if (maker->kind->slope & OUTPUT(i)) o->factor = maker->out[i];
+        if (o->factor) o->in[0]->producer->slope_done = true;
     }
 }
 
-// --- constants
+// --- derived tensors
 
-// What operators that run every time read of those that do not is kept.
-static void plan_constants(graph *g) {
+// Whether the inputs are parameters and what is derived from them.
+static bool is_fed_by_parameters(const op *o) {
+    bool any = false;
+    for (int i = 0; i < o->in_count; i++) {
+        const tensor *t = o->in[i];
+        if (!t) continue;
+        if (t->kind != TENSOR_PARAMETER && !t->is_derived) return false;
+        any = true;
+    }
+    return any;
+}
+
+static void mark_derived(graph *g) {
+    for (int k = 0; k < g->op_count; k++) {
+        op *o = g->ops[k];
+        o->is_derived = !o->kind->varies && !o->kind->is_loss && is_fed_by_parameters(o);
+        for (int i = 0; i < o->out_count; i++) o->out[i]->is_derived = o->is_derived;
+    }
+}
+
+// Their gradients lie behind those of the parameters.
+static void plan_derived_gradients(graph *g) {
+    enum { ALIGNMENT = PLACE_ALIGNMENT / sizeof(real) };
+    g->gradient_reals = g->parameters->total;
+    for (int i = 0; i < g->tensor_count; i++) {
+        tensor *gradient = g->tensors[i]->gradient;
+        if (!g->tensors[i]->is_derived || !gradient) continue;
+        gradient->offset = g->gradient_reals;
+        g->gradient_reals += (gradient->count + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    }
+}
+
+// Graphs of one model build the same layers in the same order: path, kind and number tell which tensor it
+// is.
+static status place_derived(graph *g, error *err) {
     for (int k = 0; k < g->op_count; k++) {
         const op *o = g->ops[k];
-        for (int i = 0; i < o->in_count; i++)
-            if (!o->constant && o->in[i] && o->in[i]->producer && o->in[i]->producer->constant)
-                o->in[i]->constant = true;
+        if (!o->is_derived) continue;
+        int number = 0;
+        for (int i = 0; i < k; i++)
+            number += g->ops[i]->kind == o->kind && strcmp(g->ops[i]->path, o->path) == 0;
+        for (int i = 0; i < o->out_count; i++) {
+            tensor *t = o->out[i];
+            const char *name = arena_format(g->memory, "%s/%s%d.%d", o->path, o->kind->name, number, i);
+            TRY(parameters_derived(g->parameters, name, t->count, &t->derived, err));
+            t->data = t->derived->data;
+        }
     }
-}
-
-// Graphs of one model have the same constants in the same order.
-static status place_constants(graph *g, error *err) {
-    int number = 0;
-    for (int i = 0; i < g->tensor_count; i++)
-        if (g->tensors[i]->constant)
-            TRY(parameters_place_constant(g->parameters, number++, g->tensors[i]->count,
-                                          &g->tensors[i]->data, err));
     return OK;
 }
 
@@ -131,7 +170,7 @@ static tensor *owner(tensor *t) {
 }
 
 static void alive_at(tensor *t, int time) {
-    if (!t || t->kind != TENSOR_ACTIVATION || t->constant) return;
+    if (!t || t->kind != TENSOR_ACTIVATION || t->is_derived) return;
     t = owner(t);
     if (t->born < 0 || time < t->born) t->born = time;
     if (time + 1 > t->dies) t->dies = time + 1;
@@ -144,21 +183,19 @@ static void plan_lifetimes(graph *g, tensor *const *keep) {
         op *o = g->ops[k];
         for (int i = 0; i < o->in_count; i++) alive_at(o->in[i], k);
         for (int i = 0; i < o->out_count; i++) alive_at(o->out[i], k);
-        if (g->mode != GRAPH_TRAIN) continue;
+        if (!g->options.gradients) continue;
         int backward = 2 * n - 1 - k;
         if (!o->out[0]->gradient && !o->kind->is_loss) continue;
         for (int i = 0; i < o->in_count; i++) {
             if (o->in[i]) alive_at(o->in[i]->gradient, backward);
             if (o->in[i] && o->kind->is_loss) alive_at(o->in[i]->gradient, k);
-            if (o->kind->saves & SAVES_INPUT(i)) alive_at(o->in[i], backward);
+            if (o->kind->saves & INPUT(i)) alive_at(o->in[i], backward);
         }
         for (int i = 0; i < o->out_count; i++) {
             alive_at(o->out[i]->gradient, backward);
-            if (o->kind->saves & SAVES_OUTPUT(i)) alive_at(o->out[i], backward);
+            if (o->kind->saves & OUTPUT(i)) alive_at(o->out[i], backward);
         }
     }
-    for (int i = 0; i < g->tensor_count; i++)
-        if (g->tensors[i]->outlives_pass) alive_at(g->tensors[i], 0), alive_at(g->tensors[i], 2 * n);
     for (; keep && *keep; keep++) alive_at(*keep, 2 * n);
 }
 
@@ -215,7 +252,7 @@ static void plan_workspace(graph *g) {
     for (int k = 0; k < g->op_count; k++) {
         const op *o = g->ops[k];
         if (!o->kind->workspace) continue;
-        for (int backward = 0; backward <= (g->mode == GRAPH_TRAIN); backward++) {
+        for (int backward = 0; backward <= g->options.gradients; backward++) {
             size_t bytes = o->kind->workspace(o, backward);
             if (bytes > g->workspace_bytes) g->workspace_bytes = bytes;
         }
@@ -224,12 +261,19 @@ static void plan_workspace(graph *g) {
 
 // --- binding
 
+void graph_bind_gradients(graph *g, real *block) {
+    for (int i = 0; i < g->tensor_count; i++) {
+        tensor *t = g->tensors[i], *gradient = t->gradient;
+        if (!gradient) continue;
+        if (t->parameter) gradient->data = block + t->parameter->offset;
+        if (t->is_derived) gradient->data = block + gradient->offset;
+    }
+}
+
 static void bind_parameters(graph *g) {
     for (int i = 0; i < g->tensor_count; i++) {
         tensor *t = g->tensors[i];
-        if (!t->parameter) continue;
-        t->data = g->parameters->values + t->parameter->offset;
-        if (t->gradient) t->gradient->data = g->parameters->gradients + t->parameter->offset;
+        if (t->parameter) t->data = (real *)g->parameters->values + t->parameter->offset;
     }
 }
 
@@ -243,23 +287,26 @@ status graph_place(graph *g, const graph *lender, error *err) {
     g->workspace = (char *)g->plan_memory + g->plan_bytes;
     for (int i = 0; i < g->tensor_count; i++) {
         tensor *t = g->tensors[i];
-        if (t->kind == TENSOR_ACTIVATION && !t->constant)
+        if (t->kind == TENSOR_ACTIVATION && !t->is_derived)
             t->data = (real *)((char *)g->plan_memory + owner(t)->offset);
     }
     bind_parameters(g);
-    if (g->mode != GRAPH_DECODE) return OK;
-    TRY(place_constants(g, err));
-    return parameters_place_packed(g->parameters, err);
+    TRY(place_derived(g, err));
+    if (!g->options.gradients) return OK;
+    TRY(parameters_place_gradients(g->parameters, g->gradient_reals - g->parameters->total, err));
+    graph_bind_gradients(g, g->parameters->gradients);
+    return OK;
 }
 
-status graph_finish(graph *g, tensor *const *keep, bool allocate, error *err) {
-    if (g->mode == GRAPH_TRAIN) {
+status graph_finish(graph *g, tensor *const *keep, error *err) {
+    mark_derived(g);
+    if (g->options.gradients) {
         TRY(plan_gradients(g, err));
         plan_slopes(g);
     }
-    plan_constants(g);
+    plan_derived_gradients(g);
     plan_lifetimes(g, keep);
     plan_places(g);
     plan_workspace(g);
-    return allocate ? graph_place(g, NULL, err) : OK;
+    return OK;
 }

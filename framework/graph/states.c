@@ -1,29 +1,24 @@
-// Carried state of decoding graphs, by name: the first graph to ask for a state makes it, later ones share
-// it.
+// Carried state by name: the first graph to ask for a state makes it, later ones share it.
 #include "graph/graph.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct state {
-    const char *name;
-    real *data;
-    size_t count;
-    struct state *next;
-} state;
-
 struct state_set {
-    state *first;
+    carried_state *first;
+    int lanes;
 };
 
-state_set *states_new(void) {
-    return memory_alloc(sizeof(state_set));
+state_set *states_new(int lanes) {
+    state_set *s = memory_alloc(sizeof *s);
+    s->lanes = lanes;
+    return s;
 }
 
 void states_free(state_set *s) {
     if (!s) return;
-    for (state *each = s->first; each;) {
-        state *next = each->next;
+    for (carried_state *each = s->first; each;) {
+        carried_state *next = each->next;
         free((char *)each->name);
         free(each->data);
         free(each);
@@ -32,37 +27,52 @@ void states_free(state_set *s) {
     free(s);
 }
 
+static size_t bytes_of(const carried_state *s) {
+    return (size_t)s->shape[0] * (size_t)s->shape[1] * sizeof(real);
+}
+
 void states_reset(state_set *s) {
-    for (state *each = s->first; each; each = each->next) memset(each->data, 0, each->count * sizeof(real));
+    for (carried_state *each = s->first; each; each = each->next) memset(each->data, 0, bytes_of(each));
+}
+
+const carried_state *states_first(const state_set *s) {
+    return s->first;
+}
+
+static carried_state *find(const state_set *s, const char *name) {
+    carried_state *found = s->first;
+    while (found && strcmp(found->name, name) != 0) found = found->next;
+    return found;
 }
 
 void states_spread(const state_set *from, state_set *to) {
-    for (const state *each = to->first; each; each = each->next) {
-        const state *one = from->first;
-        while (strcmp(one->name, each->name) != 0) one = one->next;
-        for (size_t at = 0; at < each->count; at += one->count)
-            memcpy(each->data + at, one->data, one->count * sizeof(real));
+    for (const carried_state *each = to->first; each; each = each->next) {
+        const carried_state *one = find(from, each->name);
+        for (size_t lane = 0; lane < (size_t)each->shape[0]; lane++)
+            memcpy(each->data + lane * (size_t)each->shape[1], one->data, bytes_of(one));
     }
 }
 
 size_t states_bytes(const state_set *s) {
     size_t bytes = 0;
-    for (const state *each = s->first; each; each = each->next) bytes += each->count * sizeof(real);
+    for (const carried_state *each = s->first; each; each = each->next) bytes += bytes_of(each);
     return bytes;
 }
 
 tensor *graph_state(graph *g, const char *name, int rank, const int *shape) {
+    state_set *set = g->options.states;
     tensor *t = graph_tensor(g, TENSOR_STATE, rank, shape);
     const char *full = arena_format(g->memory, "%s/%s", g->path, name);
-    state *found = g->states->first;
-    while (found && strcmp(found->name, full) != 0) found = found->next;
+    carried_state *found = find(set, full);
     if (!found) {
         found = memory_alloc(sizeof *found);
-        *found = (state){memory_copy_text(full), memory_alloc(t->count * sizeof(real)), t->count,
-                         g->states->first};
-        g->states->first = found;
+        *found = (carried_state){.name = memory_copy_text(full),
+                                 .shape = {set->lanes, (int)(t->count / (size_t)g->batch)},
+                                 .next = set->first};
+        found->data = memory_alloc(bytes_of(found));
+        set->first = found;
     }
-    t->data = found->data;
+    t->state = found;
     return t;
 }
 

@@ -30,11 +30,17 @@ static double bytes_of(const tensor *t) {
     return (double)t->count * (t->kind == TENSOR_TOKENS ? sizeof(int32_t) : sizeof(real));
 }
 
+// Packed weights and spectra stand for what they were made from, which is counted.
+static bool stands_for_another(const tensor *t) {
+    return t && t->is_derived && !t->differentiable;
+}
+
 static double forward_bytes(const op *o) {
     double bytes = 0;
     for (int i = 0; i < o->out_count; i++) bytes += bytes_of(o->out[i]);
     for (int i = 0; i < o->in_count; i++) {
-        const bool gathered = (o->kind->gathers >> i & 1) && bytes_of(o->in[i]) > bytes_of(o->out[0]);
+        if (stands_for_another(o->in[i])) continue;
+        const bool gathered = (o->kind->gathers & INPUT(i)) && bytes_of(o->in[i]) > bytes_of(o->out[0]);
         bytes += bytes_of(gathered ? o->out[0] : o->in[i]);
         if (o->kind->is_loss && o->in[i]) bytes += bytes_of(o->in[i]->gradient);
     }
@@ -44,11 +50,11 @@ static double forward_bytes(const op *o) {
 static double backward_bytes(const op *o) {
     double bytes = bytes_of(o->out[0]->gradient);
     for (int i = 0; i < o->out_count; i++)
-        if (o->kind->saves & SAVES_OUTPUT(i)) bytes += bytes_of(o->out[i]);
+        if (o->kind->saves & OUTPUT(i)) bytes += bytes_of(o->out[i]);
     for (int i = 0; i < o->in_count; i++) {
-        if (!o->in[i]) continue;
-        if (o->kind->saves & SAVES_INPUT(i)) bytes += bytes_of(o->in[i]);
-        if (i == o->kind->passthrough && !o->passes_apart) continue; // the same bytes
+        if (!o->in[i] || stands_for_another(o->in[i])) continue;
+        if (o->kind->saves & INPUT(i)) bytes += bytes_of(o->in[i]);
+        if ((o->kind->passthrough & INPUT(i)) && !o->passes_apart) continue; // the same bytes
         bytes += bytes_of(o->in[i]->gradient) * (o->adds >> i & 1 ? 2 : 1);
     }
     return bytes;
@@ -59,8 +65,9 @@ double op_bytes(const op *o, bool backward) {
     return o->kind->backward && o->out[0]->gradient ? backward_bytes(o) : 0;
 }
 
-double graph_flops(const graph *g) {
+double graph_flops(const graph *g, bool derived) {
     double flops = 0;
-    for (int i = 0; i < g->op_count; i++) flops += forward_flops(g->ops[i]);
+    for (int i = 0; i < g->op_count; i++)
+        if (g->ops[i]->is_derived == derived) flops += forward_flops(g->ops[i]);
     return flops;
 }

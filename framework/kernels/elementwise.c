@@ -1,133 +1,160 @@
 #include "kernels/activation.h"
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 #include "kernels/random_bits.h"
 
 #include <string.h>
 
-// Long arrays are cut into pieces of this many elements; a thread takes neighbouring pieces.
+// Arrays are cut into pieces of this many elements.
 enum { PIECE = 4096 };
 
-// Vector operations per vector, roughly, for the decision to start threads.
+// Vector operations per vector, roughly, for the decision to go parallel.
 enum { COST_COPY = 2, COST_ACTIVATION = 30, COST_RANDOM = 24 };
 
-static int piece_length(size_t start, size_t n) {
-    return n - start < PIECE ? (int)(n - start) : PIECE;
+// The arguments of any loop of this file.
+typedef struct loop {
+    size_t n; // elements of the arrays
+    const real *a, *b;
+    real *y;
+    bool accumulate;
+    activation act;
+    real factor;
+    const dropout_mask *mask;
+    int width, lda, ldy; // of rows
+} loop;
+
+static size_t first_element(pool_share s) {
+    return (size_t)s.begin * PIECE;
 }
 
-static int threads_for_array(size_t n, int cost) {
-    return threads_for((double)n / VEC * cost);
+static size_t end_element(const loop *l, pool_share s) {
+    const size_t end = (size_t)s.end * PIECE;
+    return end < l->n ? end : l->n;
 }
 
-static NEVER_INLINE void activate_pieces(activation act, size_t n, const real *x, real *y) {
-#pragma omp for schedule(static) nowait
-    for (size_t start = 0; start < n; start += PIECE) {
-        int count = piece_length(start, n);
-        const real *from = x + start;
-        real *to = y + start;
-        for (int i = 0; i < count; i += VEC)
-            vec_put(to + i, activation_value(act, vec_get(from + i, count - i)), count - i);
+static ALWAYS_INLINE int lanes_left(size_t i, size_t end) {
+    return end - i < VEC ? (int)(end - i) : VEC;
+}
+
+static void for_array(pool_work *work, int cost, const loop *l) {
+    parallel_for((int)((l->n + PIECE - 1) / PIECE), (double)l->n / VEC * cost, work, l);
+}
+
+static void for_rows(int rows, pool_work *work, int cost, const loop *l) {
+    parallel_for(rows, (double)rows * l->width / VEC * cost, work, l);
+}
+
+static void activate(const void *context, pool_share s) {
+    const loop *l = context;
+    const size_t end = end_element(l, s);
+    for (size_t i = first_element(s); i < end; i += VEC) {
+        const int left = lanes_left(i, end);
+        vec_put(l->y + i, activation_value(l->act, vec_get(l->a + i, left)), left);
     }
 }
 
-void KERNEL(activation_forward)(activation act, size_t n, const real *x, real *y) {
-    WITH_THREADS(threads_for_array(n, COST_ACTIVATION), activate_pieces(act, n, x, y));
+void activation_forward(activation act, size_t n, const real *x, real *y) {
+    for_array(activate, COST_ACTIVATION, &(loop){.act = act, .n = n, .a = x, .y = y});
 }
 
-void KERNEL(activation_backward)(activation act, size_t n, const real *pre, const real *dy, real *dx,
-                                 bool accumulate) {
-#pragma omp parallel for schedule(static) num_threads(threads_for_array(n, COST_ACTIVATION))
-    for (size_t start = 0; start < n; start += PIECE) {
-        int count = piece_length(start, n);
-        const real *from = pre + start, *upstream = dy + start;
-        real *to = dx + start;
-        for (int i = 0; i < count; i += VEC) {
-            vec slope;
-            activation_slope(act, vec_get(from + i, count - i), &slope);
-            slope *= vec_get(upstream + i, count - i);
-            if (accumulate) slope += vec_get(to + i, count - i);
-            vec_put(to + i, slope, count - i);
-        }
+// a: before the activation; b: dy
+static void activate_backward(const void *context, pool_share s) {
+    const loop *l = context;
+    const size_t end = end_element(l, s);
+    for (size_t i = first_element(s); i < end; i += VEC) {
+        const int left = lanes_left(i, end);
+        vec slope;
+        activation_slope(l->act, vec_get(l->a + i, left), &slope);
+        slope *= vec_get(l->b + i, left);
+        if (l->accumulate) slope += vec_get(l->y + i, left);
+        vec_put(l->y + i, slope, left);
     }
 }
 
-static NEVER_INLINE void gate_rows(activation act, int rows, int F, const real *ab, real *y) {
-#pragma omp for schedule(static) nowait
-    for (int r = 0; r < rows; r++) {
-        const real *a = ab + (size_t)r * 2 * F, *u = a + F;
-        real *to = y + (size_t)r * F;
+void activation_backward(activation act, size_t n, const real *pre, const real *dy, real *dx,
+                         bool accumulate) {
+    for_array(activate_backward, COST_ACTIVATION,
+              &(loop){.act = act, .n = n, .a = pre, .b = dy, .y = dx, .accumulate = accumulate});
+}
+
+static void gate(const void *context, pool_share s) {
+    const loop *l = context;
+    const int F = l->width;
+    for (int r = s.begin; r < s.end; r++) {
+        const real *a = l->a + (size_t)r * 2 * F, *u = a + F;
+        real *to = l->y + (size_t)r * F;
         for (int i = 0; i < F; i += VEC)
-            vec_put(to + i, activation_value(act, vec_get(a + i, F - i)) * vec_get(u + i, F - i), F - i);
+            vec_put(to + i, activation_value(l->act, vec_get(a + i, F - i)) * vec_get(u + i, F - i), F - i);
     }
 }
 
-void KERNEL(gated_forward)(activation act, int rows, int F, const real *ab, real *y) {
-    WITH_THREADS(threads_for_array((size_t)rows * F, COST_ACTIVATION), gate_rows(act, rows, F, ab, y));
+void gated_forward(activation act, int rows, int F, const real *ab, real *y) {
+    for_rows(rows, gate, COST_ACTIVATION, &(loop){.act = act, .width = F, .a = ab, .y = y});
 }
 
-void KERNEL(gated_backward)(activation act, int rows, int F, const real *ab, const real *dy, real *dab) {
-#pragma omp parallel for schedule(static) num_threads(threads_for_array((size_t)rows *F, COST_ACTIVATION))
-    for (int r = 0; r < rows; r++) {
-        const real *a = ab + (size_t)r * 2 * F, *u = a + F, *upstream = dy + (size_t)r * F;
-        real *da = dab + (size_t)r * 2 * F, *du = da + F;
+static void gate_backward(const void *context, pool_share s) {
+    const loop *l = context;
+    const int F = l->width;
+    for (int r = s.begin; r < s.end; r++) {
+        const real *a = l->a + (size_t)r * 2 * F, *u = a + F, *upstream = l->b + (size_t)r * F;
+        real *da = l->y + (size_t)r * 2 * F, *du = da + F;
         for (int i = 0; i < F; i += VEC) {
-            vec slope, value = activation_slope(act, vec_get(a + i, F - i), &slope);
-            vec above = vec_get(upstream + i, F - i), gate = vec_get(u + i, F - i);
-            vec_put(da + i, above * gate * slope, F - i);
+            vec slope, value = activation_slope(l->act, vec_get(a + i, F - i), &slope);
+            vec above = vec_get(upstream + i, F - i), opening = vec_get(u + i, F - i);
+            vec_put(da + i, above * opening * slope, F - i);
             vec_put(du + i, above * value, F - i);
         }
     }
 }
 
-static NEVER_INLINE void add_pieces(size_t n, const real *a, const real *b, real *y) {
-#pragma omp for schedule(static) nowait
-    for (size_t start = 0; start < n; start += PIECE) {
-        int count = piece_length(start, n);
-        const real *left = a + start, *right = b + start;
-        real *to = y + start;
-        for (int i = 0; i < count; i += VEC)
-            vec_put(to + i, vec_get(left + i, count - i) + vec_get(right + i, count - i), count - i);
+void gated_backward(activation act, int rows, int F, const real *ab, const real *dy, real *dab) {
+    for_rows(rows, gate_backward, COST_ACTIVATION,
+             &(loop){.act = act, .width = F, .a = ab, .b = dy, .y = dab});
+}
+
+static void add_pieces(const void *context, pool_share s) {
+    const loop *l = context;
+    const size_t end = end_element(l, s);
+    for (size_t i = first_element(s); i < end; i += VEC) {
+        const int left = lanes_left(i, end);
+        vec_put(l->y + i, vec_get(l->a + i, left) + vec_get(l->b + i, left), left);
     }
 }
 
-void KERNEL(add)(size_t n, const real *a, const real *b, real *y) {
-    WITH_THREADS(threads_for_array(n, COST_COPY), add_pieces(n, a, b, y));
+void add(size_t n, const real *a, const real *b, real *y) {
+    for_array(add_pieces, COST_COPY, &(loop){.n = n, .a = a, .b = b, .y = y});
 }
 
-static NEVER_INLINE void multiply_pieces(size_t n, const real *a, const real *b, real *y, bool accumulate) {
-#pragma omp for schedule(static) nowait
-    for (size_t start = 0; start < n; start += PIECE) {
-        int count = piece_length(start, n);
-        const real *left = a + start, *right = b + start;
-        real *to = y + start;
-        for (int i = 0; i < count; i += VEC) {
-            vec v = vec_get(left + i, count - i) * vec_get(right + i, count - i);
-            if (accumulate) v += vec_get(to + i, count - i);
-            vec_put(to + i, v, count - i);
-        }
+static void multiply_pieces(const void *context, pool_share s) {
+    const loop *l = context;
+    const size_t end = end_element(l, s);
+    for (size_t i = first_element(s); i < end; i += VEC) {
+        const int left = lanes_left(i, end);
+        vec v = vec_get(l->a + i, left) * vec_get(l->b + i, left);
+        if (l->accumulate) v += vec_get(l->y + i, left);
+        vec_put(l->y + i, v, left);
     }
 }
 
-void KERNEL(multiply)(size_t n, const real *a, const real *b, real *y, bool accumulate) {
-    WITH_THREADS(threads_for_array(n, COST_COPY), multiply_pieces(n, a, b, y, accumulate));
+void multiply(size_t n, const real *a, const real *b, real *y, bool accumulate) {
+    for_array(multiply_pieces, COST_COPY,
+              &(loop){.n = n, .a = a, .b = b, .y = y, .accumulate = accumulate});
 }
 
-static NEVER_INLINE void scale_pieces(size_t n, real factor, const real *x, real *y, bool accumulate) {
-#pragma omp for schedule(static) nowait
-    for (size_t start = 0; start < n; start += PIECE) {
-        int count = piece_length(start, n);
-        const real *from = x + start;
-        real *to = y + start;
-        for (int i = 0; i < count; i += VEC) {
-            vec v = vec_get(from + i, count - i) * factor;
-            if (accumulate) v += vec_get(to + i, count - i);
-            vec_put(to + i, v, count - i);
-        }
+static void scale_pieces(const void *context, pool_share s) {
+    const loop *l = context;
+    const size_t end = end_element(l, s);
+    for (size_t i = first_element(s); i < end; i += VEC) {
+        const int left = lanes_left(i, end);
+        vec v = vec_get(l->a + i, left) * l->factor;
+        if (l->accumulate) v += vec_get(l->y + i, left);
+        vec_put(l->y + i, v, left);
     }
 }
 
-void KERNEL(scale)(size_t n, real factor, const real *x, real *y, bool accumulate) {
-    WITH_THREADS(threads_for_array(n, COST_COPY), scale_pieces(n, factor, x, y, accumulate));
+void scale(size_t n, real factor, const real *x, real *y, bool accumulate) {
+    for_array(scale_pieces, COST_COPY,
+              &(loop){.n = n, .factor = factor, .a = x, .y = y, .accumulate = accumulate});
 }
 
 // y (+)= dropped x (+ residual), of elements that are the stream's from number `element` on.
@@ -150,21 +177,38 @@ static ALWAYS_INLINE void drop(const dropout_mask *mask, uint64_t element, size_
     }
 }
 
-void KERNEL(dropout)(size_t n, const dropout_mask *mask, const real *x, const real *residual, real *y,
-                     bool accumulate) {
-    const int cost = mask->p > 0 ? COST_RANDOM : COST_COPY;
-#pragma omp parallel for schedule(static) num_threads(threads_for_array(n, cost))
-    for (size_t start = 0; start < n; start += PIECE)
-        drop(mask, start, (size_t)piece_length(start, n), x + start, residual ? residual + start : NULL,
-             y + start, accumulate);
+static int dropout_cost(const dropout_mask *mask) {
+    return mask->p > 0 ? COST_RANDOM : COST_COPY;
 }
 
-void KERNEL(dropout_columns)(int rows, int width, const dropout_mask *mask, const real *x, int ldx, real *y,
-                             int ldy, bool accumulate) {
-    const size_t n = (size_t)rows * (size_t)width;
-    const int cost = mask->p > 0 ? COST_RANDOM : COST_COPY;
-#pragma omp parallel for schedule(static) num_threads(threads_for_array(n, cost))
-    for (int r = 0; r < rows; r++)
-        drop(mask, (uint64_t)r * (uint64_t)width, (size_t)width, x + (ptrdiff_t)r * ldx, NULL,
-             y + (ptrdiff_t)r * ldy, accumulate);
+static void drop_pieces(const void *context, pool_share s) {
+    const loop *l = context;
+    const size_t begin = first_element(s);
+    drop(l->mask, begin, end_element(l, s) - begin, l->a + begin, l->b ? l->b + begin : NULL, l->y + begin,
+         l->accumulate);
+}
+
+void dropout(size_t n, const dropout_mask *mask, const real *x, const real *residual, real *y,
+             bool accumulate) {
+    for_array(drop_pieces, dropout_cost(mask),
+              &(loop){.n = n, .mask = mask, .a = x, .b = residual, .y = y, .accumulate = accumulate});
+}
+
+static void drop_rows(const void *context, pool_share s) {
+    const loop *l = context;
+    for (int r = s.begin; r < s.end; r++)
+        drop(l->mask, (uint64_t)r * (uint64_t)l->width, (size_t)l->width, l->a + (ptrdiff_t)r * l->lda,
+             NULL, l->y + (ptrdiff_t)r * l->ldy, l->accumulate);
+}
+
+void dropout_columns(int rows, int width, const dropout_mask *mask, const real *x, int ldx, real *y,
+                     int ldy, bool accumulate) {
+    for_rows(rows, drop_rows, dropout_cost(mask),
+             &(loop){.mask = mask,
+                     .width = width,
+                     .a = x,
+                     .lda = ldx,
+                     .y = y,
+                     .ldy = ldy,
+                     .accumulate = accumulate});
 }

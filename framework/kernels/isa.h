@@ -1,6 +1,5 @@
-// One kernel source, several instruction sets: every kernel source file is compiled once per set with
-// KERNEL_ISA defined (avx512, avx2, sse4, plain). KERNEL(name) gives a function its suffix, and `vec` is
-// the widest vector of `real`.
+// One kernel source, several instruction sets: every kernel source is compiled once per set with KERNEL_ISA
+// defined (avx512, avx2, sse4, plain), and `vec` is the widest vector of `real`.
 #ifndef RUNEXP_KERNELS_ISA_H
 #define RUNEXP_KERNELS_ISA_H
 
@@ -11,9 +10,12 @@
 #include <immintrin.h>
 #endif
 
-#define KERNEL_JOIN_(name, isa) name##_##isa
-#define KERNEL_JOIN(name, isa) KERNEL_JOIN_(name, isa)
-#define KERNEL(name) KERNEL_JOIN(name, KERNEL_ISA)
+#define ISA_TEXT_(isa) #isa
+#define ISA_TEXT(isa) ISA_TEXT_(isa)
+#define ISA_NAME ISA_TEXT(KERNEL_ISA)
+// Ends the declaration of what is not static: sources write `gemm`, the linker sees gemm_avx512 and the
+// like.
+#define ISA_SYMBOL(name) __asm__(#name "_" ISA_NAME)
 
 // For small functions that only make sense once their arguments are constants of the caller.
 #define ALWAYS_INLINE inline __attribute__((always_inline))

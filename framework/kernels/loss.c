@@ -1,8 +1,9 @@
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 #include "kernels/vector_math.h"
 
 #include <math.h>
+#include <string.h>
 
 // Terms that are added up in `real` before they go to a total in double precision.
 enum { TERMS_TOGETHER = 64 * VEC };
@@ -46,32 +47,46 @@ static double row_exponentials(int n, real *z, real maximum, bool keep) {
     return sum;
 }
 
-void KERNEL(cross_entropy)(int rows, int vocabulary, real *logits, const int32_t *targets, real smoothing,
-                           bool gradient, real gradient_scale, real *losses) {
-    enum { COST = 24 };
-#pragma omp parallel for schedule(static) num_threads(threads_for((double)rows *vocabulary / VEC * COST))
-    for (int r = 0; r < rows; r++) {
-        real *z = logits + (size_t)r * vocabulary;
-        const int target = targets[r];
-        if (target < 0) {
-            losses[r] = 0;
-            if (gradient)
-                for (int i = 0; i < vocabulary; i++) z[i] = 0;
-            continue;
-        }
-        // The target distribution is (1 - smoothing) at the target plus smoothing / vocabulary everywhere.
-        const double spread = (double)smoothing / vocabulary;
-        const real maximum = row_maximum(vocabulary, z);
-        double expected = (1 - (double)smoothing) * ((double)z[target] - (double)maximum);
-        if (smoothing > 0)
-            expected += spread * row_sum(vocabulary, z) - (double)smoothing * (double)maximum;
-        const double sum = row_exponentials(vocabulary, z, maximum, gradient);
-        losses[r] = (real)(log(sum) - expected);
-        if (!gradient) continue;
-        const real factor = (real)((double)gradient_scale / sum),
-                   floor = (real)((double)gradient_scale * spread);
-        for (int i = 0; i < vocabulary; i += VEC)
-            vec_put(z + i, vec_get(z + i, vocabulary - i) * factor - floor, vocabulary - i);
-        z[target] -= gradient_scale * (1 - smoothing);
+typedef struct entropy {
+    int vocabulary;
+    real *logits;
+    const int32_t *targets;
+    real smoothing, gradient_scale;
+    bool gradient;
+    real *losses;
+} entropy;
+
+// One row, whose logits become their gradient.
+static void row_entropy(const entropy *e, int r) {
+    const int vocabulary = e->vocabulary, target = e->targets[r];
+    real *z = e->logits + (size_t)r * vocabulary;
+    if (target < 0) {
+        e->losses[r] = 0;
+        if (e->gradient) memset(z, 0, (size_t)vocabulary * sizeof *z);
+        return;
     }
+    // The target distribution is (1 - smoothing) at the target plus smoothing / vocabulary everywhere.
+    const double smoothing = (double)e->smoothing, spread = smoothing / vocabulary;
+    const real maximum = row_maximum(vocabulary, z);
+    double expected = (1 - smoothing) * ((double)z[target] - (double)maximum);
+    if (smoothing > 0) expected += spread * row_sum(vocabulary, z) - smoothing * (double)maximum;
+    const double sum = row_exponentials(vocabulary, z, maximum, e->gradient);
+    e->losses[r] = (real)(log(sum) - expected);
+    if (!e->gradient) return;
+    const double scale = (double)e->gradient_scale;
+    const real factor = (real)(scale / sum), floor = (real)(scale * spread);
+    for (int i = 0; i < vocabulary; i += VEC)
+        vec_put(z + i, vec_get(z + i, vocabulary - i) * factor - floor, vocabulary - i);
+    z[target] -= e->gradient_scale * (1 - e->smoothing);
+}
+
+static void row_entropies(const void *context, pool_share s) {
+    for (int r = s.begin; r < s.end; r++) row_entropy(context, r);
+}
+
+void cross_entropy(int rows, int vocabulary, real *logits, const int32_t *targets, real smoothing,
+                   bool gradient, real gradient_scale, real *losses) {
+    enum { COST = 24 };
+    const entropy e = {vocabulary, logits, targets, smoothing, gradient_scale, gradient, losses};
+    parallel_for(rows, (double)rows * vocabulary / VEC * COST, row_entropies, &e);
 }

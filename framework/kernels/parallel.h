@@ -1,42 +1,39 @@
-// When a kernel starts threads. Work is cut by shape; the number of threads only decides who does which
-// part.
+// How kernels share their loops out. Work is cut into pieces by shape; the number of threads only decides
+// who does which piece.
 #ifndef RUNEXP_KERNELS_PARALLEL_H
 #define RUNEXP_KERNELS_PARALLEL_H
 
-#include <stdbool.h>
+#include "base/pool.h"
 
-// What kernels_set_threads and kernels_loop_alone set.
-extern int kernels_thread_count;
-extern bool kernels_loops_alone;
+extern int kernels_thread_count; // what kernels_set_threads set
 
-// Starting, meeting and joining threads costs one to two microseconds, a few thousand vector operations:
-// measured, a second thread does not pay below this many.
+// Measured: below so many vector operations, two or three microseconds, a second thread does not pay, since
+// what one thread has written the other must fetch from its cache.
 enum { PARALLEL_OPERATIONS = 1 << 14 };
 
-// Threads for a loop of so many vector operations: one or all. OpenMP ends the threads that a region does
-// not ask for, and the next region that does would have to start them again.
+// A thread takes pieces worth at least so many vector operations at a time.
+enum { CHUNK_OPERATIONS = 1 << 13 };
+
+// Threads for a loop of so many vector operations: one or all.
 static inline int threads_for(double operations) {
-    return kernels_loops_alone || operations < PARALLEL_OPERATIONS ? 1 : kernels_thread_count;
+    return operations < PARALLEL_OPERATIONS ? 1 : kernels_thread_count;
 }
 
-// A call of a function whose loops are shared out by `omp for`, with so many threads. Entering a region of
-// OpenMP costs a quarter of a microsecond even for one thread, which is more than many a loop over one row.
-#define WITH_THREADS(threads, call)                                                                        \
-    do {                                                                                                   \
-        const int threads_ = (threads);                                                                    \
-        if (threads_ == 1) {                                                                               \
-            call;                                                                                          \
-        } else {                                                                                           \
-            _Pragma("omp parallel num_threads(threads_)") call;                                            \
-        }                                                                                                  \
-    } while (0)
+// Runs work over pieces 0 .. pieces-1 of a loop that takes so many vector operations in all.
+//
+// `work` stays a function of its own, of which there is one copy: a second, inlined one could be compiled
+// to other fused multiply-adds, and one thread would give other bits than two.
+static inline void parallel_for(int pieces, double operations, pool_work *work, const void *context) {
+    const double least = operations > 0 ? pieces * (CHUNK_OPERATIONS / operations) : pieces;
+    pool_run(threads_for(operations), pieces, least < pieces ? (int)least + 1 : pieces, work, context);
+}
 
-// Parts for a team (base/team.h): one for each thread, but no more than there are pieces, nor than the work
-// is worth (`worth` parts).
-static inline int team_parts(double worth, int pieces) {
-    int parts = kernels_thread_count < pieces ? kernels_thread_count : pieces;
-    if (worth < parts) parts = (int)worth;
-    return parts < 1 ? 1 : parts;
+// The same for a loop that decoding runs: microseconds of work on data that stay in each thread's cache.
+// There, another thread is worth a tenth; and each takes its stretch of the pieces at once.
+static inline void parallel_for_short(int pieces, double operations, pool_work *work, const void *context) {
+    const double worth = operations / (PARALLEL_OPERATIONS / 16);
+    pool_run(worth < kernels_thread_count ? (int)worth : kernels_thread_count, pieces, pieces, work,
+             context);
 }
 
 #endif

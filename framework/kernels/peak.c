@@ -1,6 +1,6 @@
 // What the processor and its memory can do at most: loops that do nothing but multiply and add in
 // registers, and nothing but read and write memory. timing/ceilings.h times them.
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 
 // Chains of dependent multiply-adds, interleaved: enough to hide their latency on every unit, as many as
 // the instruction sets' registers hold (16 of up to 256 bits; 32 of 512 bits and on aarch64).
@@ -10,7 +10,7 @@ enum { CHAINS = 24 };
 enum { CHAINS = 12 };
 #endif
 
-double KERNEL(peak_multiply_adds)(long rounds, real *out) {
+double peak_multiply_adds(long rounds, real *out) {
     const vec x = vec_set((real)0.5);
     vec chain[CHAINS];
     for (int i = 0; i < CHAINS; i++) chain[i] = vec_set((real)i);
@@ -22,7 +22,7 @@ double KERNEL(peak_multiply_adds)(long rounds, real *out) {
     return (double)CHAINS * VEC * (double)rounds;
 }
 
-real KERNEL(read_all)(size_t n, const real *x) {
+real read_all(size_t n, const real *x) {
     enum { SUMS = 8 };
     vec sum[SUMS] = {{0}};
     for (size_t i = 0; i < n; i += SUMS * VEC)
@@ -32,6 +32,6 @@ real KERNEL(read_all)(size_t n, const real *x) {
     return vec_sum(sum[0]);
 }
 
-void KERNEL(triad)(size_t n, real factor, const real *a, const real *b, real *y) {
+void triad(size_t n, real factor, const real *a, const real *b, real *y) {
     for (size_t i = 0; i < n; i += VEC) vec_store(y + i, vec_load(a + i) + factor * vec_load(b + i));
 }

@@ -1,5 +1,5 @@
 // Reductions: cut into parts by shape, parts combined in order.
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 
 // Rows that are added up in single precision before they go to the total: keeps the rounding error of
@@ -25,20 +25,35 @@ static ALWAYS_INLINE void sum_columns(const int vectors, int rows, int columns, 
     }
 }
 
-void KERNEL(column_sum)(int rows, int columns, const real *x, int ldx, real *out, bool accumulate) {
-    enum { GROUP = 4 * VEC };
-#pragma omp parallel for schedule(static) num_threads(threads_for((double)rows *columns / VEC))
-    for (int c = 0; c < columns; c += GROUP) {
-        int left = columns - c;
+enum { GROUP = 4 * VEC }; // columns that are summed up together
+
+typedef struct columns_of {
+    int rows, columns, ldx;
+    const real *x;
+    real *out;
+    bool accumulate;
+} columns_of;
+
+static void sum_groups(const void *context, pool_share s) {
+    const columns_of *of = context;
+    for (int c = s.begin * GROUP; c < of->columns && c < s.end * GROUP; c += GROUP) {
+        const int left = of->columns - c;
+        const real *x = of->x + c;
+        real *out = of->out + c;
         if (left > 3 * VEC)
-            sum_columns(4, rows, left, x + c, ldx, out + c, accumulate);
+            sum_columns(4, of->rows, left, x, of->ldx, out, of->accumulate);
         else if (left > 2 * VEC)
-            sum_columns(3, rows, left, x + c, ldx, out + c, accumulate);
+            sum_columns(3, of->rows, left, x, of->ldx, out, of->accumulate);
         else if (left > VEC)
-            sum_columns(2, rows, left, x + c, ldx, out + c, accumulate);
+            sum_columns(2, of->rows, left, x, of->ldx, out, of->accumulate);
         else
-            sum_columns(1, rows, left, x + c, ldx, out + c, accumulate);
+            sum_columns(1, of->rows, left, x, of->ldx, out, of->accumulate);
     }
+}
+
+void column_sum(int rows, int columns, const real *x, int ldx, real *out, bool accumulate) {
+    parallel_for((columns + GROUP - 1) / GROUP, (double)rows * columns / VEC, sum_groups,
+                 &(columns_of){rows, columns, ldx, x, out, accumulate});
 }
 
 // Whole arrays are cut into this many parts, so that the partial results fit on the stack.
@@ -48,6 +63,23 @@ static size_t part_length(size_t n) {
     size_t length = (n + PARTS - 1) / PARTS;
     if (length < PART_MINIMUM) length = PART_MINIMUM;
     return (length + VEC - 1) / VEC * VEC;
+}
+
+// One array, and a result for each of its parts.
+typedef struct array_parts {
+    size_t n;
+    const real *x;
+    double *sums;
+    ptrdiff_t *found;
+} array_parts;
+
+static int part_count(size_t n) {
+    return (int)((n + part_length(n) - 1) / part_length(n));
+}
+
+static size_t part_end(size_t n, int part) {
+    const size_t end = (size_t)(part + 1) * part_length(n);
+    return end < n ? end : n;
 }
 
 typedef double wide __attribute__((vector_size(KERNEL_VECTOR_BYTES)));
@@ -63,15 +95,14 @@ static ALWAYS_INLINE wide get_wide(const real *x) {
 #endif
 }
 
-double KERNEL(sum_of_squares)(size_t n, const real *x) {
+static void sum_squares(const void *context, pool_share s) {
     enum { SUMS = 8 };
-    double parts_sums[PARTS];
-    const size_t length = part_length(n);
-    const int parts = (int)((n + length - 1) / length);
-#pragma omp parallel for schedule(static) num_threads(threads_for((double)n / VEC * 4))
-    for (int part = 0; part < parts; part++) {
+    const array_parts *a = context;
+    const real *x = a->x;
+    for (int part = s.begin; part < s.end; part++) {
         wide sums[SUMS] = {{0}}, total = {0};
-        size_t i = (size_t)part * length, end = n - i < length ? n : i + length;
+        size_t i = (size_t)part * part_length(a->n);
+        const size_t end = part_end(a->n, part);
         for (; i + SUMS * WIDE <= end; i += SUMS * WIDE)
 #pragma GCC unroll 8
             for (int k = 0; k < SUMS; k++) {
@@ -83,34 +114,45 @@ double KERNEL(sum_of_squares)(size_t n, const real *x) {
         double sum = 0;
         for (int k = 0; k < WIDE; k++) sum += total[k];
         for (; i < end; i++) sum += (double)x[i] * (double)x[i];
-        parts_sums[part] = sum;
+        a->sums[part] = sum;
     }
-    double sum = 0;
-    for (int part = 0; part < parts; part++) sum += parts_sums[part];
+}
+
+double sum_of_squares(size_t n, const real *x) {
+    double sums[PARTS], sum = 0;
+    const int parts = part_count(n);
+    parallel_for(parts, (double)n / VEC * 4, sum_squares, &(array_parts){.n = n, .x = x, .sums = sums});
+    for (int part = 0; part < parts; part++) sum += sums[part];
     return sum;
 }
 
-ptrdiff_t KERNEL(first_not_finite)(size_t n, const real *x) {
-    ptrdiff_t found[PARTS];
-    const size_t length = part_length(n);
-    const int parts = (int)((n + length - 1) / length);
-#pragma omp parallel for schedule(static) num_threads(threads_for((double)n / VEC * 2))
-    for (int part = 0; part < parts; part++) {
-        enum { GROUP = 256 };
-        size_t begin = (size_t)part * length, end = n - begin < length ? n : begin + length;
-        found[part] = -1;
-        for (size_t first = begin; first < end && found[part] < 0; first += GROUP) {
-            int count = end - first < GROUP ? (int)(end - first) : GROUP;
+static void find_not_finite(const void *context, pool_share s) {
+    enum { STRETCH = 256 };
+    const array_parts *a = context;
+    const real *x = a->x;
+    for (int part = s.begin; part < s.end; part++) {
+        const size_t begin = (size_t)part * part_length(a->n), end = part_end(a->n, part);
+        ptrdiff_t found = -1;
+        for (size_t first = begin; first < end && found < 0; first += STRETCH) {
+            const int count = end - first < STRETCH ? (int)(end - first) : STRETCH;
             vec trace = {0}; // x - x is 0, or NaN where x is NaN or infinite
             for (int i = 0; i < count; i += VEC) {
                 vec v = vec_get(x + first + i, count - i);
                 trace += v - v;
             }
             if (vec_sum(trace) == 0) continue;
-            for (int i = 0; i < count && found[part] < 0; i++)
-                if (x[first + i] - x[first + i] != 0) found[part] = (ptrdiff_t)(first + i);
+            for (int i = 0; i < count && found < 0; i++)
+                if (x[first + i] - x[first + i] != 0) found = (ptrdiff_t)(first + i);
         }
+        a->found[part] = found;
     }
+}
+
+ptrdiff_t first_not_finite(size_t n, const real *x) {
+    ptrdiff_t found[PARTS];
+    const int parts = part_count(n);
+    parallel_for(parts, (double)n / VEC * 2, find_not_finite,
+                 &(array_parts){.n = n, .x = x, .found = found});
     for (int part = 0; part < parts; part++)
         if (found[part] >= 0) return found[part];
     return -1;

@@ -5,7 +5,6 @@
 #include <string.h>
 
 int kernels_thread_count = 1;
-bool kernels_loops_alone;
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define CPU_INIT() __builtin_cpu_init()
@@ -106,10 +105,6 @@ status kernels_select(const char *name, error *err) {
 
 void kernels_set_threads(int threads) {
     kernels_thread_count = threads < 1 ? 1 : threads;
-}
-
-void kernels_loop_alone(bool alone) {
-    kernels_loops_alone = alone;
 }
 
 int kernels_threads(void) {

@@ -1,4 +1,4 @@
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 
 enum { STRETCH = 1 << 12 }; // elements
@@ -8,33 +8,53 @@ static ALWAYS_INLINE vec shrink(vec threshold, vec x) {
     return vec_select(x < 0, -left, left);
 }
 
-static void forward(ptrdiff_t n, real threshold, const real *x, real *y) {
-    const vec by = vec_set(threshold);
-#pragma omp for schedule(static) nowait
-    for (ptrdiff_t begin = 0; begin < n; begin += STRETCH)
-        for (ptrdiff_t i = begin; i < n && i < begin + STRETCH; i += VEC)
-            vec_put(y + i, shrink(by, vec_get(x + i, n - i < VEC ? (int)(n - i) : VEC)),
-                    n - i < VEC ? (int)(n - i) : VEC);
+typedef struct shrinkage {
+    size_t n;
+    real threshold;
+    const real *x, *dy;
+    real *to;
+    bool accumulate;
+} shrinkage;
+
+static void for_stretches(pool_work *work, const shrinkage *s) {
+    parallel_for((int)((s->n + STRETCH - 1) / STRETCH), (double)s->n / VEC, work, s);
 }
 
-void KERNEL(shrink_forward)(size_t n, real threshold, const real *x, real *y) {
-    WITH_THREADS(threads_for((double)n / VEC), forward((ptrdiff_t)n, threshold, x, y));
+static size_t end_of(const shrinkage *f, pool_share s) {
+    const size_t end = (size_t)s.end * STRETCH;
+    return end < f->n ? end : f->n;
 }
 
-static void backward(ptrdiff_t n, real threshold, const real *x, const real *dy, real *dx,
-                     bool accumulate) {
-    const vec limit = vec_set(threshold);
-#pragma omp for schedule(static) nowait
-    for (ptrdiff_t begin = 0; begin < n; begin += STRETCH)
-        for (ptrdiff_t i = begin; i < n && i < begin + STRETCH; i += VEC) {
-            const int left = n - i < VEC ? (int)(n - i) : VEC;
-            vec d = vec_select(vec_abs(vec_get(x + i, left)) > limit, vec_get(dy + i, left), (vec){0});
-            if (accumulate) d += vec_get(dx + i, left);
-            vec_put(dx + i, d, left);
-        }
+static ALWAYS_INLINE int lanes_left(size_t i, size_t end) {
+    return end - i < VEC ? (int)(end - i) : VEC;
 }
 
-void KERNEL(shrink_backward)(size_t n, real threshold, const real *x, const real *dy, real *dx,
-                             bool accumulate) {
-    WITH_THREADS(threads_for((double)n / VEC), backward((ptrdiff_t)n, threshold, x, dy, dx, accumulate));
+static void forward(const void *context, pool_share s) {
+    const shrinkage *f = context;
+    const vec by = vec_set(f->threshold);
+    const size_t end = end_of(f, s);
+    for (size_t i = (size_t)s.begin * STRETCH; i < end; i += VEC) {
+        const int left = lanes_left(i, end);
+        vec_put(f->to + i, shrink(by, vec_get(f->x + i, left)), left);
+    }
+}
+
+void shrink_forward(size_t n, real threshold, const real *x, real *y) {
+    for_stretches(forward, &(shrinkage){.n = n, .threshold = threshold, .x = x, .to = y});
+}
+
+static void backward(const void *context, pool_share s) {
+    const shrinkage *f = context;
+    const vec limit = vec_set(f->threshold);
+    const size_t end = end_of(f, s);
+    for (size_t i = (size_t)s.begin * STRETCH; i < end; i += VEC) {
+        const int left = lanes_left(i, end);
+        vec d = vec_select(vec_abs(vec_get(f->x + i, left)) > limit, vec_get(f->dy + i, left), (vec){0});
+        if (f->accumulate) d += vec_get(f->to + i, left);
+        vec_put(f->to + i, d, left);
+    }
+}
+
+void shrink_backward(size_t n, real threshold, const real *x, const real *dy, real *dx, bool accumulate) {
+    for_stretches(backward, &(shrinkage){n, threshold, x, dy, dx, accumulate});
 }

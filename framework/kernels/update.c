@@ -1,4 +1,4 @@
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 
 #include <math.h>
@@ -29,16 +29,29 @@ static factors factors_of(const optimizer_update *u, const update_piece *piece) 
                      .undampened = (real)(1 - u->dampening)};
 }
 
-static int threads_for_pieces(int count, const update_piece *pieces) {
+// The arguments of an update; first and second are the moments that it keeps.
+typedef struct update {
+    const update_piece *pieces;
+    const optimizer_update *u;
+    real *p;
+    const real *g;
+    real *first, *second;
+    bool decoupled;
+} update;
+
+static void for_pieces(int count, pool_work *work, const update *all) {
     size_t n = 0;
-    for (int k = 0; k < count; k++) n += pieces[k].end - pieces[k].begin;
-    return threads_for((double)n / VEC * COST);
+    for (int k = 0; k < count; k++) n += all->pieces[k].end - all->pieces[k].begin;
+    parallel_for(count, (double)n / VEC * COST, work, all);
 }
 
-void KERNEL(update_sgd)(int count, const update_piece *pieces, const optimizer_update *u, real *p,
-                        const real *g, real *m) {
-#pragma omp parallel for schedule(static) num_threads(threads_for_pieces(count, pieces))
-    for (int k = 0; k < count; k++) {
+static void sgd_pieces(const void *context, pool_share s) {
+    const update *all = context;
+    const optimizer_update *u = all->u;
+    const update_piece *pieces = all->pieces;
+    real *p = all->p, *m = all->first;
+    const real *g = all->g;
+    for (int k = s.begin; k < s.end; k++) {
         const factors f = factors_of(u, &pieces[k]);
         const size_t end = pieces[k].end;
         for (size_t i = pieces[k].begin; i < end; i += VEC) {
@@ -57,10 +70,18 @@ void KERNEL(update_sgd)(int count, const update_piece *pieces, const optimizer_u
     }
 }
 
-void KERNEL(update_rmsprop)(int count, const update_piece *pieces, const optimizer_update *u, real *p,
-                            const real *g, real *v) {
-#pragma omp parallel for schedule(static) num_threads(threads_for_pieces(count, pieces))
-    for (int k = 0; k < count; k++) {
+void update_sgd(int count, const update_piece *pieces, const optimizer_update *u, real *p, const real *g,
+                real *m) {
+    for_pieces(count, sgd_pieces, &(update){pieces, u, p, g, .first = m});
+}
+
+static void rmsprop_pieces(const void *context, pool_share s) {
+    const update *all = context;
+    const optimizer_update *u = all->u;
+    const update_piece *pieces = all->pieces;
+    real *p = all->p, *v = all->second;
+    const real *g = all->g;
+    for (int k = s.begin; k < s.end; k++) {
         const factors f = factors_of(u, &pieces[k]);
         const size_t end = pieces[k].end;
         for (size_t i = pieces[k].begin; i < end; i += VEC) {
@@ -74,11 +95,20 @@ void KERNEL(update_rmsprop)(int count, const update_piece *pieces, const optimiz
     }
 }
 
-void KERNEL(update_adam)(int count, const update_piece *pieces, const optimizer_update *u, bool decoupled,
-                         real *p, const real *g, real *m, real *v) {
+void update_rmsprop(int count, const update_piece *pieces, const optimizer_update *u, real *p,
+                    const real *g, real *v) {
+    for_pieces(count, rmsprop_pieces, &(update){pieces, u, p, g, .second = v});
+}
+
+static void adam_pieces(const void *context, pool_share s) {
+    const update *all = context;
+    const optimizer_update *u = all->u;
+    const update_piece *pieces = all->pieces;
+    const bool decoupled = all->decoupled;
+    real *p = all->p, *m = all->first, *v = all->second;
+    const real *g = all->g;
     const real scale = (real)(1 / sqrt(u->correction2));
-#pragma omp parallel for schedule(static) num_threads(threads_for_pieces(count, pieces))
-    for (int k = 0; k < count; k++) {
+    for (int k = s.begin; k < s.end; k++) {
         const factors f = factors_of(u, &pieces[k]);
         const size_t end = pieces[k].end;
         for (size_t i = pieces[k].begin; i < end; i += VEC) {
@@ -98,10 +128,18 @@ void KERNEL(update_adam)(int count, const update_piece *pieces, const optimizer_
     }
 }
 
-void KERNEL(update_lion)(int count, const update_piece *pieces, const optimizer_update *u, real *p,
-                         const real *g, real *m) {
-#pragma omp parallel for schedule(static) num_threads(threads_for_pieces(count, pieces))
-    for (int k = 0; k < count; k++) {
+void update_adam(int count, const update_piece *pieces, const optimizer_update *u, bool decoupled, real *p,
+                 const real *g, real *m, real *v) {
+    for_pieces(count, adam_pieces, &(update){pieces, u, p, g, m, v, decoupled});
+}
+
+static void lion_pieces(const void *context, pool_share s) {
+    const update *all = context;
+    const optimizer_update *u = all->u;
+    const update_piece *pieces = all->pieces;
+    real *p = all->p, *m = all->first;
+    const real *g = all->g;
+    for (int k = s.begin; k < s.end; k++) {
         const factors f = factors_of(u, &pieces[k]);
         const size_t end = pieces[k].end;
         for (size_t i = pieces[k].begin; i < end; i += VEC) {
@@ -116,15 +154,34 @@ void KERNEL(update_lion)(int count, const update_piece *pieces, const optimizer_
     }
 }
 
-void KERNEL(update_average)(size_t n, real decay, const real *p, real *shadow) {
-    enum { PIECE = 4096 };
-#pragma omp parallel for schedule(static) num_threads(threads_for((double)n / VEC * 4))
-    for (size_t start = 0; start < n; start += PIECE) {
-        const size_t end = n - start < PIECE ? n : start + PIECE;
+void update_lion(int count, const update_piece *pieces, const optimizer_update *u, real *p, const real *g,
+                 real *m) {
+    for_pieces(count, lion_pieces, &(update){pieces, u, p, g, .first = m});
+}
+
+typedef struct average {
+    size_t n;
+    real decay;
+    const real *p;
+    real *shadow;
+} average;
+
+static void average_pieces(const void *context, pool_share s) {
+    const average *a = context;
+    const real *p = a->p;
+    real *shadow = a->shadow;
+    for (int k = s.begin; k < s.end; k++) {
+        const size_t start = (size_t)k * UPDATE_PIECE,
+                     end = a->n - start < UPDATE_PIECE ? a->n : start + UPDATE_PIECE;
         for (size_t i = start; i < end; i += VEC) {
             const int left = (int)(end - i);
-            vec_put(shadow + i, vec_get(shadow + i, left) * decay + vec_get(p + i, left) * (1 - decay),
-                    left);
+            vec_put(shadow + i,
+                    vec_get(shadow + i, left) * a->decay + vec_get(p + i, left) * (1 - a->decay), left);
         }
     }
+}
+
+void update_average(size_t n, real decay, const real *p, real *shadow) {
+    parallel_for((int)((n + UPDATE_PIECE - 1) / UPDATE_PIECE), (double)n / VEC * 4, average_pieces,
+                 &(average){n, decay, p, shadow});
 }

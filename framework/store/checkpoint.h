@@ -46,6 +46,7 @@ status checkpoint_write(const char *path, const checkpoint_contents *contents,
 
 // ERR_DATA for a file that is not a checkpoint, has another format or is damaged.
 status checkpoint_read_texts(const char *path, arena *a, checkpoint_texts *out, error *err);
+status checkpoint_read_facts(const char *path, arena *a, run_facts *out, error *err);
 
 // Reads numbers and arrays into place. ERR_DATA as above, and when a number or an array is missing, an
 // array has another shape, or the file has an array in one of the groups that is not listed; what contents

@@ -50,6 +50,14 @@ status checkpoint_read_texts(const char *path, arena *a, checkpoint_texts *out, 
     return missing ? damaged(path, missing, err) : OK;
 }
 
+status checkpoint_read_facts(const char *path, arena *a, run_facts *out, error *err) {
+    hid_t file;
+    TRY(open_checkpoint(path, &file, err));
+    h5_get_facts(file, out, a);
+    H5Fclose(file);
+    return OK;
+}
+
 static bool read_numbers(hid_t file, const checkpoint_contents *contents) {
     if (H5Lexists(file, "/state", H5P_DEFAULT) <= 0) return false;
     hid_t state = H5Gopen2(file, "/state", H5P_DEFAULT);

@@ -133,8 +133,12 @@ const char *h5_get_text_attribute(hid_t object, const char *name, arena *a) {
     return copy;
 }
 
+static const char *const digest_names[SPLIT_COUNT] = {"train_sha256", "val_sha256", "test_sha256"};
+
 bool h5_put_facts(hid_t file, const run_facts *f) {
     int64_t threads = f->threads;
+    for (int s = 0; s < SPLIT_COUNT; s++)
+        if (!h5_put_text_attribute(file, digest_names[s], f->texts.of[s])) return false;
     return h5_put_text_attribute(file, "name", f->name) &&
            h5_put_text_attribute(file, "version", f->version) &&
            h5_put_text_attribute(file, "git_commit", f->git_commit) &&
@@ -155,6 +159,7 @@ void h5_get_facts(hid_t file, run_facts *f, arena *a) {
                      .cpu = h5_get_text_attribute(file, "cpu", a),
                      .instruction_set = h5_get_text_attribute(file, "instruction_set", a),
                      .started = h5_get_text_attribute(file, "started", a)};
+    for (int s = 0; s < SPLIT_COUNT; s++) f->texts.of[s] = h5_get_text_attribute(file, digest_names[s], a);
     h5_get_attribute(file, "seed", H5T_NATIVE_INT64, &f->seed);
     h5_get_attribute(file, "parameters", H5T_NATIVE_INT64, &f->parameters);
     h5_get_attribute(file, "threads", H5T_NATIVE_INT, &f->threads);

@@ -4,7 +4,7 @@
 // /eval/{train,val,test}/{step,tokens,seconds,loss,perplexity,bits_per_char}, one growing 1-d dataset
 // each, created up front, flushed row by row, so that a killed run leaves a readable file; /config as a
 // dataset; attributes of the root as in run_facts, plus status and finished. metrics.tsv: one line per row;
-// columns named in the first line (# step tokens seconds loss lr grad_norm tokens_per_second train_loss
+// columns named in the first line (step tokens seconds loss lr grad_norm tokens_per_second train_loss
 // val_loss test_loss), separated by tabs, nan where a row has no value.
 //
 // While a metrics object is open its process holds a lock on metrics.tsv that ends with the process: two
@@ -20,6 +20,7 @@ typedef struct run_facts { // attributes of the root; NULL or 0 when unknown
     const char *name, *version, *git_commit, *hostname, *cpu, *instruction_set, *started;
     int64_t seed, parameters;
     int threads;
+    text_digests texts; // what the run was trained and evaluated on
 } run_facts;
 
 typedef struct train_row {

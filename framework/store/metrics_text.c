@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 static const char heading[] =
-    "# step\ttokens\tseconds\tloss\tlr\tgrad_norm\ttokens_per_second\ttrain_loss\tval_loss\ttest_loss\n";
+    "step\ttokens\tseconds\tloss\tlr\tgrad_norm\ttokens_per_second\ttrain_loss\tval_loss\ttest_loss\n";
 
 // Columns after step, tokens and seconds.
 enum { LOSS, LR, GRAD_NORM, TOKENS_PER_SECOND, SPLIT_LOSS, VALUES = SPLIT_LOSS + SPLIT_COUNT };

@@ -2,9 +2,9 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/pool.h"
 #include "kernels/kernels.h"
 
-#include <omp.h>
 #include <unistd.h>
 
 enum {
@@ -12,15 +12,19 @@ enum {
     PIECE = 1024     // reals; a thread's share of an array is a multiple of it
 };
 
-double ceilings_run_multiply_adds(void) {
-    double of_a_thread = 0;
-#pragma omp parallel num_threads(kernels_threads())
-    {
-        real unused;
-        const double count = kernels->peak_multiply_adds(ROUNDS, &unused);
-        if (omp_get_thread_num() == 0) of_a_thread = count * omp_get_num_threads();
+static void run_multiply_adds(const void *context, pool_share s) {
+    double *flops = *(double *const *)context;
+    real unused;
+    for (int i = s.begin; i < s.end; i++) {
+        const double count = 2 * kernels->peak_multiply_adds(ROUNDS, &unused);
+        if (i == 0) *flops = count * kernels_threads();
     }
-    return 2 * of_a_thread;
+}
+
+double ceilings_run_multiply_adds(void) {
+    double flops, *const to = &flops;
+    pool_run(kernels_threads(), kernels_threads(), 1, run_multiply_adds, &to);
+    return flops;
 }
 
 // Three arrays, together four times the last-level cache, within limits.
@@ -34,20 +38,30 @@ static size_t length_of_arrays(void) {
     return bytes / ARRAYS / sizeof(real) / pieces * pieces;
 }
 
-// Every thread runs over its share of the arrays; returns the seconds.
-static double run_over_memory(size_t n, real *arrays, bool read_only) {
-    const double begin = clock_seconds();
-#pragma omp parallel num_threads(kernels_threads())
-    {
-        const size_t share = n / (size_t)omp_get_num_threads(), from = share * (size_t)omp_get_thread_num();
-        real *a = arrays + from, *b = a + n, *y = b + n;
-        if (read_only) {
+typedef struct run_over {
+    size_t n;
+    real *arrays;
+    bool read_only;
+} run_over;
+
+static void run_over_shares(const void *context, pool_share s) {
+    const run_over *r = context;
+    const size_t n = r->n, share = n / (size_t)kernels_threads();
+    for (int i = s.begin; i < s.end; i++) {
+        real *a = r->arrays + share * (size_t)i, *b = a + n, *y = b + n;
+        if (r->read_only) {
             volatile real unused = kernels->read_all(share, a) + kernels->read_all(share, b);
             (void)unused;
         } else {
             kernels->triad(share, (real)0.5, a, b, y);
         }
     }
+}
+
+// Every thread runs over its share of the arrays; returns the seconds.
+static double run_over_memory(size_t n, real *arrays, bool read_only) {
+    const double begin = clock_seconds();
+    pool_run(kernels_threads(), kernels_threads(), 1, run_over_shares, &(run_over){n, arrays, read_only});
     return clock_seconds() - begin;
 }
 

@@ -49,10 +49,11 @@ static void make_rows(const graph *g, int passes, timing *out, int *row_of) {
         row->name = by == TIMING_BY_LAYER ? o->path : o->kind->name;
         if (by == TIMING_BY_OPERATOR) row->layer = o->path, row->output = o->out[0];
         row->operators++;
-        row->forward_flops += passes * op_flops(o, false);
-        row->backward_flops += passes * op_flops(o, true);
-        row->forward_bytes += passes * op_bytes(o, false);
-        row->backward_bytes += passes * op_bytes(o, true);
+        const int runs = o->is_derived ? 1 : passes;
+        row->forward_flops += runs * op_flops(o, false);
+        row->backward_flops += runs * op_flops(o, true);
+        row->forward_bytes += runs * op_bytes(o, false);
+        row->backward_bytes += runs * op_bytes(o, true);
     }
     for (int i = 0; i < out->count; i++)
         out->flops += out->rows[i].forward_flops + out->rows[i].backward_flops;

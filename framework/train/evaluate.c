@@ -8,7 +8,6 @@ struct evaluator {
     int batch, block_size, stride;
     int32_t *ids, *targets; // batch x block_size
     int filled;             // rows
-    uint32_t passes;        // since the weights may have changed
 };
 
 // Sums over the tokens scored so far.
@@ -26,7 +25,8 @@ status evaluator_new(model *m, int batch, int stride, const graph *lender, evalu
     e->ids = memory_alloc(count * sizeof *e->ids);
     e->targets = memory_alloc(count * sizeof *e->targets);
     *out = e;
-    status result = model_build(m, GRAPH_EVAL, batch, m->block_size, NULL, false, &e->built, err);
+    const graph_options options = {.batch = batch, .time = m->block_size, .packs_weights = true};
+    status result = model_build(m, &options, true, &e->built, err);
     if (result == OK) result = graph_place(e->built.graph, lender, err);
     if (result != OK) {
         evaluator_free(e);
@@ -56,7 +56,7 @@ static void flush(evaluator *e, const tokenizer *t, total *sum) {
     for (size_t i = count; i < all; i++) e->ids[i] = 0, e->targets[i] = -1;
     tokens_bind(e->built.ids, e->ids);
     tokens_bind(e->built.targets, e->targets);
-    graph_forward(e->built.graph, &(run_context){.micro = e->passes++, .gradient_scale = 1});
+    graph_forward(e->built.graph, &(run_context){.gradient_scale = 1});
     int32_t unknown = tokenizer_unknown(t);
     for (size_t i = 0; i < count; i++) {
         if (e->targets[i] < 0) continue;
@@ -93,7 +93,6 @@ static void conclude(const total *sum, evaluation *out) {
 void evaluate_split(evaluator *e, const split_tokens *part, const tokenizer *t, evaluation *out) {
     size_t targets = part->count > 0 ? part->count - 1 : 0, block = (size_t)e->block_size;
     total sum = {0};
-    e->passes = 0;
     for (size_t scored = 0; scored < targets;) {
         // `scored` targets are done: the next window ends with the next `stride` of them (the first:
         // block_size).
@@ -115,7 +114,6 @@ void evaluate_sample(evaluator *e, const split_tokens *part, const tokenizer *t,
         return;
     }
     total sum = {0};
-    e->passes = 0;
     for (size_t i = 0; i < windows; i++) {
         size_t first = windows > 1 ? i * (targets - block) / (windows - 1) : 0;
         add_window(e, part, first, first, t, &sum);

@@ -7,11 +7,12 @@
 #include "models/model.h"
 
 typedef struct evaluation {
-    double loss;          // nats per token
-    double perplexity;    // e^loss, per token
-    double bits_per_char; // of the scored tokens' text; NaN when they stand for no characters
-    size_t tokens;        // scored
-    double unknown_rate;  // share of scored tokens outside the vocabulary
+    double loss;       // nats per token
+    double perplexity; // e^loss, per token
+    double
+        bits_per_char; // of the scored tokens' text; NaN when that has no character (bytes that begin none)
+    size_t tokens;     // scored
+    double unknown_rate; // share of scored tokens outside the vocabulary
 } evaluation;
 
 typedef struct evaluator evaluator;

@@ -63,7 +63,11 @@ const component evaluation_section = {
 #define SETTINGS checkpoint_settings
 static const option checkpoint_options[] = {
     INT(interval, "500", 0, 1e12,
-        "interval between writes of last.h5; 0: only at the end and when interrupted", .unit = "steps"),
+        "interval between writes of last.h5 (always written at the end and when interrupted); 0: not by steps",
+        .unit = "steps"),
+    REAL(minutes, "5.0", 0, 1e6,
+         "last.h5 is also written when it is this old, so that a kill loses no more; 0: not by time",
+         .unit = "minutes"),
     {0},
 };
 #undef SETTINGS

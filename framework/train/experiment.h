@@ -24,7 +24,8 @@ typedef struct evaluation_settings {
 } evaluation_settings;
 
 typedef struct checkpoint_settings {
-    int64_t interval; // steps; 0: only at the end
+    int64_t interval; // steps; 0: not by steps
+    double minutes;   // 0: not by time
 } checkpoint_settings;
 
 typedef struct experiment {

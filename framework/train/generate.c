@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +34,6 @@ typedef struct reader {
 
 struct generator {
     const sampling_settings *settings;
-    parameter_set *parameters;
     reader one, many; // many: of more than one text, or empty
     sampler *sampler;
     int block_size, vocabulary;
@@ -68,13 +68,20 @@ static int chunk_tokens(int block_size, int streams) {
     return tokens;
 }
 
+static status open_graph(model *m, const reader *r, int tokens, model_graph *out, error *err) {
+    const graph_options options = {
+        .batch = r->streams, .time = tokens, .packs_weights = true, .states = r->states};
+    TRY(model_build(m, &options, false, out, err));
+    return graph_place(out->graph, NULL, err);
+}
+
 static status reader_open(reader *r, model *m, int streams, error *err) {
     r->streams = streams;
     r->chunk_tokens = chunk_tokens(m->block_size, streams);
-    r->states = states_new();
+    r->states = states_new(streams);
     r->ids = memory_alloc((size_t)streams * (size_t)r->chunk_tokens * sizeof *r->ids);
-    TRY(model_build(m, GRAPH_DECODE, streams, 1, r->states, true, &r->step, err));
-    return model_build(m, GRAPH_DECODE, streams, r->chunk_tokens, r->states, true, &r->chunk, err);
+    TRY(open_graph(m, r, 1, &r->step, err));
+    return open_graph(m, r, r->chunk_tokens, &r->chunk, err);
 }
 
 static void reader_close(reader *r) {
@@ -92,6 +99,11 @@ static status open_readers(generator *g, model *m, int streams, error *err) {
     return streams > 1 ? reader_open(&g->many, m, streams, err) : OK;
 }
 
+status generator_check(const model *m, const sampling_settings *settings, error *err) {
+    overflow_mode overflow;
+    return choose_overflow(m, settings, &overflow, err);
+}
+
 status generator_new(model *m, const sampling_settings *settings, int streams, generator **out,
                      error *err) {
     overflow_mode overflow;
@@ -99,7 +111,6 @@ status generator_new(model *m, const sampling_settings *settings, int streams, g
     generator *g = memory_alloc(sizeof *g);
     *g = (generator){
         .settings = settings,
-        .parameters = m->parameters,
         .block_size = m->block_size,
         .vocabulary = m->vocabulary,
         .overflow = overflow,
@@ -171,7 +182,6 @@ static void advance(generator *g, reader *r, const contexts *c) {
 
 // Reads a whole text with the current weights, without what has left the context.
 static void begin(generator *g, const contexts *c) {
-    g->parameters->packed_behind = true;
     restart(g, &g->one, c,
             g->overflow == OVERFLOW_RING ? c->count : smaller(c->count, (size_t)g->block_size));
 }
@@ -206,6 +216,13 @@ static void read_prompt(generator *g, const contexts *c) {
     if (c->streams > 1) states_spread(g->one.states, g->many.states);
 }
 
+// Stops at the first one, as a rule.
+static bool any_finite(const real *logits, int count) {
+    for (int i = 0; i < count; i++)
+        if (isfinite(logits[i])) return true;
+    return false;
+}
+
 void generate(generator *g, const tokenizer *t, const int32_t *prompt, size_t prompt_count,
               size_t max_tokens, uint32_t first_stream, int streams, generate_emit *emit, void *to,
               const volatile int *stop, generated *out) {
@@ -219,7 +236,11 @@ void generate(generator *g, const tokenizer *t, const int32_t *prompt, size_t pr
     out->prompt_seconds = clock_seconds() - started;
     started = clock_seconds();
     size_t produced = 0;
+    out->finite = true;
     while (produced < max_tokens && !(stop && *stop)) {
+        for (int i = 0; i < streams && out->finite; i++)
+            out->finite = any_finite(g->logits + (size_t)i * g->logits_apart, g->vocabulary);
+        if (!out->finite) break;
         for (int i = 0; i < streams; i++) {
             int32_t *ids = c.ids + (size_t)i * c.room;
             const uint32_t stream = first_stream + (uint32_t)i;
@@ -243,18 +264,55 @@ void generate(generator *g, const tokenizer *t, const int32_t *prompt, size_t pr
     free(c.ids);
 }
 
-status generate_encode_prompt(const tokenizer *t, const char *prompt, arena *a, encoding *out, error *err) {
-    if (!prompt || !prompt[0]) prompt = "\n";
-    TRY(tokenizer_encode(t, "the prompt", prompt, strlen(prompt), a, out, err));
-    if (out->unknown) {
-        text characters = {0};
-        tokenizer_unknown_characters(t, prompt, strlen(prompt), &characters);
+static const char default_prompt[] = "\n";
+
+static status encode(const tokenizer *t, const char *prompt, arena *a, opening *out, error *err) {
+    *out = (opening){.text = prompt};
+    TRY(tokenizer_encode(t, "the prompt", prompt, strlen(prompt), a, &out->tokens, err));
+    if (out->tokens.count) return OK;
+    return fail(err, ERR_DATA, "the vocabulary has none of its characters");
+}
+
+// The text of the first token that is a known character by itself and can be seen, else of any known one.
+static const char *first_character(const tokenizer *t, arena *a) {
+    const char *found = NULL;
+    for (int32_t id = 0; id < tokenizer_vocabulary(t); id++) {
+        uint32_t c;
+        text piece = {0};
+        if (id != tokenizer_unknown(t)) tokenizer_decode(t, id, &piece);
+        const bool whole = piece.length && piece.bytes[0] &&
+                           utf8_decode(piece.bytes, piece.length, &c) == (int)piece.length;
+        const bool visible = whole && c > ' ' && c != 0x7F;
+        if (visible || (whole && !found)) found = arena_copy_text(a, piece.bytes);
+        text_free(&piece);
+        if (visible) break;
+    }
+    return found;
+}
+
+static bool is_known(const tokenizer *t, const char *prompt, arena *a, opening *out) {
+    error unknown;
+    return prompt && encode(t, prompt, a, out, &unknown) == OK && out->tokens.unknown == 0;
+}
+
+status opening_encode(const tokenizer *t, const char *prompt, place where, arena *a, opening *out,
+                      error *err) {
+    if (!prompt || !prompt[0] || strcmp(prompt, default_prompt) == 0) {
+        if (is_known(t, default_prompt, a, out)) return OK;
+        if (is_known(t, " ", a, out) || is_known(t, first_character(t, a), a, out)) {
+            out->replaced = true;
+            return OK;
+        }
+        prompt = default_prompt;
+    }
+    error why;
+    if (encode(t, prompt, a, out, &why) != OK) {
+        fail_at(err, ERR_CONFIG, where, "the prompt cannot be encoded: %s", why.message);
+        return error_hint(err, "choose a prompt of characters that the training text has");
+    }
+    text characters = {0};
+    if (out->tokens.unknown && tokenizer_unknown_characters(t, prompt, strlen(prompt), &characters))
         log_warning("the model has never seen these characters of the prompt: %s", characters.bytes);
-        text_free(&characters);
-    }
-    if (out->count == 0) {
-        out->ids = arena_alloc(a, sizeof *out->ids);
-        out->count = 1;
-    }
+    text_free(&characters);
     return OK;
 }

@@ -10,14 +10,18 @@ typedef struct generator generator;
 
 // Builds the decoding graphs, for up to `streams` texts at once: fewer when their states would take too
 // much memory. The parameters must have been allocated; each run uses the values of that moment.
-// ERR_CONFIG when the overflow mode does not suit the model. Free with generator_free.
+// Errors of generator_check. Free with generator_free.
 status generator_new(model *m, const sampling_settings *settings, int streams, generator **out, error *err);
+// ERR_CONFIG when the overflow mode does not suit the model.
+status generator_check(const model *m, const sampling_settings *settings, error *err);
+
 int generator_streams(const generator *g); // most texts at once
 void generator_free(generator *g);
 
 typedef struct generated {
     size_t prompt_tokens, tokens; // of one text
     double prompt_seconds, seconds;
+    bool finite; // false: it ended at logits none of which was finite
 } generated;
 
 // Receives a piece of the text of a stream as soon as it is complete UTF-8; never an empty one.
@@ -35,8 +39,18 @@ void generate(generator *g, const tokenizer *t, const int32_t *prompt, size_t pr
 // training graph. The result (vocabulary values) stays valid until the next call.
 const real *generator_logits(generator *g, const int32_t *context, size_t count);
 
-// Encodes a prompt for a model; characters outside the vocabulary are reported as a warning naming them. An
-// empty prompt becomes a newline (or token 0 where there is none).
-status generate_encode_prompt(const tokenizer *t, const char *prompt, arena *a, encoding *out, error *err);
+// What a generation starts from.
+typedef struct opening {
+    const char *text;
+    encoding tokens; // at least one
+    bool replaced;   // it is not what was asked for
+} opening;
+
+// Encodes a prompt for a model. The default prompt (a newline, also for NULL and "") is replaced where the
+// vocabulary has no newline: by a space, else by the first character that it has. ERR_CONFIG at `where` when
+// another prompt cannot be encoded; characters that become the unknown token are a warning naming them.
+// Memory from a.
+status opening_encode(const tokenizer *t, const char *prompt, place where, arena *a, opening *out,
+                      error *err);
 
 #endif

@@ -1,14 +1,26 @@
 #include "train/run_folder.h"
 
 #include "base/file.h"
+#include "store/checkpoint.h"
 #include "store/metrics.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-const char *const run_free_settings[] = {"description", "sampling", "evaluation.sample_tokens", NULL};
+// Prefixes of the settings that do not affect training.
+static const char *const free_settings[] = {
+    "description", "sampling", "evaluation.sample_tokens", "training.log_interval", "checkpoint", NULL};
+
+bool run_setting_is_free(const char *setting) {
+    for (int i = 0; free_settings[i]; i++) {
+        const size_t length = strlen(free_settings[i]);
+        if (strncmp(setting, free_settings[i], length) == 0 && strchr(".=", setting[length])) return true;
+    }
+    return false;
+}
 
 run_folder run_folder_at(arena *a, const char *path) {
     return (run_folder){
@@ -25,6 +37,21 @@ const char *run_folder_best(const run_folder *f) {
     return file_exists(f->best) ? f->best : f->last;
 }
 
+// ERR_CONFIG, with the differences behind `what`, when c is not what was stored.
+static status compare(const config *stored, const config *c, const char *what, const char *hint,
+                      error *err) {
+    text differences = {0};
+    status result = OK;
+    if (config_difference(stored, c, free_settings, &differences)) {
+        result = fail(err, ERR_CONFIG, "%s (there -> here):\n%s", what, differences.bytes);
+        size_t end = strlen(err->message);
+        while (end > 0 && err->message[end - 1] == '\n') err->message[--end] = '\0';
+        error_hint(err, "%s", hint);
+    }
+    text_free(&differences);
+    return result;
+}
+
 // Compares with the config.yaml of the folder.
 static status same_settings(const run_folder *f, const component *root, const config *c, arena *a,
                             error *err) {
@@ -36,26 +63,41 @@ static status same_settings(const run_folder *f, const component *root, const co
         error_context(err, "cannot read the settings of the run in %s", f->path);
         return error_hint(err, "add --fresh to start that run anew, or choose another name");
     }
-    text differences = {0};
-    if (config_difference(&stored, c, run_free_settings, &differences)) {
-        fail(err, ERR_CONFIG, "%s holds a run with other settings (there -> here):\n%s", f->path,
-             differences.bytes);
-        size_t end = strlen(err->message);
-        while (end > 0 && err->message[end - 1] == '\n') err->message[--end] = '\0';
-        error_hint(err, "give this experiment another name (name=...), or add --fresh to replace that run");
-    }
-    text_free(&differences);
-    return err->code;
+    return compare(&stored, c, arena_format(a, "%s holds a run with other settings", f->path),
+                   "give this experiment another name (name=...), or add --fresh to replace that run", err);
+}
+
+// Compares with the settings in last.h5, which are those of config.yaml unless somebody has copied the
+// folder or changed the file. A damaged checkpoint is told of by whoever reads it next.
+static status same_checkpoint(const run_folder *f, const component *root, const config *c, arena *a,
+                              error *err) {
+    checkpoint_texts texts;
+    config stored;
+    problems found = {0};
+    error unreadable;
+    status result = checkpoint_read_texts(f->last, a, &texts, &unreadable);
+    if (result == OK)
+        result = config_load_text(root, f->last, texts.config, texts.config_length, NULL, 0, a, &stored,
+                                  &found, &unreadable);
+    problems_free(&found);
+    if (result != OK) return OK;
+    return compare(
+        &stored, c, arena_format(a, "%s is the checkpoint of a run with other settings", f->last),
+        "a copy of a run, or a changed config.yaml, cannot be continued: put the settings back, or "
+        "add --fresh to train these from the beginning",
+        err);
 }
 
 status run_folder_inspect(const run_folder *f, const component *root, const config *c, run_progress *out,
                           error *err) {
     *out = RUN_NEW;
     if (!file_exists(f->config)) return OK;
+    *out = RUN_BEGUN;
     arena *a = arena_new();
-    err->code = OK;
     status result = same_settings(f, root, c, a, err);
-    if (result == OK && file_exists(f->last)) {
+    const bool saved = file_exists(f->last);
+    if (result == OK && saved) result = same_checkpoint(f, root, c, a, err);
+    if (result == OK && saved) {
         metrics_data data;
         error unreadable;
         *out = RUN_UNFINISHED;
@@ -63,6 +105,38 @@ status run_folder_inspect(const run_folder *f, const component *root, const conf
             strcmp(data.status, "finished") == 0)
             *out = RUN_FINISHED;
     }
+    arena_free(a);
+    return result;
+}
+
+// The digests that the run recorded: those of its checkpoint, where there is one.
+static text_digests recorded_texts(const run_folder *f, arena *a) {
+    run_facts facts;
+    metrics_data data;
+    error unreadable;
+    if (file_exists(f->last) && checkpoint_read_facts(f->last, a, &facts, &unreadable) == OK)
+        return facts.texts;
+    if (metrics_read(f->path, a, &data, &unreadable) == OK) return data.facts.texts;
+    return (text_digests){0};
+}
+
+status run_folder_check_texts(const run_folder *f, const text_digests *texts, error *err) {
+    arena *a = arena_new();
+    text changed = {0};
+    const text_digests recorded = recorded_texts(f, a);
+    for (int s = 0; recorded.of[SPLIT_TRAIN] && s < SPLIT_COUNT; s++) {
+        const char *then = recorded.of[s], *now = texts->of[s];
+        if (then && now ? strcmp(then, now) == 0 : then == now) continue;
+        text_add(&changed, "%s%s", changed.length ? " and " : "", split_names[s]);
+    }
+    status result = OK;
+    if (changed.length) {
+        result = fail(err, ERR_DATA, "the run in %s is one on another text: that of %s has changed since",
+                      f->path, changed.bytes);
+        error_hint(err, "restore the text, give this experiment another name (name=...), or add --fresh to "
+                        "replace that run");
+    }
+    text_free(&changed);
     arena_free(a);
     return result;
 }
@@ -102,4 +176,14 @@ status run_folder_add_sample(const run_folder *f, const char *heading, const cha
     bool good = fprintf(file, "--- %s\n%s\n\n", heading, sample) > 0;
     if (fclose(file) != 0 || !good) return fail_errno(err, "write", f->samples);
     return OK;
+}
+
+int64_t run_folder_sample_bytes(const run_folder *f) {
+    struct stat info;
+    return stat(f->samples, &info) == 0 ? (int64_t)info.st_size : 0;
+}
+
+status run_folder_cut_samples(const run_folder *f, int64_t bytes, error *err) {
+    if (run_folder_sample_bytes(f) <= bytes || truncate(f->samples, (off_t)bytes) == 0) return OK;
+    return fail_errno(err, "shorten", f->samples);
 }

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "config/config.h"
+#include "data/dataset.h"
 
 typedef struct run_folder {
     const char *path;                                 // "runs/hyena_small"
@@ -17,18 +18,25 @@ run_folder run_folder_at(arena *a, const char *path);
 const char *run_folder_best(const run_folder *f);
 
 typedef enum run_progress {
-    RUN_NEW,        // no folder, or one in which no checkpoint has been written yet
+    RUN_NEW,        // no run in the folder
+    RUN_BEGUN,      // a run that ended before its first checkpoint: it has to start over
     RUN_UNFINISHED, // last.h5 is there, max_steps not reached
     RUN_FINISHED
 } run_progress;
 
 // Checks whether `c` may be trained in the folder. ERR_CONFIG, with every difference in the message, when
-// the folder holds a run of other settings; settings of the sections in run_free_settings may differ.
+// its config.yaml or last.h5 is that of other settings (a folder that was copied, or edited by hand);
+// free settings may differ.
 status run_folder_inspect(const run_folder *f, const component *root, const config *c, run_progress *out,
                           error *err);
 
-// Settings that do not affect training, and so may change between runs in one folder.
-extern const char *const run_free_settings[];
+// Checks that the run in the folder was trained and evaluated on texts of these digests. ERR_DATA, naming
+// the splits whose text is another one. Runs that recorded no digests pass.
+status run_folder_check_texts(const run_folder *f, const text_digests *texts, error *err);
+
+// Whether a setting ("sampling.k", or an override of it) does not affect training, so that it may change
+// between runs in one folder and is no part of a run's name.
+bool run_setting_is_free(const char *setting);
 
 // Creates the folder (others may be creating it at the same moment) and writes config.yaml.
 status run_folder_prepare(const run_folder *f, const component *root, const config *c, error *err);
@@ -38,5 +46,9 @@ status run_folder_clear(const run_folder *f, error *err);
 
 // Appends to samples.txt: a heading and the text.
 status run_folder_add_sample(const run_folder *f, const char *heading, const char *sample, error *err);
+
+// The length of samples.txt, which checkpoints remember; cuts off what was written after it.
+int64_t run_folder_sample_bytes(const run_folder *f);
+status run_folder_cut_samples(const run_folder *f, int64_t bytes, error *err);
 
 #endif

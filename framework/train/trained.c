@@ -5,11 +5,19 @@ static status read_contents(trained *t, arena *a, error *err) {
     parameter_set *set = t->model->parameters;
     TRY(parameters_allocate(set, false, err));
     const char *path = checkpoint_has(t->path, AVERAGE_GROUP) ? AVERAGE_GROUP : WEIGHTS_GROUP;
-    const checkpoint_group weights = run_state_block(path, set, set->values, a);
+    const checkpoint_group weights = run_state_block(path, set, parameters_write(set), a);
     checkpoint_number numbers[RUN_STATE_NUMBERS];
     run_state_numbers(&t->state, numbers);
     const checkpoint_contents contents = {&weights, numbers, 1, RUN_STATE_NUMBERS};
-    return checkpoint_read(t->path, &contents, err);
+    TRY(checkpoint_read(t->path, &contents, err));
+    size_t element;
+    const checkpoint_array *bad = run_state_not_finite(&weights, &element);
+    if (!bad) return OK;
+    fail(err, ERR_DATA, "the weights in %s are not finite: the first bad value is in %s, element %zu",
+         t->path, bad->name, element);
+    return error_hint(err,
+                      "the run diverged; use its other checkpoint (last.h5, best.h5) or train again with a "
+                      "lower optimizer.lr");
 }
 
 status trained_open(const char *path, const char *const *overrides, int override_count, arena *a,

@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include "data/batches.h"
+#include "train/experiment_checks.h"
 #include "train/trainer_parts.h"
 
 #include <math.h>
@@ -15,9 +16,11 @@
 // Builds the training graph of a step in `passes` passes, without memory yet.
 static status build(trainer *t, int passes, error *err) {
     t->passes = passes;
-    t->model->passes = passes;
-    return model_build(t->model, GRAPH_TRAIN, t->rows / passes, t->model->block_size, NULL, false,
-                       &t->built, err);
+    const graph_options options = {.batch = t->rows / passes,
+                                   .time = t->model->block_size,
+                                   .gradients = true,
+                                   .packs_weights = passes > 1};
+    return model_build(t->model, &options, true, &t->built, err);
 }
 
 // Builds it for the fewest passes whose micro-batches are as small as the experiment says or, where it
@@ -40,18 +43,32 @@ static status build_for_shapes(trainer *t, error *err) {
     return build(t, parts * (int)s->accumulation, err);
 }
 
+// Everything that joins settings and data, so that nothing of it can fail after the first step.
+static status check_settings(trainer *t, error *err) {
+    const trainer_request *r = &t->request;
+    const sampling_settings *sampling = &r->experiment->sampling;
+    TRY(experiment_check_text(r->config, r->dataset, err));
+    TRY(generator_check(t->model, sampling, err));
+    const place where = problem_place(node_get(r->config->root, "sampling"), "prompt");
+    return opening_encode(r->dataset->tokenizer, sampling->prompt, where, t->memory, &t->opening, err);
+}
+
 static status place_memory(trainer *t, error *err) {
     const experiment *e = t->request.experiment;
     int block_size = (int)e->dataset.block_size;
     int stride = e->evaluation.stride ? (int)e->evaluation.stride : block_size;
     TRY(model_new(&e->model, tokenizer_vocabulary(t->request.dataset->tokenizer), block_size, &t->model,
                   err));
+    TRY(check_settings(t, err));
     TRY(parameters_allocate(t->model->parameters, true, err));
     TRY(optimizer_new(&e->optimizer, t->model->parameters, &t->optimizer, err));
     t->schedule = schedule_begin(&e->schedule, optimizer_lr(&e->optimizer));
     t->rows = (int)(e->training.batch_size * e->training.accumulation);
     TRY(build_for_shapes(t, err));
     TRY(graph_place(t->built.graph, NULL, err));
+    const int groups = gradient_tree_groups(t->passes, (size_t)t->rows * (size_t)block_size);
+    TRY(gradient_tree_open(&t->tree, t->passes, groups, t->built.graph->gradient_reals, err));
+    t->pass_losses = memory_alloc((size_t)t->passes * sizeof *t->pass_losses);
     TRY(evaluator_new(t->model, t->rows / t->passes, stride < block_size ? stride : block_size,
                       t->built.graph, &t->evaluator, err));
     if (e->training.average_decay > 0)
@@ -68,6 +85,7 @@ static status place_memory(trainer *t, error *err) {
 status trainer_new(const trainer_request *request, trainer **out, error *err) {
     trainer *t = memory_alloc(sizeof *t);
     t->request = *request;
+    t->memory = arena_new();
     *out = NULL;
     status result = place_memory(t, err);
     if (result != OK) {
@@ -85,6 +103,8 @@ void trainer_free(trainer *t) {
     if (!t) return;
     if (t->average) memory_planned_free(t->average, t->model->parameters->block_bytes);
     evaluator_free(t->evaluator);
+    gradient_tree_free(&t->tree);
+    free(t->pass_losses);
     graph_free(t->built.graph);
     optimizer_free(t->optimizer);
     model_free(t->model);
@@ -92,6 +112,7 @@ void trainer_free(trainer *t) {
     free(t->targets);
     text_free(&t->tokenizer_text);
     text_free(&t->config_text);
+    arena_free(t->memory);
     free(t);
 }
 

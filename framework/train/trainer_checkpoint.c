@@ -2,6 +2,8 @@
 #include "data/batches.h"
 #include "train/trainer_parts.h"
 
+#include <stdio.h>
+
 // Digest of the batch of the coming step: a resumed run compares it, and so notices data that changed.
 static int64_t next_batch_digest(trainer *t) {
     trainer_fill_batch(t, t->state.step);
@@ -11,8 +13,8 @@ static int64_t next_batch_digest(trainer *t) {
 enum { MOST_GROUPS = 2 + OPTIMIZER_MAX_MOMENTS, MOST_NUMBERS = RUN_STATE_NUMBERS + SCHEDULE_MAX_STATE };
 
 static int list_weights(const trainer *t, arena *a, checkpoint_group *out) {
-    const parameter_set *set = t->model->parameters;
-    out[0] = run_state_block(WEIGHTS_GROUP, set, set->values, a);
+    parameter_set *set = t->model->parameters;
+    out[0] = run_state_block(WEIGHTS_GROUP, set, parameters_write(set), a);
     if (!t->average) return 1;
     out[1] = run_state_block(AVERAGE_GROUP, set, t->average, a);
     return 2;
@@ -36,13 +38,33 @@ static checkpoint_contents list_contents(trainer *t, arena *a) {
     return (checkpoint_contents){groups, numbers, group_count, RUN_STATE_NUMBERS + type->state_count};
 }
 
-status trainer_save(trainer *t, const char *path, error *err) {
-    arena *a = arena_new();
-    t->state.batch_digest = next_batch_digest(t);
+// What the last update made infinite would be noticed only by the next step, which may never come.
+static status check_finite(const trainer *t, const checkpoint_contents *contents, error *err) {
+    for (int i = 0; i < contents->group_count; i++) {
+        const checkpoint_group *group = &contents->groups[i];
+        size_t element;
+        const checkpoint_array *bad = run_state_not_finite(group, &element);
+        if (!bad) continue;
+        char what[512];
+        snprintf(what, sizeof what, "%s/%s, element %zu,", group->path + 1, bad->name, element);
+        return trainer_diverged(what, t->state.step, "", err);
+    }
+    return OK;
+}
+
+static status save(trainer *t, const char *path, arena *a, error *err) {
     const checkpoint_contents contents = list_contents(t, a);
+    TRY(check_finite(t, &contents, err));
+    t->state.batch_digest = next_batch_digest(t);
+    t->state.sample_bytes = run_folder_sample_bytes(&t->request.folder);
     const checkpoint_texts texts = {t->tokenizer_text.bytes, t->config_text.bytes, t->tokenizer_text.length,
                                     t->config_text.length};
-    status result = checkpoint_write(path, &contents, &texts, &t->request.facts, err);
+    return checkpoint_write(path, &contents, &texts, &t->request.facts, err);
+}
+
+status trainer_save(trainer *t, const char *path, error *err) {
+    arena *a = arena_new();
+    const status result = save(t, path, a, err);
     arena_free(a);
     return result;
 }

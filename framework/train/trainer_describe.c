@@ -34,10 +34,13 @@ void trainer_describe(const trainer *t, bool details) {
     const graph *g = t->built.graph;
     const parameter_set *p = t->model->parameters;
     char parameters[32], flops[32], bytes[5][32];
-    double forward = graph_flops(g) / (g->batch * g->time);
+    const int tokens = t->rows * t->model->block_size; // of a step, in which derived operators run once
+    double forward = (graph_flops(g, false) * t->passes + graph_flops(g, true)) / tokens;
     size_t average = t->average ? p->block_bytes : 0;
-    size_t sizes[5] = {0, 2 * p->block_bytes + average, optimizer_bytes(t->optimizer),
-                       g->plan_bytes + g->workspace_bytes, evaluator_bytes(t->evaluator)};
+    const size_t gradients = p->gradient_reals * sizeof(real) + gradient_tree_bytes(&t->tree);
+    size_t sizes[5] = {0, p->block_bytes + gradients + parameters_derived_bytes(p) + average,
+                       optimizer_bytes(t->optimizer), g->plan_bytes + g->workspace_bytes,
+                       evaluator_bytes(t->evaluator)};
     for (int i = 1; i < 5; i++) sizes[0] += sizes[i];
     for (int i = 0; i < 5; i++) text_bytes((double)sizes[i], bytes[i], sizeof bytes[i]);
     log_line("runexp %s, %d thread%s, %s kernels, %s of memory planned", facts->version, facts->threads,
@@ -45,9 +48,11 @@ void trainer_describe(const trainer *t, bool details) {
     log_line("%s%s%s", e->name, e->description[0] ? ": " : "", e->description);
     if (details) describe_operators(g);
     log_line("data: %s", t->request.dataset->description);
+    if (t->opening.replaced)
+        log_note("the text has no newline to begin samples with: they begin with \"%s\"", t->opening.text);
     log_line("model: %s parameters, %s FLOP per token forward; %d tokens per update",
              text_count((double)p->learned, parameters, sizeof parameters),
-             text_count(forward, flops, sizeof flops), t->rows * t->model->block_size);
+             text_count(forward, flops, sizeof flops), tokens);
     log_line("memory: weights and gradients %s, optimizer %s, activations %s%s%s", bytes[1], bytes[2],
              bytes[3], sizes[4] ? ", evaluation " : ", which evaluation shares", sizes[4] ? bytes[4] : "");
 }

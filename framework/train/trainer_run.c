@@ -4,6 +4,7 @@
 #include "train/trainer_parts.h"
 
 #include <math.h>
+#include <stdio.h>
 
 enum { LINES_IN_A_PIPE = 20, LIVE_LINES_PER_SECOND = 5 };
 
@@ -13,7 +14,7 @@ enum { LINES_IN_A_PIPE = 20, LIVE_LINES_PER_SECOND = 5 };
 // to undo.
 static void exchange_average(trainer *t) {
     if (!t->average) return;
-    real *values = t->model->parameters->values;
+    real *values = parameters_write(t->model->parameters);
     for (size_t i = 0; i < t->model->parameters->total; i++) {
         real kept = values[i];
         values[i] = t->average[i];
@@ -41,33 +42,52 @@ static void collect(void *to, uint32_t stream, const char *bytes, size_t count) 
     text_add_bytes(to, bytes, count);
 }
 
-// Generates text from the current weights into samples.txt, and into the log too with `logged`.
-static status write_sample(trainer *t, int64_t tokens, bool logged, error *err) {
+static status add_sample(trainer *t, int64_t tokens, bool logged, text *sample, error *err) {
     const experiment *e = t->request.experiment;
-    if (tokens == 0) return OK;
-    if (!t->generator) TRY(generator_new(t->model, &e->sampling, 1, &t->generator, err));
-    arena *a = arena_new();
-    encoding prompt;
-    text sample = {0};
     generated made;
-    const tokenizer *tok = t->request.dataset->tokenizer;
-    status result = generate_encode_prompt(tok, e->sampling.prompt, a, &prompt, err);
-    if (result == OK) {
-        text_add(&sample, "%s", e->sampling.prompt ? e->sampling.prompt : "");
-        generate(t->generator, tok, prompt.ids, prompt.count, (size_t)tokens, 0, 1, collect, &sample,
-                 t->request.stop, &made);
-        char *heading = arena_format(a, "step %lld", (long long)t->state.step);
-        result = run_folder_add_sample(&t->request.folder, heading, sample.bytes, err);
-        if (logged) {
-            text visible = {0};
-            text_add_visible(&visible, sample.bytes, sample.length);
-            log_line("sample (%.0f tokens/s):\n%s", (double)made.tokens / made.seconds, visible.bytes);
-            text_free(&visible);
-        }
+    char heading[64];
+    if (!t->generator) TRY(generator_new(t->model, &e->sampling, 1, &t->generator, err));
+    text_add(sample, "%s", t->opening.text);
+    generate(t->generator, t->request.dataset->tokenizer, t->opening.tokens.ids, t->opening.tokens.count,
+             (size_t)tokens, 0, 1, collect, sample, t->request.stop, &made);
+    if (!made.finite) return fail(err, ERR_DATA, "the model gives no finite logit");
+    snprintf(heading, sizeof heading, logged ? "finished, weights of step %lld" : "step %lld",
+             (long long)t->state.step);
+    TRY(run_folder_add_sample(&t->request.folder, heading, sample->bytes, err));
+    if (!logged) return OK;
+    text visible = {0};
+    text_add_visible(&visible, sample->bytes, sample->length);
+    log_line("sample (%.0f tokens/s):\n%s", (double)made.tokens / made.seconds, visible.bytes);
+    text_free(&visible);
+    return OK;
+}
+
+// Generates text from the current weights into samples.txt, and into the log too with `logged`. A sample is a
+// by-product: what keeps it from being made is a warning, given once.
+static void write_sample(trainer *t, int64_t tokens, bool logged) {
+    text sample = {0};
+    error why;
+    if (tokens == 0) return;
+    if (add_sample(t, tokens, logged, &sample, &why) != OK) {
+        if (!t->sample_warned)
+            log_warning("no sample at step %lld: %s", (long long)t->state.step, why.message);
+        t->sample_warned = true;
     }
     text_free(&sample);
-    arena_free(a);
-    return result;
+}
+
+// Appends what users read of an evaluation.
+static void add_result(text *line, const char *part, const evaluation *e) {
+    text_add(line, "%s loss %.4f, perplexity %.3f", part, e->loss, e->perplexity);
+    if (!isnan(e->bits_per_char)) text_add(line, ", %.3f bits/char", e->bits_per_char);
+}
+
+// ERR_DIVERGED when the loss of a split is not finite.
+static status check_loss(const trainer *t, split part, const evaluation *e, error *err) {
+    if (isfinite(e->loss)) return OK;
+    char what[32];
+    snprintf(what, sizeof what, "the %s loss", split_names[part]);
+    return trainer_diverged(what, t->state.step, "", err);
 }
 
 static status evaluate(trainer *t, error *err) {
@@ -79,7 +99,9 @@ static status evaluate(trainer *t, error *err) {
         evaluate_sample(t->evaluator, &d->splits[SPLIT_TRAIN], d->tokenizer,
                         (size_t)e->evaluation.train_tokens, &train);
     if (d->splits[SPLIT_VAL].count) evaluate_split(t->evaluator, &d->splits[SPLIT_VAL], d->tokenizer, &val);
-    status result = write_sample(t, e->evaluation.sample_tokens, false, err);
+    status result = e->evaluation.train_tokens ? check_loss(t, SPLIT_TRAIN, &train, err) : OK;
+    if (result == OK && d->splits[SPLIT_VAL].count) result = check_loss(t, SPLIT_VAL, &val, err);
+    if (result == OK) write_sample(t, e->evaluation.sample_tokens, false);
     exchange_average(t);
     TRY(result);
     if (e->evaluation.train_tokens) record(t, SPLIT_TRAIN, &train);
@@ -97,8 +119,7 @@ static status evaluate(trainer *t, error *err) {
     text line = {0};
     text_add(&line, "step %lld: ", (long long)t->state.step);
     if (e->evaluation.train_tokens) text_add(&line, "train loss %.4f, ", train.loss);
-    text_add(&line, "val loss %.4f, perplexity %.3f, %.3f bits/char", val.loss, val.perplexity,
-             val.bits_per_char);
+    add_result(&line, "val", &val);
     if (better) text_add(&line, "  (best)");
     log_line("%s", line.bytes);
     text_free(&line);
@@ -133,11 +154,22 @@ static bool due(int64_t now, int64_t interval) {
     return interval && now % interval == 0;
 }
 
+static status save_last(trainer *t, error *err) {
+    t->last_saved = clock_seconds();
+    return trainer_save(t, t->request.folder.last, err);
+}
+
+static bool save_due(const trainer *t) {
+    const checkpoint_settings *s = &t->request.experiment->checkpoint;
+    return due(t->state.step, s->interval) ||
+           (s->minutes > 0 && clock_seconds() - t->last_saved >= 60 * s->minutes);
+}
+
 static status loop(trainer *t, error *err) {
     const experiment *e = t->request.experiment;
     while (t->state.step < e->training.max_steps && !out_of_patience(t)) {
         if (*t->request.stop) {
-            TRY(trainer_save(t, t->request.folder.last, err));
+            TRY(save_last(t, err));
             fail(err, ERR_INTERRUPTED, "interrupted at step %lld; the checkpoint is written",
                  (long long)t->state.step);
             return error_hint(err, "run the same command again to resume");
@@ -150,14 +182,26 @@ static status loop(trainer *t, error *err) {
         report_progress(t, &row);
         bool last = row.step == e->training.max_steps;
         if (due(row.step, e->evaluation.interval) || last) TRY(evaluate(t, err));
-        if (due(row.step, e->checkpoint.interval) && !last)
-            TRY(trainer_save(t, t->request.folder.last, err));
+        if (!last && save_due(t)) TRY(save_last(t, err));
     }
     if (out_of_patience(t))
         log_line("stopped at step %lld: no better validation loss in %lld evaluations (best at step %lld)",
                  (long long)t->state.step, (long long)e->evaluation.patience,
                  (long long)t->state.best_step);
-    return trainer_save(t, t->request.folder.last, err);
+    return save_last(t, err);
+}
+
+static status test(trainer *t, error *err) {
+    const dataset *d = t->request.dataset;
+    evaluation result;
+    evaluate_split(t->evaluator, &d->splits[SPLIT_TEST], d->tokenizer, &result);
+    TRY(check_loss(t, SPLIT_TEST, &result, err));
+    text line = {0};
+    add_result(&line, "test", &result);
+    log_line("%s (weights of step %lld)", line.bytes, (long long)t->state.step);
+    text_free(&line);
+    record(t, SPLIT_TEST, &result);
+    return OK;
 }
 
 // What is done once at the end, with the best weights: the test split and a sample.
@@ -170,14 +214,8 @@ static status conclude(trainer *t, error *err) {
         t->state.step = t->state.best_step;
     }
     exchange_average(t);
-    if (d->splits[SPLIT_TEST].count) {
-        evaluation test;
-        evaluate_split(t->evaluator, &d->splits[SPLIT_TEST], d->tokenizer, &test);
-        log_line("test loss %.4f, perplexity %.3f, %.3f bits/char (weights of step %lld)", test.loss,
-                 test.perplexity, test.bits_per_char, (long long)t->state.step);
-        record(t, SPLIT_TEST, &test);
-    }
-    status result = write_sample(t, e->sampling.max_tokens, true, err);
+    status result = d->splits[SPLIT_TEST].count ? test(t, err) : OK;
+    if (result == OK) write_sample(t, e->sampling.max_tokens, true);
     exchange_average(t);
     t->state.step = last_step;
     return result;
@@ -192,7 +230,11 @@ static status begin(trainer *t, bool resume, error *err) {
         TRY(metrics_create(t->request.folder.path, &t->request.facts, t->config_text.bytes, &t->metrics,
                            err));
     }
-    t->started = t->last_line = clock_seconds();
+    // What follows the checkpoint is generated again.
+    error uncut;
+    if (run_folder_cut_samples(&t->request.folder, t->state.sample_bytes, &uncut) != OK)
+        log_warning("%s", uncut.message);
+    t->started = t->last_line = t->last_saved = clock_seconds();
     t->step_at_start = t->state.step;
     t->tokens_at_start = t->state.tokens;
     t->seconds_at_start = t->state.seconds;

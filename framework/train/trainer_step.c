@@ -18,12 +18,15 @@ static size_t tokens_of_a_pass(const trainer *t) {
 }
 
 // Points the graph at the tokens of a pass of the coming step; returns the context to run it in.
-static run_context enter_pass(trainer *t, int micro, double gradient_scale) {
-    size_t first = (size_t)micro * tokens_of_a_pass(t);
+static run_context enter_pass(trainer *t, int pass, double gradient_scale) {
+    size_t first = (size_t)pass * tokens_of_a_pass(t);
     tokens_bind(t->built.ids, t->ids + first);
     tokens_bind(t->built.targets, t->targets + first);
-    return (run_context){(uint64_t)t->request.experiment->seed, (uint32_t)t->state.step, (uint32_t)micro, 0,
-                         gradient_scale};
+    return (run_context){.seed = (uint64_t)t->request.experiment->seed,
+                         .step = (uint32_t)t->state.step,
+                         .micro = (uint32_t)pass,
+                         .lane = pass * (t->rows / t->passes),
+                         .gradient_scale = gradient_scale};
 }
 
 // Where a bad value appeared, as the end of a sentence.
@@ -41,23 +44,29 @@ static void describe_place(const tensor *bad, const op *maker, size_t index, boo
                  maker->kind->name, maker->path, index);
 }
 
+status trainer_diverged(const char *what, int64_t step, const char *where, error *err) {
+    fail(err, ERR_DIVERGED, "training diverged at step %lld: %s is not finite%s", (long long)step, what,
+         where);
+    return error_hint(
+        err,
+        "lower optimizer.lr, add schedule.warmup_steps or set training.grad_clip; the last good checkpoint has been kept");
+}
+
 // Runs the failing passes again, looking at every tensor, to name where the first bad value appeared.
-static status diverged(trainer *t, int failing_micro, double gradient_scale, const char *what, error *err) {
+static status diverged(trainer *t, int failing_pass, double gradient_scale, const char *what, error *err) {
     const tensor *bad = NULL;
     const op *maker = NULL;
     size_t index = 0;
     bool is_gradient = false;
-    for (int micro = 0; micro <= failing_micro && !bad; micro++) {
-        const run_context c = enter_pass(t, micro, gradient_scale);
+    graph_bind_gradients(t->built.graph, t->model->parameters->gradients);
+    for (int pass = 0; pass <= failing_pass && !bad; pass++) {
+        run_context c = enter_pass(t, pass, gradient_scale);
+        c.accumulate = pass > 0;
         bad = graph_find_not_finite(t->built.graph, &c, &index, &is_gradient, &maker);
     }
     char where[512] = "";
     if (bad) describe_place(bad, maker, index, is_gradient, where, sizeof where);
-    fail(err, ERR_DIVERGED, "training diverged at step %lld: %s is not finite%s",
-         (long long)t->state.step + 1, what, where);
-    return error_hint(
-        err,
-        "lower optimizer.lr, add schedule.warmup_steps or set training.grad_clip; the last good checkpoint has been kept");
+    return trainer_diverged(what, t->state.step + 1, where, err);
 }
 
 // Adds the seconds since the end of the last part to this one.
@@ -76,17 +85,40 @@ static int64_t count_scored(const trainer *t) {
     return scored;
 }
 
-// Forward and backward passes over the whole batch; adds up the losses of its tokens.
-static status run_passes(trainer *t, double gradient_scale, double *nll, error *err) {
+typedef struct passes {
+    trainer *trainer;
+    double gradient_scale;
+} passes;
+
+// Forward and backward passes over a group of micro-batches.
+static status run_group(void *with, int group, real *into, error *err) {
+    const passes *p = with;
+    trainer *t = p->trainer;
     const size_t tokens = tokens_of_a_pass(t);
-    *nll = 0;
-    for (int micro = 0; micro < t->passes; micro++) {
-        const run_context c = enter_pass(t, micro, gradient_scale);
+    const int first = gradient_tree_first_pass(&t->tree, group);
+    graph_bind_gradients(t->built.graph, into);
+    for (int pass = first; pass < gradient_tree_first_pass(&t->tree, group + 1); pass++) {
+        run_context c = enter_pass(t, pass, p->gradient_scale);
+        c.accumulate = pass > first;
         graph_forward(t->built.graph, &c);
-        for (size_t i = 0; i < tokens; i++) *nll += (double)t->built.losses->data[i];
-        if (!isfinite(*nll)) return diverged(t, micro, gradient_scale, "the loss", err);
+        double nll = 0;
+        for (size_t i = 0; i < tokens; i++) nll += (double)t->built.losses->data[i];
+        if (!isfinite(nll)) return diverged(t, pass, p->gradient_scale, "the loss", err);
+        t->pass_losses[pass] = nll;
         graph_backward(t->built.graph, &c);
     }
+    return OK;
+}
+
+// The gradients of the whole batch, and the sum of the losses of its tokens.
+static status run_passes(trainer *t, double gradient_scale, double *nll, error *err) {
+    real *gradients = t->model->parameters->gradients;
+    passes p = {t, gradient_scale};
+    TRY(gradient_tree_sum(&t->tree, 0, t->tree.groups, run_group, &p, gradients, err));
+    graph_bind_gradients(t->built.graph, gradients);
+    graph_backward_derived(t->built.graph, &(run_context){.gradient_scale = gradient_scale});
+    *nll = 0;
+    for (int pass = 0; pass < t->passes; pass++) *nll += t->pass_losses[pass];
     return OK;
 }
 

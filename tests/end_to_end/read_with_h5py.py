@@ -19,7 +19,7 @@ EVAL = {"step": "i8", "tokens": "i8", "seconds": "f8", "loss": "f8", "perplexity
 TEXT_FACTS = ("name", "version", "started")
 NUMBER_FACTS = ("seed", "parameters", "threads")
 STATE = ("step", "tokens", "seconds", "best_loss", "best_step", "evaluations_without_improvement",
-         "batch_digest")
+         "batch_digest", "sample_bytes")
 STATUSES = ("running", "finished", "interrupted", "diverged", "failed")
 
 

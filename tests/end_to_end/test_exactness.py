@@ -1,6 +1,7 @@
 """A run's numbers depend on nothing but its settings, data and seed: to the last bit."""
 
 import os
+import signal
 
 import runs
 
@@ -17,6 +18,7 @@ class Exactness(runs.RunTest):
     def assertSameAsWhole(self, name):
         self.assertEqual(self.status(f"{name}/small"), "finished")
         self.assertSameRuns("whole/small", f"{name}/small")
+        self.assertEqual(self.samples("whole/small"), self.samples(f"{name}/small"))
 
     def test_threads(self):
         for threads in ("1", "4"):
@@ -29,20 +31,29 @@ class Exactness(runs.RunTest):
             name = f"killed{rows}"
             process = self.start("small.yaml", "--runs", f"runs/{name}", "--no-plots")
             self.interrupt(process, f"{name}/small", rows, runs.KILL)
-            self.train(name, "--threads", "1")
+            resumed = self.train(name, "--threads", "1")
+            self.assertRegex(resumed.out, "starting over" if rows < 20 else r"resuming at step \d+")
             self.assertSameAsWhole(name)
 
     def test_resume_after_signals(self):
-        for signal in (runs.TERM, runs.INT):
-            name = f"signal{signal}"
+        for number in (runs.TERM, runs.INT, runs.HUP):
+            name = f"signal{number}"
             process = self.start("small.yaml", "--runs", f"runs/{name}", "--no-plots")
-            done = self.interrupt(process, f"{name}/small", 50, signal)
+            done = self.interrupt(process, f"{name}/small", 50, number)
             self.assertEqual(done.code, 130, done.err)
             self.assertRegex(done.err, r"interrupted at step \d+")
             self.assertEqual(self.status(f"{name}/small"), "interrupted")
             resumed = self.train(name)
             self.assertRegex(resumed.out, r"resuming at step \d+")
             self.assertSameAsWhole(name)
+
+    def test_a_hangup_that_is_ignored(self):
+        def ignore():
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        process = self.start("small.yaml", "--runs", "runs/nohup", "--no-plots", preexec_fn=ignore)
+        done = self.interrupt(process, "nohup/small", 20, runs.HUP)
+        self.assertEqual(done.code, 0, done.err)
+        self.assertSameAsWhole("nohup")
 
     def test_resume_with_a_schedule_that_remembers(self):
         # No loss counts as an improvement, so that every evaluation lowers the rate.

@@ -1,7 +1,9 @@
 """What a second start does, and how runs end that do not end well."""
 
 import os
+import shutil
 
+import h5py
 import numpy as np
 
 import runs
@@ -62,7 +64,7 @@ class RunFolders(runs.RunTest):
         self.interrupt(process, "small,training.max_steps=100000", 5, runs.TERM)
         self.write("small.txt", runs.sentences(400).replace("hen", "hog"))
         done = self.runexp(*self.SHORT, "training.max_steps=100000", code=1)
-        self.assertIn("cannot resume", done.err)
+        self.assertIn("that of train and val and test has changed since", done.err)
 
     def test_divergence_names_step_and_tensor_and_keeps_the_checkpoint(self):
         self.change("optimizer: {type: adamw, lr: 3.0e-3}", "optimizer: {type: sgd, lr: 1.0e30}")
@@ -74,6 +76,74 @@ class RunFolders(runs.RunTest):
         for name, values in self.checkpoint("small", "last.h5").items():
             if name.startswith("weights/"):
                 self.assertTrue(np.all(np.isfinite(values)), name)
+
+    def test_a_last_update_that_diverges(self):
+        """The last update makes the weights infinite, or so large that nothing can be computed with them."""
+        self.change("checkpoint: {interval: 20}", "checkpoint: {interval: 1}")
+        self.change("evaluation: {interval: 25, train_tokens: 512, sample_tokens: 20}", "evaluation: {interval: 1}")
+        for name, rate, words in (("infinite", "1.0e40", ("evaluation.train_tokens=0", "dataset.split=[1.0]")),
+                                  ("averaged", "1.0e40", ("training.average_decay=0.9",)),
+                                  ("evaluated", "1.0e36", ())):
+            with self.subTest(name):
+                done = self.runexp("small.yaml", "--no-plots", "--runs", f"runs/{name}", "training.max_steps=2",
+                                   "training.grad_clip=0", "training.average_decay=0" if not words else "seed=2",
+                                   "optimizer={type: sgd, lr: 1.0e-3}", f"schedule={{type: linear, min_lr: {rate}, warmup_steps: 0}}",
+                                   *words, code=3)
+                self.assertRegex(done.err, r"diverged at step 2: .* is not finite")
+                run = f"{name}/" + os.listdir(self.path("runs", name))[0]
+                self.assertEqual(self.status(run), "diverged")
+                kept = self.checkpoint(run, "last.h5")
+                self.assertEqual(kept["state/step"], 1)
+                for array, values in kept.items():
+                    if not array.startswith("state/"):
+                        self.assertTrue(np.all(np.isfinite(values)), array)
+
+    def test_weights_that_are_not_finite_are_not_used(self):
+        self.runexp(*self.SHORT)
+        for group in ("weights", "average"):
+            for name in ("last.h5", "best.h5"):
+                with h5py.File(self.path("runs/small", name), "r+") as file:
+                    file[f"{group}/embedding/weight"][...] = np.nan
+        for words in (["eval"], ["sample", "--tokens", "5"], ["eval", "--checkpoint", "last"]):
+            done = self.runexp(words[0], "small", *words[1:], code=1)
+            self.assertIn("are not finite", done.err)
+            self.assertEqual(done.out, "")
+
+    def test_a_copied_folder_is_refused_with_the_reason(self):
+        self.runexp(*self.SHORT)
+        shutil.copytree(self.path("runs/small"), self.path("runs/copy"))
+        with open(self.path("runs/copy/config.yaml")) as file:
+            text = file.read()
+        for change in (text.replace("name: small", "name: copy"),
+                       text.replace("name: small", "name: copy").replace("max_steps: 30", "max_steps: 50")):
+            self.write("runs/copy/config.yaml", change)
+            done = self.runexp("runs/copy/config.yaml", "--no-plots", code=2)
+            self.assertIn("name: small -> copy", done.err)
+            self.assertNotIn("finished", done.out)
+        self.runexp("runs/copy/config.yaml", "--no-plots", "--fresh")
+        self.assertEqual(self.status("copy"), "finished")
+
+    def test_settings_that_cannot_change_training_are_free(self):
+        self.runexp(*self.SHORT)
+        done = self.runexp(*self.SHORT, "sampling.k=3", "checkpoint.interval=7", "checkpoint.minutes=1",
+                           "training.log_interval=2", "evaluation.sample_tokens=3")
+        self.assertIn("small is finished", done.out)
+        self.assertEqual(os.listdir(self.path("runs")), ["small"])
+
+    def test_checkpoints_by_time(self):
+        words = ("small.yaml", "--no-plots", "name=timed", "training.max_steps=100000", "checkpoint.interval=0",
+                 "checkpoint.minutes=0.001", "evaluation.interval=0")
+        process = self.start(*words)
+        self.addCleanup(process.kill)
+        found = []
+        while not found:
+            self.assertIsNone(process.poll())
+            found = [run for run in (os.listdir(self.path("runs")) if os.path.exists(self.path("runs")) else [])
+                     if os.path.exists(self.path("runs", run, "last.h5"))]
+        process.kill()
+        self.finish(process)
+        resumed = self.interrupt(self.start(*words), found[0], self.rows(found[0]) + 5, runs.TERM)
+        self.assertRegex(resumed.out, r"resuming at step [1-9]\d*")
 
     def test_two_starts_at_once(self):
         self.runexp("small.yaml", "--runs", "runs/alone", "--no-plots", "training.max_steps=60")

@@ -6,7 +6,7 @@ import runs
 class ShortRun(runs.RunTest):
     def test_train_resume_sample_eval_plot(self):
         short = ("small.yaml", "training.max_steps=12", "evaluation.interval=5", "checkpoint.interval=5")
-        name = "small,checkpoint.interval=5,evaluation.interval=5,training.max_steps=12"
+        name = "small,evaluation.interval=5,training.max_steps=12"
         interrupted = self.interrupt(self.start(*short, "--threads", "2"), name, 3, runs.TERM)
         self.assertEqual(interrupted.code, 130, interrupted.err)
         self.runexp(*short)

@@ -41,7 +41,6 @@ def surroundings(folder):
         "HOME": folder,
         "LC_ALL": "C.UTF-8",
         "ROOT": ROOT,
-        "OMP_WAIT_POLICY": "passive",
     }
 
 

@@ -70,13 +70,14 @@ static void loss_open(const loss_case *about, loss_run *r) {
     assert_int_equal(parameters_allocate(r->set, true, &err), OK);
     for (int k = 0; k < r->set->count; k++)
         for (size_t i = 0; i < r->set->items[k]->count; i++)
-            r->set->values[r->set->items[k]->offset + i] =
+            parameters_write(r->set)[r->set->items[k]->offset + i] =
                 (real)((about->chunk ? 1 : 3) * test_normal((uint32_t)(3 + k), i));
-    if (!about->chunk) r->set->values[r->input->offset + 5] = (real)800; // its exponential would overflow
+    if (!about->chunk)
+        parameters_write(r->set)[r->input->offset + 5] = (real)800; // its exponential would overflow
     test_tokens(4, TARGETS, VOCABULARY, r->targets);
     for (int i = 0; i < TARGETS; i++)
         if (about->ignored_each && i % about->ignored_each == 0) r->targets[i] = -1 - i;
-    r->g = graph_new(GRAPH_TRAIN, BATCH, TIME, r->set, NULL);
+    r->g = graph_new(&(graph_options){.batch = BATCH, .time = TIME, .gradients = true}, r->set);
     tensor *targets = graph_tensor(r->g, TENSOR_TOKENS, 2, (int[]){BATCH, TIME});
     targets->ids = r->targets;
     tensor *x = graph_parameter(r->g, r->input);
@@ -91,7 +92,8 @@ static void loss_open(const loss_case *about, loss_run *r) {
                                             about->smoothing, about->chunk);
     else
         r->losses = op_cross_entropy(r->g, x, targets, about->smoothing);
-    assert_int_equal(graph_finish(r->g, (tensor *[]){r->losses, NULL}, true, &err), OK);
+    assert_int_equal(graph_finish(r->g, (tensor *[]){r->losses, NULL}, &err), OK);
+    assert_int_equal(graph_place(r->g, NULL, &err), OK);
 }
 
 static void loss_close(loss_run *r) {
@@ -113,6 +115,7 @@ static void backward(loss_run *r, uint32_t micro) {
         for (size_t i = 0; i < r->set->items[k]->count; i++)
             r->set->gradients[r->set->items[k]->offset + i] = (real)NAN;
     r->context.micro = micro;
+    r->context.accumulate = micro > 0;
     graph_forward(r->g, &r->context);
     graph_backward(r->g, &r->context);
 }

@@ -38,12 +38,12 @@ static void keep_off_kinks(parameter_set *set) {
     for (int k = 0; k < set->count; k++) {
         const parameter *p = set->items[k];
         if (!strstr(p->name, "conv_gate") || !strstr(p->name, "fc1.bias")) continue;
-        for (size_t i = 0; i < p->count; i++) set->values[p->offset + i] += i % 2 ? 6 : -6;
+        for (size_t i = 0; i < p->count; i++) parameters_write(set)[p->offset + i] += i % 2 ? 6 : -6;
     }
 }
 
-// passes: of a step, as the graph is told.
-static void run_open(const char *yaml, const model_shape *shape, int passes, model_run *r) {
+// packs: the weights, as for a step of several passes.
+static void run_open(const char *yaml, const model_shape *shape, bool packs, model_run *r) {
     const int tokens = shape->batch * shape->time;
     *r = (model_run){.t = test_model_new(yaml, shape->vocabulary, shape->block_size, 0.1),
                      .shape = shape,
@@ -53,8 +53,9 @@ static void run_open(const char *yaml, const model_shape *shape, int passes, mod
     test_tokens(1, (size_t)tokens, shape->vocabulary, r->ids);
     test_tokens(2, (size_t)tokens, shape->vocabulary, r->targets);
     r->targets[4] = r->targets[20] = -1;
-    r->t.model->passes = passes;
-    r->built = test_model_build(&r->t, GRAPH_TRAIN, shape->batch, shape->time, NULL);
+    graph_options options = test_training(shape->batch, shape->time);
+    options.packs_weights = packs;
+    r->built = test_model_build(&r->t, options);
     tokens_bind(r->built.ids, r->ids);
     tokens_bind(r->built.targets, r->targets);
 }
@@ -72,10 +73,9 @@ static double loss_of(void *with) {
 
 static int check_model(const char *name, const char *yaml, const model_shape *shape) {
     model_run r;
-    run_open(yaml, shape, 1, &r);
+    run_open(yaml, shape, false, &r);
     assert_true((r.built.logits == NULL) == (shape == &shapes[1]));
-    graph_forward(r.built.graph, &r.context);
-    graph_backward(r.built.graph, &r.context);
+    test_step(r.built.graph, &r.context);
     const bool agree = gradients_agree(name, r.t.model->parameters, 32, 1e-6, loss_of, &r);
     run_close(&r);
     return !agree;
@@ -103,11 +103,11 @@ static void test_gradients_agree_with_differences_under_dropout(void **state) {
     assert_int_equal(wrong, 0);
 }
 
-static void check_micro_batches(const model_shape *shape, int passes) {
+static void check_micro_batches(const model_shape *shape, bool packs) {
     for (int i = 0; i < MODEL_TEXTS; i++) {
         int32_t ids[2 * MOST_TOKENS], targets[2 * MOST_TOKENS];
         model_run r;
-        run_open(model_texts[i].yaml, shape, passes, &r);
+        run_open(model_texts[i].yaml, shape, packs, &r);
         parameter_set *set = r.t.model->parameters;
         test_tokens(5, 2 * (size_t)r.tokens, shape->vocabulary, ids);
         test_tokens(6, 2 * (size_t)r.tokens, shape->vocabulary, targets);
@@ -116,21 +116,22 @@ static void check_micro_batches(const model_shape *shape, int passes) {
         for (size_t k = 0; k < set->total; k++) set->gradients[k] = NAN;
         for (uint32_t micro = 0; micro < 2; micro++) {
             r.context.micro = micro;
+            r.context.accumulate = micro > 0;
             tokens_bind(r.built.ids, ids + (int)micro * r.tokens);
             tokens_bind(r.built.targets, targets + (int)micro * r.tokens);
             loss += loss_of(&r);
             graph_backward(r.built.graph, &r.context);
         }
+        graph_backward_derived(r.built.graph, &r.context);
         real *gradients = malloc(set->total * sizeof *gradients);
         memcpy(gradients, set->gradients, set->total * sizeof *gradients);
 
-        r.t.model->passes = 1;
-        model_graph whole = test_model_build(&r.t, GRAPH_TRAIN, 2 * shape->batch, shape->time, NULL);
+        model_graph whole = test_model_build(&r.t, test_training(2 * shape->batch, shape->time));
         tokens_bind(whole.ids, ids);
         tokens_bind(whole.targets, targets);
         r.context.micro = 0;
-        graph_forward(whole.graph, &r.context);
-        graph_backward(whole.graph, &r.context);
+        r.context.accumulate = false;
+        test_step(whole.graph, &r.context);
         const double whole_loss = test_loss(&whole) * r.context.gradient_scale;
         assert_true(fabs(loss - whole_loss) <= 1e-13 * whole_loss);
         for (int k = 0; k < set->count; k++) {
@@ -148,14 +149,14 @@ static void check_micro_batches(const model_shape *shape, int passes) {
 static void test_micro_batches_make_a_batch(void **state) {
     (void)state;
     for (int k = 0; k < SHAPES; k++)
-        for (int passes = 1; passes <= 2; passes++) check_micro_batches(&shapes[k], passes);
+        for (int packs = 0; packs < 2; packs++) check_micro_batches(&shapes[k], packs);
 }
 
 static void check_evaluation(const model_shape *shape) {
     for (int i = 0; i < MODEL_TEXTS; i++) {
         model_run r;
-        run_open(model_texts[i].yaml, shape, 1, &r);
-        model_graph evaluation = test_model_build(&r.t, GRAPH_EVAL, shape->batch, shape->time, NULL);
+        run_open(model_texts[i].yaml, shape, false, &r);
+        model_graph evaluation = test_model_build(&r.t, test_evaluation(shape->batch, shape->time));
         tokens_bind(evaluation.ids, r.ids);
         tokens_bind(evaluation.targets, r.targets);
         graph_forward(r.built.graph, &r.context);

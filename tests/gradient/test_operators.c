@@ -21,8 +21,10 @@ static double graph_loss(void *with) {
 
 static void backward(case_run *r, uint32_t micro) {
     r->context.micro = micro;
+    r->context.accumulate = micro > 0;
     graph_forward(r->g, &r->context);
     graph_backward(r->g, &r->context);
+    graph_backward_derived(r->g, &r->context);
 }
 
 static void test_outputs_are_as_defined(void **state) {
@@ -79,7 +81,7 @@ static void test_micro_batches_add_up(void **state) {
         real *first = malloc(total * sizeof *first), *second = malloc(total * sizeof *second);
         backward(&r, 0);
         memcpy(first, r.set->gradients, total * sizeof *first);
-        memset(r.set->gradients, 0, total * sizeof *first);
+        memset(r.set->gradients, 0, r.set->gradient_reals * sizeof *first);
         backward(&r, 1);
         memcpy(second, r.set->gradients, total * sizeof *second);
         backward(&r, 0);

@@ -15,7 +15,7 @@ enum { BATCH = 3 };
 
 static void check_logits_and_loss(void) {
     fixture f = fixture_open("gpt.h5");
-    model_fixture m = model_fixture_open(&f, "", BATCH, GRAPH_EVAL);
+    model_fixture m = model_fixture_open(&f, "", BATCH, false);
     const double loss = model_fixture_run(&m);
     assert_true(fabs(loss - m.loss) <= 1e-5 * m.loss);
     assert_true(relative_error(m.built.logits->count, m.built.logits->data, m.logits) <= 1e-5);
@@ -30,7 +30,7 @@ static void check_gradient(model_fixture *m, const parameter *p, const double *e
 
 static void check_gradients(void) {
     fixture f = fixture_open("gpt.h5");
-    model_fixture m = model_fixture_open(&f, "", BATCH, GRAPH_TRAIN);
+    model_fixture m = model_fixture_open(&f, "", BATCH, true);
     model_fixture_run(&m);
     each_parameter(&f, "", "gradients", &m, check_gradient);
     model_fixture_close(&m);
@@ -44,7 +44,7 @@ static void check_training(void) {
     const double *norms = fixture_numbers(&f, NULL, "", "gradient_norms");
     const component_choice choice =
         settings_choose(optimizer_registry, fixture_text(&f, "", "optimizer"), f.memory);
-    model_fixture m = model_fixture_open(&f, "", BATCH, GRAPH_TRAIN);
+    model_fixture m = model_fixture_open(&f, "", BATCH, true);
     optimizer *o;
     error err;
     assert_int_equal(optimizer_new(&choice, m.model->parameters, &o, &err), OK);

@@ -34,7 +34,7 @@ static void run_case(const fixture *f, const char *name) {
     gradient_limit = limits[kind].gradient;
     const int batch = strstr(name, "long") ? 1 : 2;
 
-    model_fixture m = model_fixture_open(f, folder, batch, GRAPH_EVAL);
+    model_fixture m = model_fixture_open(f, folder, batch, false);
     const double loss = model_fixture_run(&m);
     const double off = relative_error(m.built.logits->count, m.built.logits->data, m.logits);
     if (!(off <= limits[kind].forward)) fail_msg("%s: logits are off by %.2g of the largest", name, off);
@@ -42,7 +42,7 @@ static void run_case(const fixture *f, const char *name) {
         fail_msg("%s: loss %.9g instead of %.9g", name, loss, m.loss);
     model_fixture_close(&m);
 
-    m = model_fixture_open(f, folder, batch, GRAPH_TRAIN);
+    m = model_fixture_open(f, folder, batch, true);
     model_fixture_run(&m);
     const double loss_off = relative_error(m.built.losses->count, m.built.losses->data, m.losses);
     if (!(loss_off <= limits[kind].forward)) fail_msg("%s: losses are off by %.2g", name, loss_off);

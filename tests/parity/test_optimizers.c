@@ -95,7 +95,7 @@ static void run_case(const fixture *f, const char *name) {
     optimizer *o;
     error err;
     assert_int_equal(optimizer_new(&choice, set, &o, &err), OK);
-    place_row(set, start, set->values);
+    place_row(set, start, parameters_write(set));
     int at = 0;
     for (size_t t = 0; t < updates; t++) {
         place_row(set, gradients + t * width, set->gradients);

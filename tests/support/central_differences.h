@@ -16,10 +16,10 @@ typedef double (*loss_function)(void *with);
 // Compares set->gradients with differences of the loss: `entries` entries of each parameter drawn at random
 // (all, when it has no more), and one random direction through all of them at once. limit is relative to
 // the larger of 1 and the parameter's largest gradient. Says on stderr what is wrong.
-static inline bool gradients_agree(const char *name, const parameter_set *set, int entries, double limit,
+static inline bool gradients_agree(const char *name, parameter_set *set, int entries, double limit,
                                    loss_function loss, void *with) {
     bool agree = true;
-    real *values = set->values;
+    const real *values = set->values;
     real *gradients =
         malloc(set->total * sizeof *gradients); // forward passes of losses write into the set's
     memcpy(gradients, set->gradients, set->total * sizeof *gradients);
@@ -32,11 +32,11 @@ static inline bool gradients_agree(const char *name, const parameter_set *set, i
             const size_t i = p->offset + (all ? n : (size_t)rng_below(&draw, n, p->count));
             const real before = values[i];
             const double h = 1e-5 * fmax(1, fabs((double)before));
-            values[i] = (real)((double)before + h);
+            parameters_write(set)[i] = (real)((double)before + h);
             const double above = loss(with);
-            values[i] = (real)((double)before - h);
+            parameters_write(set)[i] = (real)((double)before - h);
             const double below = loss(with);
-            values[i] = before;
+            parameters_write(set)[i] = before;
             const double numeric = (above - below) / (2 * h);
             if (fabs(numeric - (double)gradients[i]) <= limit * scale) continue;
             fprintf(stderr, "%s: %s[%zu]: gradient %.12g, differences give %.12g\n", name, p->name,
@@ -53,11 +53,11 @@ static inline bool gradients_agree(const char *name, const parameter_set *set, i
         expected += (double)direction[i] * (double)gradients[i]; // padding has no gradient
     }
     const double h = 1e-6;
-    for (size_t i = 0; i < set->total; i++) values[i] = (real)(before[i] + h * direction[i]);
+    for (size_t i = 0; i < set->total; i++) parameters_write(set)[i] = (real)(before[i] + h * direction[i]);
     const double above = loss(with);
-    for (size_t i = 0; i < set->total; i++) values[i] = (real)(before[i] - h * direction[i]);
+    for (size_t i = 0; i < set->total; i++) parameters_write(set)[i] = (real)(before[i] - h * direction[i]);
     const double below = loss(with);
-    memcpy(values, before, set->total * sizeof *before);
+    memcpy(parameters_write(set), before, set->total * sizeof *before);
     const double numeric = (above - below) / (2 * h);
     if (!(fabs(numeric - expected) <= 1e-6 * fabs(expected) + 1e-8)) {
         fprintf(stderr, "%s: along a random direction: %.12g, differences give %.12g\n", name, expected,

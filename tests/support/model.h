@@ -54,9 +54,10 @@ static inline test_model test_model_new(const char *yaml, int vocabulary, int bl
     test_model t = test_model_declare(yaml, vocabulary, block_size);
     parameter_set *set = t.model->parameters;
     parameters_initialise(set, 4711);
+    real *values = parameters_write(set);
     for (int k = 0; k < set->count; k++)
         for (size_t i = 0; i < set->items[k]->count; i++)
-            set->values[set->items[k]->offset + i] += (real)(spread * test_normal((uint32_t)(100 + k), i));
+            values[set->items[k]->offset + i] += (real)(spread * test_normal((uint32_t)(100 + k), i));
     return t;
 }
 
@@ -65,12 +66,32 @@ static inline void test_model_free(test_model *t) {
     arena_free(t->memory);
 }
 
-static inline model_graph test_model_build(const test_model *t, graph_mode mode, int batch, int time,
-                                           state_set *states) {
+// What graphs are for: a step in one pass, an evaluation, the next tokens of streams.
+static inline graph_options test_training(int batch, int time) {
+    return (graph_options){.batch = batch, .time = time, .gradients = true};
+}
+
+static inline graph_options test_evaluation(int batch, int time) {
+    return (graph_options){.batch = batch, .time = time, .packs_weights = true};
+}
+
+static inline graph_options test_decoding(int batch, int time, state_set *states) {
+    return (graph_options){.batch = batch, .time = time, .packs_weights = true, .states = states};
+}
+
+static inline model_graph test_model_build(const test_model *t, graph_options options) {
     error err = {0};
     model_graph built;
-    test_ok(model_build(t->model, mode, batch, time, states, true, &built, &err), &err);
+    test_ok(model_build(t->model, &options, !options.states, &built, &err), &err);
+    test_ok(graph_place(built.graph, NULL, &err), &err);
     return built;
+}
+
+// Both passes of a step that is a single one.
+static inline void test_step(graph *g, const run_context *c) {
+    graph_forward(g, c);
+    graph_backward(g, c);
+    graph_backward_derived(g, c);
 }
 
 // The sum of the losses of the last run.

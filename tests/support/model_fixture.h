@@ -5,6 +5,7 @@
 #include "support/fixture.h"
 #include "support/settings.h"
 
+#include "config/settings.h"
 #include "models/model.h"
 
 typedef struct model_section_only {
@@ -77,12 +78,13 @@ static inline void each_parameter(const fixture *f, const char *folder, const ch
 }
 
 static inline void set_values(model_fixture *m, const parameter *p, const double *numbers) {
-    for (size_t i = 0; i < p->count; i++) m->model->parameters->values[p->offset + i] = (real)numbers[i];
+    for (size_t i = 0; i < p->count; i++)
+        parameters_write(m->model->parameters)[p->offset + i] = (real)numbers[i];
 }
 
-// Builds the model of a group of the fixture in a mode, with the weights and the batch that stand there.
+// Builds the model of a group of the fixture, for training or evaluation, with the weights and the batch that stand there.
 static inline model_fixture model_fixture_open(const fixture *f, const char *folder, int batch,
-                                               graph_mode mode) {
+                                               bool training) {
     error err = {0};
     size_t tokens;
     model_fixture m = {.name = folder, .batch = batch};
@@ -99,7 +101,9 @@ static inline model_fixture model_fixture_open(const fixture *f, const char *fol
     check_ok(model_new(settings, vocabulary, m.time, &m.model, &err), &err);
     check_ok(parameters_allocate(m.model->parameters, true, &err), &err);
     each_parameter(f, folder, "values", &m, set_values);
-    check_ok(model_build(m.model, mode, batch, m.time, NULL, true, &m.built, &err), &err);
+    const graph_options options = {.batch = batch, .time = m.time, .gradients = training};
+    check_ok(model_build(m.model, &options, true, &m.built, &err), &err);
+    check_ok(graph_place(m.built.graph, NULL, &err), &err);
     tokens_bind(m.built.ids, ids);
     tokens_bind(m.built.targets, targets);
     return m;
@@ -116,7 +120,9 @@ static inline double model_fixture_run(const model_fixture *m) {
     double sum = 0;
     graph_forward(m->built.graph, &c);
     for (size_t i = 0; i < m->built.losses->count; i++) sum += m->built.losses->data[i];
-    if (m->built.graph->mode == GRAPH_TRAIN) graph_backward(m->built.graph, &c);
+    if (!m->built.graph->options.gradients) return sum / m->scored;
+    graph_backward(m->built.graph, &c);
+    graph_backward_derived(m->built.graph, &c);
     return sum / m->scored;
 }
 

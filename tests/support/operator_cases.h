@@ -252,14 +252,14 @@ static void case_open(const operator_case *c, case_run *r) {
         if (parameters_declare(r->set, name, &about, &r->leaf[i], &err) != OK) abort();
     }
     if (parameters_allocate(r->set, true, &err) != OK) abort();
-    r->g = graph_new(GRAPH_TRAIN, c->batch, c->time, r->set, NULL);
+    r->g = graph_new(&(graph_options){.batch = c->batch, .time = c->time, .gradients = true}, r->set);
     for (int i = 0; i < CASE_LEAVES; i++) {
         const parameter *p = r->leaf[i];
         if (!p) continue;
         r->exact_leaf[i] = malloc(p->count * sizeof(double));
         test_normals((uint32_t)i, p->count, c->leaf[i].centre, c->leaf[i].spread, r->exact_leaf[i]);
         for (size_t k = 0; k < p->count; k++) {
-            r->set->values[p->offset + k] = (real)r->exact_leaf[i][k];
+            parameters_write(r->set)[p->offset + k] = (real)r->exact_leaf[i][k];
             r->exact_leaf[i][k] = (double)(real)r->exact_leaf[i][k];
         }
         in[i] = graph_parameter(r->g, r->leaf[i]);
@@ -270,7 +270,8 @@ static void case_open(const operator_case *c, case_run *r) {
     r->exact_y = malloc(r->y->count * sizeof *r->exact_y);
     for (size_t i = 0; i < r->y->count; i++) r->factors[i] = (real)test_normal(40, i);
     r->loss = test_project(r->g, r->y, r->factors);
-    if (graph_finish(r->g, (tensor *[]){r->y, r->loss, NULL}, true, &err) != OK) {
+    if (graph_finish(r->g, (tensor *[]){r->y, r->loss, NULL}, &err) != OK ||
+        graph_place(r->g, NULL, &err) != OK) {
         fprintf(stderr, "%s: %s\n", c->name, err.message);
         abort();
     }

@@ -71,7 +71,7 @@ class RunTest(unittest.TestCase):
             file.write(text)
 
     def start(self, *words, **how):
-        environment = {"PATH": "/usr/bin:/bin", "HOME": self.folder, "LC_ALL": "C.UTF-8", "OMP_WAIT_POLICY": "passive"}
+        environment = {"PATH": "/usr/bin:/bin", "HOME": self.folder, "LC_ALL": "C.UTF-8"}
         environment.update(how.pop("environment", {}))
         return subprocess.Popen([PROGRAM, *words], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how)
@@ -114,6 +114,10 @@ class RunTest(unittest.TestCase):
             file.visititems(keep)
         return found
 
+    def samples(self, run):
+        with open(self.path("runs", run, "samples.txt")) as file:
+            return file.read()
+
     def status(self, run):
         with h5py.File(self.path("runs", run, "metrics.h5"), "r") as file:
             return file.attrs["status"]
@@ -144,4 +148,4 @@ class RunTest(unittest.TestCase):
             self.assertSameArrays(self.checkpoint(one, name), self.checkpoint(other, name), f"{name} of {one} and {other}")
 
 
-KILL, TERM, INT = signal.SIGKILL, signal.SIGTERM, signal.SIGINT
+KILL, TERM, INT, HUP = signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP

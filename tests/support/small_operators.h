@@ -21,7 +21,11 @@ static inline void test_copy_backward(const graph *g, const run_context *c, cons
 
 static inline tensor *test_copy(graph *g, tensor *x) {
     static const op_kind kind = {
-        .name = "copy", .forward = test_copy_forward, .backward = test_copy_backward, .passthrough = -1};
+        .name = "copy",
+        .forward = test_copy_forward,
+        .backward = test_copy_backward,
+        .varies = true, // not derived: what comes in is an activation
+    };
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, x->rank, x->shape);
     graph_append(g, &kind, &x, 1, y, NULL);
     return y;
@@ -33,7 +37,7 @@ static inline void test_project_forward(const graph *g, const run_context *c, co
     double sum = 0;
     for (size_t i = 0; i < o->in[0]->count; i++) {
         sum += (double)y[i] * (double)factors[i];
-        if (g->mode == GRAPH_TRAIN) y[i] = (real)c->gradient_scale * factors[i];
+        if (g->options.gradients) y[i] = (real)c->gradient_scale * factors[i];
     }
     o->out[0]->data[0] = (real)sum;
 }
@@ -41,8 +45,7 @@ static inline void test_project_forward(const graph *g, const run_context *c, co
 // factors: as many as x has elements; must stay alive. The copy keeps x as it is, for those who want to
 // look at it.
 static inline tensor *test_project(graph *g, tensor *x, real *factors) {
-    static const op_kind kind = {
-        .name = "project", .forward = test_project_forward, .passthrough = -1, .is_loss = true};
+    static const op_kind kind = {.name = "project", .forward = test_project_forward, .is_loss = true};
     tensor *copy = test_copy(g, x);
     tensor *loss = graph_tensor(g, TENSOR_ACTIVATION, 1, (int[]){1});
     graph_append(g, &kind, &copy, 1, loss, factors);

@@ -134,8 +134,17 @@ static void test_a_split_may_run_over_several_files(void **state) {
     assert_opens(f, &w);
     assert_splits(f, &w, "abcde", "", "fg");
     char digest[SHA256_TEXT];
-    assert_int_equal(sha256_bytes("abcdefg", 7, digest, &w.err), OK);
-    assert_string_equal(w.d->sha256, digest);
+    assert_int_equal(sha256_bytes("abcde", 5, digest, &w.err), OK);
+    assert_string_equal(w.d->digests.of[SPLIT_TRAIN], digest);
+    assert_int_equal(sha256_bytes("fg", 2, digest, &w.err), OK);
+    assert_string_equal(w.d->digests.of[SPLIT_TEST], digest);
+    assert_null(w.d->digests.of[SPLIT_VAL]);
+    text_digests alone;
+    assert_int_equal(dataset_digests(&w.settings, &w.places, f->a, &alone, &w.err), OK);
+    for (int s = 0; s < SPLIT_COUNT; s++) {
+        const char *one = w.d->digests.of[s], *other = alone.of[s];
+        assert_true(one && other ? strcmp(one, other) == 0 : one == other);
+    }
 }
 
 static void test_own_sources_leave_the_rest_to_train(void **state) {

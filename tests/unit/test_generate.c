@@ -35,7 +35,7 @@ static sampling_settings sampling(overflow_mode overflow) {
 
 // The logits after `count` tokens by the graph that reads them all at once (VOCABULARY values in out).
 static void block_logits(const test_model *t, const int32_t *ids, size_t count, real *out) {
-    model_graph built = test_model_build(t, GRAPH_EVAL, 1, (int)count, NULL);
+    model_graph built = test_model_build(t, test_evaluation(1, (int)count));
     int32_t *targets = calloc(count, sizeof *targets);
     tokens_bind(built.ids, ids);
     tokens_bind(built.targets, targets);
@@ -61,15 +61,15 @@ static void test_each_token_has_the_logits_of_the_block(void **state) {
         int32_t ids[BATCH * TIME], targets[BATCH * TIME] = {0}, part[BATCH * CHUNK];
         test_model t = test_model_new(model_texts[i].yaml, VOCABULARY, TIME, 0.1);
         test_tokens(2, BATCH * TIME, VOCABULARY, ids);
-        model_graph block = test_model_build(&t, GRAPH_EVAL, BATCH, TIME, NULL);
+        model_graph block = test_model_build(&t, test_evaluation(BATCH, TIME));
         tokens_bind(block.ids, ids);
         tokens_bind(block.targets, targets);
         graph_forward(block.graph, &(run_context){.gradient_scale = 1});
         const double limit = LIMIT * largest(block.logits->count, block.logits->data);
 
-        state_set *states = states_new();
-        model_graph chunk = test_model_build(&t, GRAPH_DECODE, BATCH, CHUNK, states);
-        model_graph step = test_model_build(&t, GRAPH_DECODE, BATCH, 1, states);
+        state_set *states = states_new(BATCH);
+        model_graph chunk = test_model_build(&t, test_decoding(BATCH, CHUNK, states));
+        model_graph step = test_model_build(&t, test_decoding(BATCH, 1, states));
         for (int round = 0; round < 2; round++) { // the second begins a new text with the same states
             states_reset(states);
             for (int at = 0, taken; at < TIME; at += taken) {
@@ -105,8 +105,8 @@ static void test_a_long_cache_has_room_for_its_scores(void **state) {
     test_model t =
         test_model_new("model: {width: 2, layers: [embedding, {attention: {heads: 1}}, unembedding]}",
                        VOCABULARY, LONG, 0.1);
-    state_set *states = states_new();
-    model_graph step = test_model_build(&t, GRAPH_DECODE, 1, 1, states);
+    state_set *states = states_new(1);
+    model_graph step = test_model_build(&t, test_decoding(1, 1, states));
     assert_true(step.graph->workspace_bytes >= THREADS * LONG * sizeof(real));
     graph_free(step.graph);
     states_free(states);
@@ -120,8 +120,8 @@ static void test_caches_end_with_the_block(void **state) {
     test_model t = test_model_new(
         "model: {width: 6, layers: [embedding, {attention: {heads: 2, kv_heads: 1, window: 1000000000}}, unembedding]}",
         VOCABULARY, 20, 0.1);
-    state_set *states = states_new();
-    model_graph step = test_model_build(&t, GRAPH_DECODE, 1, 1, states);
+    state_set *states = states_new(1);
+    model_graph step = test_model_build(&t, test_decoding(1, 1, states));
     assert_int_equal(states_bytes(states), 2 * 20 * 3 * sizeof(real));
     graph_free(step.graph);
     states_free(states);
@@ -479,7 +479,8 @@ static void test_new_weights_count_at_once(void **state) {
     generator *g = open_generator(&t, &settings);
     real expected[VOCABULARY];
     generator_logits(g, context, 9);
-    for (size_t i = 0; i < t.model->parameters->total; i++) t.model->parameters->values[i] *= (real)0.5;
+    for (size_t i = 0; i < t.model->parameters->total; i++)
+        parameters_write(t.model->parameters)[i] *= (real)0.5;
     block_logits(&t, context, 9, expected);
     assert_true(relative_difference(VOCABULARY, generator_logits(g, context, 9), expected) <= LIMIT);
     generator_free(g);

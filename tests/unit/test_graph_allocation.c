@@ -101,25 +101,29 @@ enum { BATCH = 4, TIME = 96, TOKENS = BATCH * TIME };
 
 static void check_runs_of(int threads, int vocabulary) {
     static int32_t ids[TOKENS], targets[TOKENS];
-    const graph_mode modes[] = {GRAPH_TRAIN, GRAPH_EVAL, GRAPH_DECODE};
     arena *a = arena_new();
     test_tokens(1, TOKENS, vocabulary, ids);
     test_tokens(2, TOKENS, vocabulary, targets);
     kernels_set_threads(threads);
     for (int i = 0; i < MODEL_TEXTS; i++)
-        for (int mode = 0; mode < 3; mode++) {
+        for (int kind = 0; kind < 4; kind++) { // training in one pass and in several, evaluation, decoding
             const char *inside = model_texts[i].yaml + strlen("model:\n");
             test_model t = test_model_new(arena_format(a, "model:\n  dropout: 0.1\n%s", inside), vocabulary,
                                           TIME, 0.1);
-            state_set *states = states_new();
-            model_graph built = test_model_build(&t, modes[mode], BATCH, TIME, states);
+            state_set *states = states_new(BATCH);
+            graph_options options[] = {test_training(BATCH, TIME), test_training(BATCH, TIME),
+                                       test_evaluation(BATCH, TIME), test_decoding(BATCH, TIME, states)};
+            options[1].packs_weights = true;
+            model_graph built = test_model_build(&t, options[kind]);
             tokens_bind(built.ids, ids);
             if (built.targets) tokens_bind(built.targets, targets);
             for (uint32_t step = 0; step < 3; step++) {
                 const run_context c = {.step = step, .gradient_scale = 1.0 / TOKENS};
-                counting = step > 0; // the first run starts OpenMP's threads
+                counting = step > 0; // the first run starts the pool's threads
+                parameters_write(t.model->parameters);
                 graph_forward(built.graph, &c);
-                if (modes[mode] == GRAPH_TRAIN) graph_backward(built.graph, &c);
+                if (options[kind].gradients) graph_backward(built.graph, &c);
+                if (options[kind].gradients) graph_backward_derived(built.graph, &c);
                 counting = 0;
             }
             if (allocations) fail_msg("%s: %d allocations", model_texts[i].name, allocations);

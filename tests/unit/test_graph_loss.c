@@ -37,10 +37,10 @@ static outcome run(int chunk, double smoothing) {
     assert_int_equal(parameters_allocate(set, true, &err), OK);
     for (int k = 0; k < 3; k++)
         for (size_t i = 0; i < p[k]->count; i++)
-            set->values[p[k]->offset + i] = (real)((k ? 0.3 : 1) * test_normal((uint32_t)k, i));
+            parameters_write(set)[p[k]->offset + i] = (real)((k ? 0.3 : 1) * test_normal((uint32_t)k, i));
     test_tokens(8, TARGETS, VOCABULARY, targets);
     for (int i = 0; i < TARGETS; i += 17) targets[i] = -1;
-    graph *g = graph_new(GRAPH_TRAIN, BATCH, TIME, set, NULL);
+    graph *g = graph_new(&(graph_options){.batch = BATCH, .time = TIME, .gradients = true}, set);
     tensor *t = graph_tensor(g, TENSOR_TOKENS, 2, (int[]){BATCH, TIME}), *losses;
     t->ids = targets;
     tensor *x = test_copy(g, graph_parameter(g, p[0])), *w = graph_parameter(g, p[1]),
@@ -49,9 +49,10 @@ static outcome run(int chunk, double smoothing) {
         losses = op_linear_cross_entropy(g, x, w, b, t, smoothing, chunk);
     else // a copy in between keeps them two
         losses = op_cross_entropy(g, test_copy(g, op_linear(g, x, w, b, ACTIVATION_NONE)), t, smoothing);
-    assert_int_equal(graph_finish(g, (tensor *[]){losses, NULL}, true, &err), OK);
+    assert_int_equal(graph_finish(g, (tensor *[]){losses, NULL}, &err), OK);
+    assert_int_equal(graph_place(g, NULL, &err), OK);
     for (uint32_t micro = 0; micro < 2; micro++) {
-        const run_context c = {.micro = micro, .gradient_scale = 0.5 / TARGETS};
+        const run_context c = {.micro = micro, .accumulate = micro > 0, .gradient_scale = 0.5 / TARGETS};
         graph_forward(g, &c);
         graph_backward(g, &c);
     }
@@ -107,7 +108,7 @@ static int operators_of(int rows, int vocabulary, activation act, bool read_agai
                                 w_about = {.rank = 2, .shape = {vocabulary, 4}};
     assert_int_equal(parameters_declare(set, "x", &x_about, &p[0], &err), OK);
     assert_int_equal(parameters_declare(set, "w", &w_about, &p[1], &err), OK);
-    graph *g = graph_new(GRAPH_EVAL, 1, rows, set, NULL);
+    graph *g = graph_new(&(graph_options){.batch = 1, .time = rows}, set);
     tensor *targets = graph_tensor(g, TENSOR_TOKENS, 2, (int[]){1, rows});
     tensor *logits = op_linear(g, graph_parameter(g, p[0]), graph_parameter(g, p[1]), NULL, act);
     if (read_again) test_copy(g, logits);

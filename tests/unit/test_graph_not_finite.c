@@ -41,7 +41,7 @@ static int open_model(void **state) {
     test_tokens(1, TOKENS, VOCABULARY, s->ids);
     test_tokens(2, TOKENS, VOCABULARY, s->targets);
     s->ids[7] = 3;
-    s->built = test_model_build(&s->t, GRAPH_TRAIN, BATCH, TIME, NULL);
+    s->built = test_model_build(&s->t, test_training(BATCH, TIME));
     tokens_bind(s->built.ids, s->ids);
     tokens_bind(s->built.targets, s->targets);
     *state = s;
@@ -58,7 +58,7 @@ static int close_model(void **state) {
 static real *values_of(search *s, const char *name) {
     const parameter *p = parameters_find(s->t.model->parameters, name);
     if (!p) fail_msg("no parameter %s", name);
-    return s->t.model->parameters->values + p->offset;
+    return parameters_write(s->t.model->parameters) + p->offset;
 }
 
 static void find(search *s, double gradient_scale) {
@@ -123,7 +123,7 @@ static void test_an_overflowing_gradient_is_found(void **state) {
 
 static void test_evaluation_graphs_are_searched_too(void **state) {
     search *s = *state;
-    model_graph evaluation = test_model_build(&s->t, GRAPH_EVAL, BATCH, TIME, NULL);
+    model_graph evaluation = test_model_build(&s->t, test_evaluation(BATCH, TIME));
     tokens_bind(evaluation.ids, s->ids);
     tokens_bind(evaluation.targets, s->targets);
     const run_context c = {.gradient_scale = 1};

@@ -64,6 +64,7 @@ static bool is_right_on(const char *set, const case_run *exact, probe probes[CAS
     case_open(exact->c, &r);
     graph_forward(r.g, &r.context);
     graph_backward(r.g, &r.context);
+    graph_backward_derived(r.g, &r.context);
     memcpy(r.exact_y, exact->exact_y, r.y->count * sizeof *r.exact_y);
     bool right = output_is_close(&r, set);
     for (int l = 0; l < CASE_LEAVES; l++)

@@ -69,12 +69,13 @@ static void tensors_lie_apart(const char *name, const graph *g) {
 
 static void test_living_tensors_lie_apart(void **state) {
     (void)state;
-    const graph_mode modes[] = {GRAPH_TRAIN, GRAPH_EVAL, GRAPH_DECODE};
     for (int i = 0; i < MODEL_TEXTS; i++)
-        for (int mode = 0; mode < 3; mode++) {
+        for (int kind = 0; kind < 3; kind++) {
             test_model t = test_model_new(model_texts[i].yaml, VOCABULARY, BLOCK, 0.1);
-            state_set *states = states_new();
-            model_graph built = test_model_build(&t, modes[mode], BATCH, TIME, states);
+            state_set *states = states_new(BATCH);
+            const graph_options options[] = {test_training(BATCH, TIME), test_evaluation(BATCH, TIME),
+                                             test_decoding(BATCH, TIME, states)};
+            model_graph built = test_model_build(&t, options[kind]);
             tensors_lie_apart(model_texts[i].name, built.graph);
             graph_free(built.graph);
             states_free(states);
@@ -86,7 +87,7 @@ static void test_living_tensors_lie_apart(void **state) {
 static void test_dead_bytes_are_used_again(void **state) {
     (void)state;
     test_model t = test_model_new(model_texts[0].yaml, VOCABULARY, BLOCK, 0.1);
-    model_graph built = test_model_build(&t, GRAPH_EVAL, BATCH, TIME, NULL);
+    model_graph built = test_model_build(&t, test_evaluation(BATCH, TIME));
     size_t all = 0, largest_one = 0;
     for (int i = 0; i < built.graph->tensor_count; i++) {
         if (!is_placed(built.graph->tensors[i])) continue;
@@ -131,26 +132,29 @@ static graph only(const graph *g, int k) {
 static void run_poisoned(const graph *g) {
     const int n = g->op_count;
     for (int k = 0; k < n; k++) {
-        const graph one = only(g, k);
+        graph one = only(g, k);
         poison_dead(g, k);
         graph_forward(&one, &context);
     }
-    if (g->mode == GRAPH_TRAIN)
+    if (g->options.gradients)
         for (int k = n - 1; k >= 0; k--) {
-            const graph one = only(g, k);
+            graph one = only(g, k);
             poison_dead(g, 2 * n - 1 - k);
             graph_backward(&one, &context);
         }
-    poison_dead(g, g->mode == GRAPH_TRAIN ? 2 * n : n);
+    poison_dead(g, g->options.gradients ? 2 * n : n);
+    for (int k = n - 1; k >= 0 && g->options.gradients; k--) {
+        graph one = only(g, k);
+        graph_backward_derived(&one, &context);
+    }
 }
 
 static void check_training_poisoned(const char *name, const char *yaml, int time, int vocabulary) {
     test_model t = test_model_new(yaml, vocabulary, time, 0.1);
     parameter_set *set = t.model->parameters;
-    model_graph built = test_model_build(&t, GRAPH_TRAIN, BATCH, time, NULL);
+    model_graph built = test_model_build(&t, test_training(BATCH, time));
     bind_tokens(&built);
-    graph_forward(built.graph, &context);
-    graph_backward(built.graph, &context);
+    test_step(built.graph, &context);
     real losses[MANY_TOKENS], *gradients = malloc(set->total * sizeof(real));
     memcpy(losses, built.losses->data, size_of(built.losses));
     memcpy(gradients, set->gradients, set->total * sizeof(real));
@@ -187,7 +191,7 @@ static void test_evaluation_reads_only_living_bytes(void **state) {
     (void)state;
     for (int i = 0; i < MODEL_TEXTS; i++) {
         test_model t = test_model_new(model_texts[i].yaml, VOCABULARY, BLOCK, 0.1);
-        model_graph built = test_model_build(&t, GRAPH_EVAL, BATCH, TIME, NULL);
+        model_graph built = test_model_build(&t, test_evaluation(BATCH, TIME));
         bind_tokens(&built);
         graph_forward(built.graph, &context);
         real losses[TOKENS], *logits = malloc(size_of(built.logits));
@@ -207,8 +211,8 @@ static void test_decoding_reads_only_living_bytes(void **state) {
     (void)state;
     for (int i = 0; i < MODEL_TEXTS; i++) {
         test_model t = test_model_new(model_texts[i].yaml, VOCABULARY, BLOCK, 0.1);
-        state_set *states = states_new();
-        model_graph built = test_model_build(&t, GRAPH_DECODE, BATCH, TIME, states);
+        state_set *states = states_new(BATCH);
+        model_graph built = test_model_build(&t, test_decoding(BATCH, TIME, states));
         bind_tokens(&built);
         graph_forward(built.graph, &context);
         real *logits = malloc(size_of(built.logits));
@@ -239,14 +243,14 @@ static refused refused_open(int width) {
     refused r = {.set = parameters_new()};
     assert_int_equal(parameters_declare(r.set, "x", &about, &p, &err), OK);
     assert_int_equal(parameters_allocate(r.set, true, &err), OK);
-    r.g = graph_new(GRAPH_TRAIN, BATCH, TIME, r.set, NULL);
+    r.g = graph_new(&(graph_options){.batch = BATCH, .time = TIME, .gradients = true}, r.set);
     r.x = test_copy(r.g, graph_parameter(r.g, p));
     return r;
 }
 
 static void refused_close(refused *r) {
     error err = {0};
-    assert_int_equal(graph_finish(r->g, NULL, true, &err), ERR_INTERNAL);
+    assert_int_equal(graph_finish(r->g, NULL, &err), ERR_INTERNAL);
     assert_true(strlen(err.message) > 0);
     graph_free(r->g);
     parameters_free(r->set);
@@ -287,13 +291,13 @@ static void test_gradients_that_would_be_lost_are_refused(void **state) {
 static void test_logits_of_large_vocabularies_are_not_held(void **state) {
     (void)state;
     enum { MANY = 30000, SEQUENCES = 16, LENGTH = 128 };
-    const graph_mode modes[] = {GRAPH_TRAIN, GRAPH_EVAL};
+    const graph_options options[] = {test_training(SEQUENCES, LENGTH), test_evaluation(SEQUENCES, LENGTH)};
     for (int i = 0; i < MODEL_TEXTS; i++)
         for (int k = 0; k < 2; k++) {
             error err = {0};
             model_graph built;
             test_model t = test_model_declare(model_texts[i].yaml, MANY, LENGTH);
-            test_ok(model_build(t.model, modes[k], SEQUENCES, LENGTH, NULL, false, &built, &err), &err);
+            test_ok(model_build(t.model, &options[k], true, &built, &err), &err);
             assert_null(built.logits);
             const size_t all = (size_t)SEQUENCES * LENGTH * MANY * sizeof(real);
             assert_true(built.graph->plan_bytes + built.graph->workspace_bytes < all / 4);

@@ -90,15 +90,19 @@ static outcome run(const char *yaml, int threads) {
     kernels_set_threads(threads);
     test_model t = test_model_new(yaml, VOCABULARY, TIME, 0.05);
     parameter_set *set = t.model->parameters;
-    model_graph training = test_model_build(&t, GRAPH_TRAIN, BATCH, TIME, NULL);
+    graph_options options = test_training(BATCH, TIME);
+    options.packs_weights = true;
+    model_graph training = test_model_build(&t, options);
     tokens_bind(training.ids, ids);
     tokens_bind(training.targets, targets);
     for (uint32_t micro = 0; micro < 2; micro++) {
-        const run_context c = {.seed = 9, .step = 4, .micro = micro, .gradient_scale = 0.5 / TOKENS};
+        const run_context c = {
+            .seed = 9, .step = 4, .micro = micro, .accumulate = micro > 0, .gradient_scale = 0.5 / TOKENS};
         graph_forward(training.graph, &c);
         graph_backward(training.graph, &c);
     }
-    model_graph evaluation = test_model_build(&t, GRAPH_EVAL, BATCH, TIME, NULL);
+    graph_backward_derived(training.graph, &(run_context){.seed = 9, .step = 4});
+    model_graph evaluation = test_model_build(&t, test_evaluation(BATCH, TIME));
     tokens_bind(evaluation.ids, ids);
     tokens_bind(evaluation.targets, targets);
     graph_forward(evaluation.graph, &(run_context){.gradient_scale = 1});

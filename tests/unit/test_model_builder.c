@@ -22,7 +22,7 @@ static const model_settings *settings_with(const char *layer, arena *a) {
 
 // Every layer composes its operators although its parameters cannot be declared, the weights having been
 // placed without them; the error is that of the first parameter.
-static void failure_in_a_layer_is_kept(void **state) {
+static void test_failure_in_a_layer_is_kept(void **state) {
     (void)state;
     static const struct {
         const char *layer, *parameter;
@@ -42,30 +42,30 @@ static void failure_in_a_layer_is_kept(void **state) {
         {"{parallel: {branches: [[], [{linear: {out: 5}}]]}}", "parallel/1/linear/weight"},
         {"{parallel: {combine: concat, branches: [[linear], [linear]]}}", "parallel/0/linear/weight"},
     };
-    static const graph_mode modes[] = {GRAPH_TRAIN, GRAPH_EVAL, GRAPH_DECODE};
+    state_set *states = states_new(2);
+    const graph_options options[] = {test_training(2, 3), test_evaluation(2, 3),
+                                     test_decoding(2, 3, states)};
     test_model t =
         test_model_declare("model:\n  width: 12\n  layers: [embedding, unembedding]\n", VOCABULARY, BLOCK);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        for (size_t k = 0; k < sizeof modes / sizeof *modes; k++) {
+        for (size_t k = 0; k < sizeof options / sizeof *options; k++) {
             error err = {0};
             model_graph built;
-            state_set *states = modes[k] == GRAPH_DECODE ? states_new() : NULL;
             char expected[128];
             snprintf(expected, sizeof expected, "parameter %s was declared after the weights were placed",
                      cases[i].parameter);
             t.model->settings = settings_with(cases[i].layer, t.memory);
-            assert_int_equal(model_build(t.model, modes[k], 2, 3, states, true, &built, &err),
-                             ERR_INTERNAL);
+            assert_int_equal(model_build(t.model, &options[k], true, &built, &err), ERR_INTERNAL);
             assert_string_equal(err.message, expected);
             assert_null(built.graph);
-            states_free(states);
         }
+    states_free(states);
     test_model_free(&t);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(failure_in_a_layer_is_kept),
+        cmocka_unit_test(test_failure_in_a_layer_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,7 @@ static void run_open(const char *yaml, model_run *r) {
     *r = (model_run){.t = test_model_new(yaml, VOCABULARY, TIME, 0.1), .row = VOCABULARY * sizeof(real)};
     test_tokens(1, TOKENS, VOCABULARY, r->ids);
     test_tokens(2, TOKENS, VOCABULARY, r->targets);
-    r->built = test_model_build(&r->t, GRAPH_EVAL, BATCH, TIME, NULL);
+    r->built = test_model_build(&r->t, test_evaluation(BATCH, TIME));
     tokens_bind(r->built.ids, r->ids);
     tokens_bind(r->built.targets, r->targets);
     run(r);

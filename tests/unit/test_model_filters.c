@@ -43,7 +43,7 @@ static void test_filters_are_those_of_the_operators(void **state) {
     error err = {0};
     arena *a = arena_new();
     test_model t = test_model_new(hyenas, VOCABULARY, BLOCK, 0.1);
-    model_graph built = test_model_build(&t, GRAPH_TRAIN, 2, BLOCK, NULL);
+    model_graph built = test_model_build(&t, test_training(2, BLOCK));
     // Layer, number of its maker, first column.
     const struct {
         const char *layer;
@@ -66,7 +66,8 @@ static void test_filters_are_those_of_the_operators(void **state) {
                 assert_memory_equal(filters[i].taps + k * WIDTH,
                                     made->data + k * width + expected[i].column, WIDTH * sizeof(real));
         }
-        for (size_t i = 0; i < t.model->parameters->total; i++) t.model->parameters->values[i] *= (real)0.5;
+        for (size_t i = 0; i < t.model->parameters->total; i++)
+            parameters_write(t.model->parameters)[i] *= (real)0.5;
     }
     graph_free(built.graph);
     test_model_free(&t);

@@ -273,7 +273,7 @@ static void test_an_untrained_gpt_guesses(void **state) {
     test_tokens(1, 4 * BLOCK, VOCABULARY, ids);
     test_tokens(2, 4 * BLOCK, VOCABULARY, targets);
     test_model t = initialised(gpt, 1337);
-    model_graph built = test_model_build(&t, GRAPH_EVAL, 4, BLOCK, NULL);
+    model_graph built = test_model_build(&t, test_evaluation(4, BLOCK));
     tokens_bind(built.ids, ids);
     tokens_bind(built.targets, targets);
     graph_forward(built.graph, &(run_context){.gradient_scale = 1});

@@ -36,7 +36,7 @@ static parameter_set *three_parameters(void) {
     add(set, "table", &(parameter_declaration){.rank = 2, .shape = {3, 5}, .decay = true});
     add(set, "bias", &(parameter_declaration){.rank = 1, .shape = {9}});
     assert_int_equal(parameters_allocate(set, true, &err), OK);
-    for (int i = 0; i < set->count; i++) fill(set->items[i], (uint32_t)i, 1, set->values);
+    for (int i = 0; i < set->count; i++) fill(set->items[i], (uint32_t)i, 1, parameters_write(set));
     return set;
 }
 
@@ -212,7 +212,7 @@ static void test_threads_do_not_change_a_bit(void **state) {
                 &(parameter_declaration){.rank = 2, .shape = {190, 301}, .decay = true, .matrix = true});
             add(set, "v", &(parameter_declaration){.rank = 1, .shape = {70001}});
             assert_int_equal(parameters_allocate(set, true, &err), OK);
-            for (int i = 0; i < 2; i++) fill(set->items[i], (uint32_t)i, 1, set->values);
+            for (int i = 0; i < 2; i++) fill(set->items[i], (uint32_t)i, 1, parameters_write(set));
             optimizer *o = make(every[k], set);
             for (int64_t step = 1; step <= 3; step++) {
                 for (int i = 0; i < 2; i++)

@@ -142,7 +142,7 @@ static void test_twin_has_a_line_for_each_row(void **state) {
     assert_int_equal(metrics_add_train(m, &row, &err), OK);
     assert_string_equal(
         twin(),
-        "# step\ttokens\tseconds\tloss\tlr\tgrad_norm\ttokens_per_second\ttrain_loss\tval_loss\ttest_loss\n"
+        "step\ttokens\tseconds\tloss\tlr\tgrad_norm\ttokens_per_second\ttrain_loss\tval_loss\ttest_loss\n"
         "1\t768\t0.025000\t4.15841584\t0.001\t0.5\t30000\tnan\tnan\tnan\n"
         "1\t768\t0.025000\tnan\tnan\tnan\tnan\tnan\t4.05940594\tnan\n"
         "2\t1536\t0.050000\tnan\t0.001\tinf\t30000\tnan\tnan\tnan\n");

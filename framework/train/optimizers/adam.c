@@ -41,7 +41,7 @@ static void update(const adam_settings *s, const optimizer_call *call, bool deco
     u.epsilon = s->epsilon;
     u.correction1 = 1 - pow(beta1, (double)call->step);
     u.correction2 = 1 - pow(beta2, (double)call->step);
-    kernels->update_adam(call->piece_count, call->pieces, &u, decoupled, set->values, set->gradients,
+    kernels->update_adam(call->piece_count, call->pieces, &u, decoupled, call->values, set->gradients,
                          call->moments[0], call->moments[1]);
 }
 

@@ -23,7 +23,7 @@ static void lion_update(const void *settings, const optimizer_call *call) {
     optimizer_update u = optimizer_update_of(call, call->lr, s->common.weight_decay);
     u.beta1 = s->betas.values[0];
     u.beta2 = s->betas.values[1];
-    kernels->update_lion(call->piece_count, call->pieces, &u, set->values, set->gradients,
+    kernels->update_lion(call->piece_count, call->pieces, &u, call->values, set->gradients,
                          call->moments[0]);
 }
 

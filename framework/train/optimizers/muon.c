@@ -161,7 +161,7 @@ static void muon_update(const void *settings, const optimizer_call *call) {
                                                        p->about.decay ? s->common.weight_decay : 0);
         const size_t count = (size_t)matrices.rows * matrices.columns;
         for (size_t at = p->offset; at < p->offset + p->count; at += count)
-            update_matrix(s, &matrices, &u, call->workspace, set->values + at, set->gradients + at,
+            update_matrix(s, &matrices, &u, call->workspace, call->values + at, set->gradients + at,
                           call->moments[0] + at);
     }
     optimizer_update u =
@@ -171,7 +171,7 @@ static void muon_update(const void *settings, const optimizer_call *call) {
     u.epsilon = s->adam_epsilon;
     u.correction1 = 1 - pow(u.beta1, (double)call->step);
     u.correction2 = 1 - pow(u.beta2, (double)call->step);
-    kernels->update_adam(call->piece_count, call->pieces, &u, true, set->values, set->gradients,
+    kernels->update_adam(call->piece_count, call->pieces, &u, true, call->values, set->gradients,
                          call->moments[0], call->moments[1]);
 }
 

@@ -99,6 +99,7 @@ void optimizer_free(optimizer *o) {
 void optimizer_step(optimizer *o, double lr, double gradient_scale, int64_t step) {
     const optimizer_call call = {
         .parameters = o->parameters,
+        .values = parameters_write(o->parameters),
         .pieces = o->pieces,
         .piece_count = o->piece_count,
         .moments = {o->moments[0], o->moments[1]},

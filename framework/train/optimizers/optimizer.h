@@ -34,7 +34,8 @@ enum { OPTIMIZER_MAX_MOMENTS = 2 };
 
 // One update of the whole parameter set.
 typedef struct optimizer_call {
-    parameter_set *parameters;
+    const parameter_set *parameters;
+    real *values;               // of the parameters, to be updated
     const update_piece *pieces; // every parameter but those with matrices_apart
     int piece_count;
     real *moments[OPTIMIZER_MAX_MOMENTS];

@@ -22,7 +22,7 @@ static void rmsprop_update(const void *settings, const optimizer_call *call) {
     optimizer_update u = optimizer_update_of(call, call->lr, s->common.weight_decay);
     u.beta2 = s->alpha;
     u.epsilon = s->epsilon;
-    kernels->update_rmsprop(call->piece_count, call->pieces, &u, set->values, set->gradients,
+    kernels->update_rmsprop(call->piece_count, call->pieces, &u, call->values, set->gradients,
                             call->moments[0]);
 }
 

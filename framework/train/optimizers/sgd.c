@@ -26,7 +26,8 @@ static void sgd_update(const void *settings, const optimizer_call *call) {
     u.momentum = s->momentum;
     u.dampening = s->momentum > 0 ? s->dampening : 0; // without momentum there is nothing to dampen
     u.nesterov = s->nesterov;
-    kernels->update_sgd(call->piece_count, call->pieces, &u, set->values, set->gradients, call->moments[0]);
+    kernels->update_sgd(call->piece_count, call->pieces, &u, call->values, set->gradients,
+                        call->moments[0]);
 }
 
 const optimizer_type optimizer_sgd = {

@@ -1,4 +1,4 @@
-#include "kernels/tile.h"
+#include "kernels/products/tile.h"
 
 #include <string.h>
 
@@ -110,9 +110,9 @@ static tile_function *const functions[TILE_ROWS][3][TILE_VECTORS] = {
 };
 // clang-format on
 
-void KERNEL(tile_multiply)(int rows, int columns, int depth, tile_left left, const real *a, ptrdiff_t step,
-                           const real *b, const real *initial, const real *added, const real *factor,
-                           real *c, ptrdiff_t ldc) {
+void tile_multiply(int rows, int columns, int depth, tile_left left, const real *a, ptrdiff_t step,
+                   const real *b, const real *initial, const real *added, const real *factor, real *c,
+                   ptrdiff_t ldc) {
     const int width = panel_width(columns);
     tile_function *function = functions[rows - 1][left][width / VEC - 1];
     if (columns == width) {
@@ -130,7 +130,7 @@ void KERNEL(tile_multiply)(int rows, int columns, int depth, tile_left left, con
         }
 }
 
-void KERNEL(tile_pack_rows)(int rows, int depth, const real *A, ptrdiff_t lda, real *packed) {
+void tile_pack_rows(int rows, int depth, const real *A, ptrdiff_t lda, real *packed) {
     const ptrdiff_t block = (ptrdiff_t)depth * TILE_ROWS;
     for (int k = 0; k < depth; k++, A += lda, packed += TILE_ROWS) {
         real *to = packed;
@@ -164,8 +164,7 @@ static void pack_transposed(int columns, int depth, const real *B, ptrdiff_t ldb
         for (int n = 0; n < width; n++) panel[k * width + n] = n < columns ? B[n * ldb + k] : 0;
 }
 
-void KERNEL(tile_pack_panel)(bool transposed, int columns, int depth, const real *B, ptrdiff_t ldb,
-                             real *panel) {
+void tile_pack_panel(bool transposed, int columns, int depth, const real *B, ptrdiff_t ldb, real *panel) {
     const int width = panel_width(columns);
     if (transposed) {
         pack_transposed(columns, depth, B, ldb, panel);

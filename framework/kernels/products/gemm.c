@@ -5,12 +5,11 @@
 // Who computes a result depends on the number of threads, how never does: each is a sum over the passes of
 // K in order, and those are cut by K alone.
 #include "kernels/activation.h"
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 #include "kernels/sizes.h"
-#include "kernels/tile.h"
+#include "kernels/products/tile.h"
 
-#include <omp.h>
 #include <string.h>
 
 enum {
@@ -31,7 +30,8 @@ typedef struct product {
     ptrdiff_t lda, ldb, ldc;
     gemm_epilogue after;
     const real *packed; // all of B, or NULL: it is packed strip by strip on the way
-    real *panels;       // then a strip for each thread
+    real *panels;       // then a strip for each part
+    int parts;          // of the result, one for each thread
 } product;
 
 typedef struct range {
@@ -126,16 +126,15 @@ static void multiply_block(const product *p, const pass *s, int row, int column,
         if (e->accumulate && !e->slope) added = sums;
     }
     const real *factor = e->factor && s->last ? e->factor + at : NULL;
-    KERNEL(tile_multiply)
-    (rows, columns, s->depth, left, a, p->lda, panel, initial, added, factor, sums, p->ldc);
+    tile_multiply(rows, columns, s->depth, left, a, p->lda, panel, initial, added, factor, sums, p->ldc);
     if (later && s->last)
         finish(p, row, column, rows, columns, sums, p->ldc, NULL, e->slope && e->accumulate);
 }
 
 static void pack_panel(const product *p, const pass *s, int column, real *panel) {
-    KERNEL(tile_pack_panel)
-    (p->transpose_b, smaller(TILE_COLUMNS, p->N - column), s->depth,
-     p->transpose_b ? p->B + column * p->ldb + s->k : p->B + s->k * p->ldb + column, p->ldb, panel);
+    tile_pack_panel(p->transpose_b, smaller(TILE_COLUMNS, p->N - column), s->depth,
+                    p->transpose_b ? p->B + column * p->ldb + s->k : p->B + s->k * p->ldb + column, p->ldb,
+                    panel);
 }
 
 // Of one thread, in reals.
@@ -172,7 +171,7 @@ static void multiply_strip(const product *p, const pass *s, range blocks, range 
         if (left == TILE_LEFT_PACKED) {
             const int before = (i - blocks.begin) % BLOCKS;
             const int rows = smaller(smaller(blocks.end - i, BLOCKS) * TILE_ROWS, p->M - row);
-            if (before == 0) KERNEL(tile_pack_rows)(rows, s->depth, a, p->lda, packed);
+            if (before == 0) tile_pack_rows(rows, s->depth, a, p->lda, packed);
             a = packed + before * TILE_ROWS * s->depth;
         }
         for (int j = 0; j < panel_count; j++) {
@@ -200,19 +199,19 @@ static int row_parts(const product *p, int threads) {
     return best;
 }
 
-// The part of one thread: a rectangle of the result. It packs what it needs of B by itself: to wait for
-// others, and to fetch panels from their caches, would take longer.
-static void multiply_part(const product *p, int thread, int threads) {
-    const int parts = row_parts(p, threads);
-    const range blocks = share(divide_up(p->M, TILE_ROWS), thread % parts, parts);
-    const range columns = share(divide_up(p->N, TILE_COLUMNS), thread / parts, threads / parts);
+// One part: a rectangle of the result. It packs what it needs of B by itself: to wait for others, and to
+// fetch panels from their caches, would take longer.
+static void multiply_part(const product *p, int part) {
+    const int parts = row_parts(p, p->parts);
+    const range blocks = share(divide_up(p->M, TILE_ROWS), part % parts, parts);
+    const range columns = share(divide_up(p->N, TILE_COLUMNS), part / parts, p->parts / parts);
     const int width = columns.end - columns.begin, strips = divide_up(width, STRIP_PANELS);
     for (int i = 0; i < strips; i++) {
         range strip = share(width, i, strips);
         strip.begin += columns.begin, strip.end += columns.begin;
         for (int k = 0; k < p->K; k += pass_depth(p->K)) {
             const pass s = pass_from(p->K, k);
-            real *const own = p->packed ? NULL : p->panels + thread * strip_room(p->N, p->K);
+            real *const own = p->packed ? NULL : p->panels + part * strip_room(p->N, p->K);
             multiply_strip(p, &s, blocks, strip, own,
                            p->packed ? p->packed + strip_reals(p->N, k) +
                                            strip_reals(strip.begin * TILE_COLUMNS, s.depth)
@@ -221,69 +220,75 @@ static void multiply_part(const product *p, int thread, int threads) {
     }
 }
 
-size_t KERNEL(gemm_workspace)(int N, int K) {
+size_t gemm_workspace(int N, int K) {
     return (size_t)kernels_thread_count * strip_room(N, K) * sizeof(real);
 }
 
-// Two multiply-adds at a time.
-static int threads_for_product(int M, int N, int K) {
-    return threads_for((double)M * N * K / (2 * VEC));
+static void multiply_parts(const void *context, pool_share s) {
+    for (int part = s.begin; part < s.end; part++) multiply_part(context, part);
 }
 
-static void multiply(const product *p, int threads) {
-    if (threads == 1) {
-        multiply_part(p, 0, 1);
-    } else {
-#pragma omp parallel num_threads(threads)
-        multiply_part(p, omp_get_thread_num(), omp_get_num_threads());
-    }
+static void multiply_all(product *p) {
+    p->parts = threads_for((double)p->M * p->N * p->K / (2 * VEC)); // two multiply-adds at a time
+    pool_run(p->parts, p->parts, 1, multiply_parts, p);
 }
 
-void KERNEL(gemm)(bool transpose_a, bool transpose_b, int M, int N, int K, const real *A, int lda,
-                  const real *B, int ldb, real *C, int ldc, const gemm_epilogue *epilogue,
-                  void *workspace) {
-    const product p = {.transpose_a = transpose_a,
-                       .transpose_b = transpose_b,
-                       .M = M,
-                       .N = N,
-                       .K = K,
-                       .A = A,
-                       .B = B,
-                       .C = C,
-                       .lda = lda,
-                       .ldb = ldb,
-                       .ldc = ldc,
-                       .after = epilogue ? *epilogue : (gemm_epilogue){0},
-                       .panels = workspace};
-    multiply(&p, threads_for_product(M, N, K));
+void gemm(bool transpose_a, bool transpose_b, int M, int N, int K, const real *A, int lda, const real *B,
+          int ldb, real *C, int ldc, const gemm_epilogue *epilogue, void *workspace) {
+    product p = {.transpose_a = transpose_a,
+                 .transpose_b = transpose_b,
+                 .M = M,
+                 .N = N,
+                 .K = K,
+                 .A = A,
+                 .B = B,
+                 .C = C,
+                 .lda = lda,
+                 .ldb = ldb,
+                 .ldc = ldc,
+                 .after = epilogue ? *epilogue : (gemm_epilogue){0},
+                 .panels = workspace};
+    multiply_all(&p);
 }
 
-size_t KERNEL(gemm_packed_reals)(int N, int K) {
+size_t gemm_packed_reals(int N, int K) {
     return strip_reals(N, K);
 }
 
-void KERNEL(gemm_pack)(bool transpose_b, int N, int K, const real *B, int ldb, real *packed) {
-    const product p = {.transpose_b = transpose_b, .N = N, .K = K, .B = B, .ldb = ldb};
-    const int panels = divide_up(N, TILE_COLUMNS), passes = divide_up(K, pass_depth(K));
-#pragma omp parallel for schedule(static) num_threads(threads_for((double)N *K / VEC * 2))
-    for (int i = 0; i < passes * panels; i++) {
-        const pass s = pass_from(K, i / panels * pass_depth(K));
-        const int column = i % panels * TILE_COLUMNS;
-        pack_panel(&p, &s, column, packed + strip_reals(N, s.k) + strip_reals(column, s.depth));
+typedef struct packing {
+    product p;
+    int panels; // of a pass
+    real *packed;
+} packing;
+
+static void pack_panels(const void *context, pool_share share) {
+    const packing *a = context;
+    const product *p = &a->p;
+    for (int i = share.begin; i < share.end; i++) {
+        const pass s = pass_from(p->K, i / a->panels * pass_depth(p->K));
+        const int column = i % a->panels * TILE_COLUMNS;
+        pack_panel(p, &s, column, a->packed + strip_reals(p->N, s.k) + strip_reals(column, s.depth));
     }
 }
 
-void KERNEL(gemm_packed)(bool transpose_a, int M, int N, int K, const real *A, int lda, const real *packed,
-                         real *C, int ldc, const gemm_epilogue *epilogue) {
-    const product p = {.transpose_a = transpose_a,
-                       .M = M,
-                       .N = N,
-                       .K = K,
-                       .A = A,
-                       .packed = packed,
-                       .C = C,
-                       .lda = lda,
-                       .ldc = ldc,
-                       .after = epilogue ? *epilogue : (gemm_epilogue){0}};
-    multiply(&p, threads_for_product(M, N, K));
+void gemm_pack(bool transpose_b, int N, int K, const real *B, int ldb, real *packed) {
+    const packing a = {{.transpose_b = transpose_b, .N = N, .K = K, .B = B, .ldb = ldb},
+                       divide_up(N, TILE_COLUMNS),
+                       packed};
+    parallel_for(divide_up(K, pass_depth(K)) * a.panels, (double)N * K / VEC * 2, pack_panels, &a);
+}
+
+void gemm_packed(bool transpose_a, int M, int N, int K, const real *A, int lda, const real *packed, real *C,
+                 int ldc, const gemm_epilogue *epilogue) {
+    product p = {.transpose_a = transpose_a,
+                 .M = M,
+                 .N = N,
+                 .K = K,
+                 .A = A,
+                 .packed = packed,
+                 .C = C,
+                 .lda = lda,
+                 .ldc = ldc,
+                 .after = epilogue ? *epilogue : (gemm_epilogue){0}};
+    multiply_all(&p);
 }

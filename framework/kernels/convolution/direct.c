@@ -1,4 +1,4 @@
-#include "kernels/convolution_direct.h"
+#include "kernels/convolution/direct.h"
 
 // sums[i] += a_s b_i-s or, backwards, a_s b_s-i, for s from `begin` to end-1 and the DIRECT_ROWS rows from
 // `first` on.
@@ -17,7 +17,7 @@ static ALWAYS_INLINE void add_tile(const bool backwards, int first, int begin, i
     for (int i = 0; i < DIRECT_ROWS; i++) sums[i] = tile[i];
 }
 
-void KERNEL(direct_convolve)(int rows, const real *w, const real *h, real *z) {
+void direct_convolve(int rows, const real *w, const real *h, real *z) {
     for (int t = 0; t < rows; t += DIRECT_ROWS) {
         vec sums[DIRECT_ROWS] = {{0}};
         add_tile(false, t, 0, t + DIRECT_ROWS, w, h, sums);
@@ -25,7 +25,7 @@ void KERNEL(direct_convolve)(int rows, const real *w, const real *h, real *z) {
     }
 }
 
-void KERNEL(direct_correlate)(int rows, const real *a, const real *b, real *y, bool adds) {
+void direct_correlate(int rows, const real *a, const real *b, real *y, bool adds) {
     for (int k = 0; k < rows; k += DIRECT_ROWS) {
         vec sums[DIRECT_ROWS] = {{0}};
         for (int i = 0; adds && i < DIRECT_ROWS; i++) sums[i] = vec_load(y + (ptrdiff_t)VEC * (k + i));

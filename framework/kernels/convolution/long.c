@@ -1,11 +1,10 @@
 // Causal long convolutions of every channel along time, by Fourier transforms (spectrum.h); of short
 // sequences lag by lag (convolution_direct.h).
-#include "kernels/convolution_direct.h"
-#include "kernels/convolution_rows.h"
+#include "kernels/convolution/direct.h"
+#include "kernels/convolution/rows.h"
 #include "kernels/parallel.h"
-#include "kernels/spectrum.h"
+#include "kernels/convolution/spectrum.h"
 
-#include <omp.h>
 #include <string.h>
 
 // Neighbouring blocks of channels go together in groups (convolution_rows.h), as many as a cache of this
@@ -44,15 +43,15 @@ static size_t direct_reals(int time) {
 }
 
 static layout layout_of(const convolution *c) {
-    const int points = KERNEL(fft_points)(c->time);
+    const int points = fft_points(c->time);
     layout l = {.points = (size_t)points * 2 * VEC,
                 .records = (size_t)spectrum_pairs(points) * SPECTRUM_RECORD};
     if (c->time <= DIRECT_TIME) {
         l.rows_direct = direct_rows(c->time);
         l.points = l.records = direct_reals(c->time);
     }
-    l.plan = KERNEL(fft_plan_on)(points, c->tables);
-    l.roots = (real *)c->tables + KERNEL(fft_twiddles)(points);
+    l.plan = fft_plan_on(points, c->tables);
+    l.roots = (real *)c->tables + fft_twiddles(points);
     l.group = group_of(l.points);
     l.groups = (blocks_of(c->channels) + l.group - 1) / l.group;
     int parts = PARTS / l.groups;
@@ -64,22 +63,22 @@ static layout layout_of(const convolution *c) {
     return l;
 }
 
-size_t KERNEL(convolution_tables)(int time) {
-    const int points = KERNEL(fft_points)(time);
-    return KERNEL(fft_twiddles)(points) + 2 * (size_t)spectrum_pairs(points);
+size_t convolution_tables(int time) {
+    const int points = fft_points(time);
+    return fft_twiddles(points) + 2 * (size_t)spectrum_pairs(points);
 }
 
-void KERNEL(convolution_tabulate)(int time, real *tables) {
-    const int points = KERNEL(fft_points)(time);
-    const fft_plan plan = KERNEL(fft_plan_on)(points, tables);
-    KERNEL(fft_tabulate)(points, tables);
-    KERNEL(spectrum_tabulate)(&plan, tables + KERNEL(fft_twiddles)(points));
+void convolution_tabulate(int time, real *tables) {
+    const int points = fft_points(time);
+    const fft_plan plan = fft_plan_on(points, tables);
+    fft_tabulate(points, tables);
+    spectrum_tabulate(&plan, tables + fft_twiddles(points));
 }
 
-size_t KERNEL(convolution_prepared)(int time, int channels) {
+size_t convolution_prepared(int time, int channels) {
     const size_t blocks = (size_t)blocks_of(channels);
     if (time <= DIRECT_TIME) return blocks * direct_reals(time);
-    const size_t pairs = (size_t)spectrum_pairs(KERNEL(fft_points)(time));
+    const size_t pairs = (size_t)spectrum_pairs(fft_points(time));
     return blocks * pairs * SPECTRUM_RECORD;
 }
 
@@ -100,19 +99,27 @@ static size_t thread_reals(const layout *l) {
 }
 
 // Of each thread its own; gradients of the filter made apart.
-size_t KERNEL(convolution_workspace)(const convolution *c, int threads) {
+size_t convolution_workspace(const convolution *c, int threads) {
     const layout l = layout_of(c);
     const bool apart_perhaps = l.parts > 1 || c->filter.adds;
     const size_t apart = apart_perhaps ? (size_t)l.parts * (size_t)c->time * (size_t)c->channels : 0;
     return ((size_t)threads * thread_reals(&l) + apart) * sizeof(real);
 }
 
-static int threads_for_convolution(const convolution *c, double sequences) {
-    return threads_for(sequences * c->time * blocks_of(c->channels) * 50);
+static double operations_of(const convolution *c, double sequences) {
+    return sequences * c->time * blocks_of(c->channels) * 50;
 }
 
-static real *thread_points(const layout *l, void *workspace) {
-    return (real *)workspace + (size_t)omp_get_thread_num() * thread_reals(l);
+// What a loop works on.
+typedef struct convolution_call {
+    const convolution *c;
+    layout l;
+    void *workspace;
+    real *parts; // backward: gradients of the filter that are made apart, or NULL
+} convolution_call;
+
+static real *thread_points(const convolution_call *call, int thread) {
+    return (real *)call->workspace + (size_t)thread * thread_reals(&call->l);
 }
 
 static real *second_points(const layout *l, real *points) {
@@ -175,7 +182,7 @@ static row_product gradient(const convolution *c, const layout *l, const convolu
 static void pack_direct(const layout *l, const row_source *from, real *packed) {
     for (int k = 0; k < blocks_of(from->channels); k++)
         memset(packed + k * l->points, 0, (size_t)DIRECT_ROWS * VEC * sizeof(real));
-    KERNEL(pack_rows)(from, l->rows_direct, packed + (size_t)DIRECT_ROWS * VEC, l->points);
+    pack_rows(from, l->rows_direct, packed + (size_t)DIRECT_ROWS * VEC, l->points);
 }
 
 static void from_rows(const layout *l, const row_source *from, real *points) {
@@ -183,19 +190,19 @@ static void from_rows(const layout *l, const row_source *from, real *points) {
         pack_direct(l, from, points);
         return;
     }
-    KERNEL(pack_rows)(from, l->plan.points, points, l->points);
+    pack_rows(from, l->plan.points, points, l->points);
     for (int k = 0; k < blocks_of(from->channels); k++)
-        KERNEL(fft_down_half)(&l->plan.level[0], points + k * l->points);
+        fft_down_half(&l->plan.level[0], points + k * l->points);
 }
 
 static void to_rows(const layout *l, real *points, const row_sink *to) {
     if (l->rows_direct) {
-        KERNEL(unpack_rows)(points + (size_t)DIRECT_ROWS * VEC, l->points, to);
+        unpack_rows(points + (size_t)DIRECT_ROWS * VEC, l->points, to);
         return;
     }
     for (int k = 0; k < blocks_of(to->channels); k++)
-        KERNEL(fft_up_half)(&l->plan.level[0], points + k * l->points);
-    KERNEL(unpack_rows)(points, l->points, to);
+        fft_up_half(&l->plan.level[0], points + k * l->points);
+    unpack_rows(points, l->points, to);
 }
 
 // The same as a walk, lag by lag. What becomes of the points goes to the second points.
@@ -204,10 +211,10 @@ static void direct_group(const layout *l, int channels, const spectrum_walk *lik
         const size_t skip = k * l->points + (size_t)DIRECT_ROWS * VEC;
         real *const points = like->points + skip, *const second = second_points(l, like->points) + skip;
         if (like->task == SPECTRUM_APPLY) {
-            KERNEL(direct_convolve)(l->rows_direct, points, like->records + skip, second);
+            direct_convolve(l->rows_direct, points, like->records + skip, second);
         } else if (like->task == SPECTRUM_ADJOINT) {
-            KERNEL(direct_correlate)(l->rows_direct, points, second, like->taps + skip, like->adds);
-            KERNEL(direct_correlate)(l->rows_direct, points, like->records + skip, second, false);
+            direct_correlate(l->rows_direct, points, second, like->taps + skip, like->adds);
+            direct_correlate(l->rows_direct, points, like->records + skip, second, false);
         }
     }
 }
@@ -229,7 +236,7 @@ static void walk_group(const layout *l, int channels, const spectrum_walk *like)
         if (w.taps) w.taps += k * l->points;
         if (w.beta) w.beta += k * VEC;
         w.channels -= k * VEC;
-        KERNEL(spectrum_walk)(&w);
+        spectrum_traverse(&w);
     }
 }
 
@@ -237,10 +244,12 @@ static real *prepared(const convolution *c, const layout *l, int group) {
     return c->prepared + (size_t)(group * l->group) * l->records;
 }
 
-static void prepare_groups(const convolution *c, const layout *l, void *workspace) {
-#pragma omp for schedule(static)
-    for (int group = 0; group < l->groups; group++) {
-        real *points = thread_points(l, workspace);
+static void prepare_groups(const void *context, pool_share share) {
+    const convolution_call *call = context;
+    const convolution *c = call->c;
+    const layout *l = &call->l;
+    real *points = thread_points(call, share.thread);
+    for (int group = share.begin; group < share.end; group++) {
         const row_source taps = {.count = c->time,
                                  .channels = channels_of(c, l, group),
                                  .x = c->filter.value + first_channel(l, group),
@@ -263,16 +272,18 @@ static void prepare_groups(const convolution *c, const layout *l, void *workspac
     }
 }
 
-void KERNEL(convolution_prepare)(const convolution *c, void *workspace) {
-    const layout l = layout_of(c);
-    WITH_THREADS(threads_for_convolution(c, 1), prepare_groups(c, &l, workspace));
+void convolution_prepare(const convolution *c, void *workspace) {
+    const convolution_call call = {.c = c, .l = layout_of(c), .workspace = workspace};
+    parallel_for(call.l.groups, operations_of(c, 1), prepare_groups, &call);
 }
 
-static void forward_sequences(const convolution *c, const layout *l, void *workspace) {
-#pragma omp for schedule(static)
-    for (int task = 0; task < l->groups * c->batch; task++) {
+static void forward_sequences(const void *context, pool_share share) {
+    const convolution_call *call = context;
+    const convolution *c = call->c;
+    const layout *l = &call->l;
+    real *points = thread_points(call, share.thread);
+    for (int task = share.begin; task < share.end; task++) {
         const int group = task / c->batch, b = task % c->batch;
-        real *points = thread_points(l, workspace);
         const row_source w = gated_input(c, l, b, group);
         row_sink to = {.count = c->time, .channels = w.channels, .product = {output(c, l, c->y, b, group)}};
         multiply_by(c, l, &c->gate_out, b, group, &to.product[0]);
@@ -285,9 +296,9 @@ static void forward_sequences(const convolution *c, const layout *l, void *works
     }
 }
 
-void KERNEL(convolution_forward)(const convolution *c, void *workspace) {
-    const layout l = layout_of(c);
-    WITH_THREADS(threads_for_convolution(c, c->batch), forward_sequences(c, &l, workspace));
+void convolution_forward(const convolution *c, void *workspace) {
+    const convolution_call call = {.c = c, .l = layout_of(c), .workspace = workspace};
+    parallel_for(call.l.groups * c->batch, operations_of(c, c->batch), forward_sequences, &call);
 }
 
 // first, last: of the sequences of a part.
@@ -332,12 +343,13 @@ static int part_end(const convolution *c, const layout *l, int part) {
     return end < c->batch ? end : c->batch;
 }
 
-// parts: NULL when the gradient of the filter is not made apart.
-static void backward_parts(const convolution *c, const layout *l, void *workspace, real *parts) {
-#pragma omp for schedule(static)
-    for (int task = 0; task < l->groups * l->parts; task++) {
+static void backward_parts(const void *context, pool_share share) {
+    const convolution_call *call = context;
+    const convolution *c = call->c;
+    const layout *l = &call->l;
+    real *points = thread_points(call, share.thread), *parts = call->parts;
+    for (int task = share.begin; task < share.end; task++) {
         const int group = task / l->parts, part = task % l->parts;
-        real *points = thread_points(l, workspace);
         const int begin = part * l->rows, end = part_end(c, l, part);
         for (int b = begin; b < end; b++)
             backward_sequence(c, l, b, group, b == begin, b == end - 1, points);
@@ -359,27 +371,26 @@ static void add_row(const convolution *c, const layout *l, const real *parts, in
     }
 }
 
-static void add_parts(const convolution *c, const layout *l, const real *parts) {
-#pragma omp for schedule(static)
-    for (int t = 0; t < c->time; t++) {
+static void add_parts(const void *context, pool_share share) {
+    const convolution_call *call = context;
+    const convolution *c = call->c;
+    const layout *l = &call->l;
+    for (int t = share.begin; t < share.end; t++) {
         real *to = c->filter.gradient + (ptrdiff_t)t * c->filter.ld;
-        add_row(c, l, parts, t, to, c->filter.adds);
+        add_row(c, l, call->parts, t, to, c->filter.adds);
     }
 }
 
-static void backward_all(const convolution *c, const layout *l, void *workspace, real *parts) {
-    backward_parts(c, l, workspace, parts);
-    if (parts && c->filter.gradient) add_parts(c, l, parts);
-}
-
-void KERNEL(convolution_backward)(const convolution *c, void *workspace) {
-    const layout l = layout_of(c);
-    const int threads = threads_for_convolution(c, c->batch);
-    real *parts = is_made_apart(c, &l) ? (real *)workspace + (size_t)threads * thread_reals(&l) : NULL;
-    WITH_THREADS(threads, backward_all(c, &l, workspace, parts));
+void convolution_backward(const convolution *c, void *workspace) {
+    convolution_call call = {.c = c, .l = layout_of(c), .workspace = workspace};
+    const layout *l = &call.l;
+    if (is_made_apart(c, l)) call.parts = thread_points(&call, kernels_thread_count);
+    parallel_for(l->groups * l->parts, operations_of(c, c->batch), backward_parts, &call);
+    if (call.parts && c->filter.gradient)
+        parallel_for(c->time, (double)c->time * l->parts * c->channels / VEC, add_parts, &call);
     if (!c->dbeta) return;
-    if (parts)
-        add_row(c, &l, parts, 0, c->dbeta, c->adds_beta);
+    if (call.parts)
+        add_row(c, l, call.parts, 0, c->dbeta, c->adds_beta);
     else
         add_row(c, &(layout){.parts = 1}, c->filter.gradient, 0, c->dbeta, c->adds_beta);
 }

@@ -1,12 +1,12 @@
 // Causal self-attention (arXiv 1706.03762) without the time x time matrix (arXiv 2205.14135): blocks of
 // keys pass by tiles of queries, whose softmax runs along: when a larger score turns up, what was summed up
 // so far shrinks. Grouped heads: arXiv 2305.13245. The backward pass: attention_backward.c.
-#include "kernels/attention_parts.h"
-#include "kernels/members.h"
+#include "kernels/attention/parts.h"
+#include "kernels/declarations.h"
 
 static const real LN_2 = (real)0.69314718055994530942;
 
-size_t KERNEL(attention_workspace)(const attention_shape *shape, int threads) {
+size_t attention_workspace(const attention_shape *shape, int threads) {
     scratch unused;
     return (size_t)threads * scratch_layout(shape, NULL, &unused) * sizeof(real);
 }
@@ -128,13 +128,13 @@ typedef struct forward_task {
     const real *q, *keys, *values; // the part's queries; keys and values of the whole sequence
 } forward_task;
 
-// The longest parts come first.
+// The parts of a head follow each other, longest first.
 static forward_task task_of(const attention_call *c, const real *qkv, int number) {
     const attention_shape *s = &c->shape;
-    const int all_heads = s->batch * s->heads, head = number % all_heads % s->heads;
+    const int parts = divide_up(s->time, PART), head = number / parts % s->heads;
     const int kv = head / (s->heads / s->kv_heads);
-    forward_task t = {.b = number % all_heads / s->heads, .head = head};
-    t.first = (divide_up(s->time, PART) - 1 - number / all_heads) * PART;
+    forward_task t = {.b = number / parts / s->heads, .head = head};
+    t.first = (parts - 1 - number % parts) * PART;
     const real *rows = qkv + (ptrdiff_t)t.b * s->time * c->ld;
     t.q = rows + t.first * c->ld + head * s->head_size;
     t.keys = rows + (s->heads + kv) * s->head_size;
@@ -186,23 +186,27 @@ static void forward_part(const attention_call *c, const forward_task *t, const f
     }
 }
 
-void KERNEL(attention_forward)(const attention_shape *shape, const dropout_mask *mask, const real *qkv,
-                               real *out, real *lse, void *workspace) {
-    const attention_call c = new_call(shape, mask);
-    const int heads = shape->batch * shape->heads, parts = divide_up(shape->time, PART);
-    // Parts differ in length, so threads take turns. Otherwise each stays with neighbours in memory, as it
-    // does in other kernels.
-    const int threads = threads_for_attention(&c);
-    const int turn = parts > 1 ? 1 : divide_up(heads, threads);
-#pragma omp parallel num_threads(threads)
-    {
-        const scratch w = scratch_of_thread(shape, workspace);
-#pragma omp for schedule(static, turn)
-        for (int task = 0; task < heads * parts; task++) {
-            const forward_task t = task_of(&c, qkv, task),
-                               next = task_of(&c, qkv,
-                                              smaller(task + (parts > 1 ? threads : 1), heads * parts - 1));
-            forward_part(&c, &t, &next, out, lse, &w);
-        }
+typedef struct forward_call {
+    attention_call c;
+    int tasks;
+    const real *qkv;
+    real *out, *lse;
+    void *workspace;
+} forward_call;
+
+static void forward_tasks(const void *context, pool_share share) {
+    const forward_call *f = context;
+    const scratch w = scratch_of_thread(&f->c.shape, f->workspace, share.thread);
+    for (int task = share.begin; task < share.end; task++) {
+        const forward_task t = task_of(&f->c, f->qkv, task),
+                           next = task_of(&f->c, f->qkv, smaller(task + 1, f->tasks - 1));
+        forward_part(&f->c, &t, &next, f->out, f->lse, &w);
     }
+}
+
+void attention_forward(const attention_shape *shape, const dropout_mask *mask, const real *qkv, real *out,
+                       real *lse, void *workspace) {
+    const int tasks = shape->batch * shape->heads * divide_up(shape->time, PART);
+    const forward_call f = {new_call(shape, mask), tasks, qkv, out, lse, workspace};
+    parallel_for(tasks, attention_operations(&f.c), forward_tasks, &f);
 }

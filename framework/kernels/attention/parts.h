@@ -5,11 +5,9 @@
 #ifndef RUNEXP_KERNELS_ATTENTION_PARTS_H
 #define RUNEXP_KERNELS_ATTENTION_PARTS_H
 
-#include "kernels/attention_tile.h"
+#include "kernels/attention/tile.h"
 #include "kernels/parallel.h"
 #include "kernels/random_bits.h"
-
-#include <omp.h>
 
 // Time is cut into parts: of queries for the forward pass, of queries and of keys for the backward pass.
 // Long enough that packing a part is nothing beside the work with it, and short enough that it stays in a
@@ -52,11 +50,10 @@ static inline size_t scratch_layout(const attention_shape *s, real *memory, scra
     return used;
 }
 
-// The memory of the thread that asks.
-static inline scratch scratch_of_thread(const attention_shape *s, void *workspace) {
+static inline scratch scratch_of_thread(const attention_shape *s, void *workspace, int thread) {
     scratch w;
     const size_t reals = scratch_layout(s, NULL, &w);
-    scratch_layout(s, (real *)workspace + (size_t)omp_get_thread_num() * reals, &w);
+    scratch_layout(s, (real *)workspace + (size_t)thread * reals, &w);
     return w;
 }
 
@@ -119,10 +116,10 @@ static inline void plan_queue(const attention_call *c, row_queue *q, int queries
     q->at_a_time = q->count * q->rows / times + 1;
 }
 
-static inline int threads_for_attention(const attention_call *c) {
+static inline double attention_operations(const attention_call *c) {
     const attention_shape *s = &c->shape;
     const double keys = s->window > 0 ? c->reach : s->time * 0.5;
-    return threads_for((double)s->batch * s->heads * s->time * keys / VEC * (s->head_size + 20));
+    return (double)s->batch * s->heads * s->time * keys / VEC * (s->head_size + 20);
 }
 
 // --- dropout

@@ -13,10 +13,10 @@
 //     p_k = conj(Z_k) G_k,   q_k = Z_-k G_k - conj(Z_k G_-k),
 // summed over the sequences as points e + i o of one transform.
 // All of it is divided by N once, where P and Q are made and where e and o are.
-#ifndef RUNEXP_KERNELS_SPECTRUM_H
-#define RUNEXP_KERNELS_SPECTRUM_H
+#ifndef RUNEXP_KERNELS_CONVOLUTION_SPECTRUM_H
+#define RUNEXP_KERNELS_CONVOLUTION_SPECTRUM_H
 
-#include "kernels/fft.h"
+#include "kernels/convolution/fft.h"
 
 enum { SPECTRUM_RECORD = 6 * VEC, SPECTRUM_POINTS = 4 * VEC }; // of a pair, in reals
 
@@ -53,7 +53,7 @@ static inline int spectrum_pairs(int points) {
     return points / 2 + 1;
 }
 
-void KERNEL(spectrum_walk)(spectrum_walk *w);
+void spectrum_traverse(spectrum_walk *w) ISA_SYMBOL(spectrum_traverse);
 
 // Adds a pair of a convolution, P_k Z_k + Q_k conj(Z_-k) and P_-k Z_-k - conj(Q_k Z_k), to y and y_minus.
 static ALWAYS_INLINE void spectrum_apply(const real *record, const fft_point z, const fft_point z_minus,
@@ -79,6 +79,6 @@ static ALWAYS_INLINE void spectrum_apply(const real *record, const fft_point z, 
 }
 
 // S of each pair in the order of a walk: 2 spectrum_pairs(points) reals, in double precision.
-void KERNEL(spectrum_tabulate)(const fft_plan *plan, real *roots);
+void spectrum_tabulate(const fft_plan *plan, real *roots) ISA_SYMBOL(spectrum_tabulate);
 
 #endif

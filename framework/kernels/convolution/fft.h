@@ -4,20 +4,20 @@
 // Forward transforms decimate in frequency, backward ones in time, in place and without reordering: what
 // lies at a place of the spectrum is fft_bin's business. (Cooley and Tukey, Math. Comp. 19 (1965);
 // Gentleman and Sande, AFIPS 29 (1966).)
-#ifndef RUNEXP_KERNELS_FFT_H
-#define RUNEXP_KERNELS_FFT_H
+#ifndef RUNEXP_KERNELS_CONVOLUTION_FFT_H
+#define RUNEXP_KERNELS_CONVOLUTION_FFT_H
 
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 
 #include <stdbool.h>
 
 enum { FFT_MOST_LEVELS = 24 };
 
-// A level cuts blocks of radix * rest points into `radix` blocks of `rest`.
+// A level cuts blocks of radix * rest points into `radix` blocks of `rest`. twiddles: rest x (radix - 1) x 2,
+// cosine and sine of -2 pi j q / (radix rest) for q from 0 and j from 1.
 typedef struct fft_level {
     int radix, rest;
-    const real
-        *twiddles; // cosine and sine of -2 pi j q / (radix rest): rest (q) x (radix - 1) (j from 1) x 2
+    const real *twiddles;
 } fft_level;
 
 typedef struct fft_plan {
@@ -31,22 +31,22 @@ typedef struct fft_point {
 } fft_point;
 
 // The least number of points, `least` or more, that is a multiple of 16 and has only small factors.
-int KERNEL(fft_points)(int least);
+int fft_points(int least) ISA_SYMBOL(fft_points);
 // How many reals the twiddles of all levels take, and the plan with its twiddles there.
-size_t KERNEL(fft_twiddles)(int points);
-fft_plan KERNEL(fft_plan_on)(int points, const real *twiddles);
+size_t fft_twiddles(int points) ISA_SYMBOL(fft_twiddles);
+fft_plan fft_plan_on(int points, const real *twiddles) ISA_SYMBOL(fft_plan_on);
 // Computes the twiddles, in double precision. SERIAL.
-void KERNEL(fft_tabulate)(int points, real *twiddles);
+void fft_tabulate(int points, real *twiddles) ISA_SYMBOL(fft_tabulate);
 // Which bin of the spectrum a place holds.
-int KERNEL(fft_bin)(const fft_plan *plan, int spot);
+int fft_bin(const fft_plan *plan, int spot) ISA_SYMBOL(fft_bin);
 
 // One level of a transform, forward or backward (without the factor 1 / points), of so many blocks.
-void KERNEL(fft_down)(const fft_level *level, int blocks, real *points);
-void KERNEL(fft_up)(const fft_level *level, int blocks, real *points);
+void fft_down(const fft_level *level, int blocks, real *points) ISA_SYMBOL(fft_down);
+void fft_up(const fft_level *level, int blocks, real *points) ISA_SYMBOL(fft_up);
 // The first level of points of which the second half is zero, whatever lies there, and on the way back,
 // where the second half is not wanted. The radix is 8.
-void KERNEL(fft_down_half)(const fft_level *level, real *points);
-void KERNEL(fft_up_half)(const fft_level *level, real *points);
+void fft_down_half(const fft_level *level, real *points) ISA_SYMBOL(fft_down_half);
+void fft_up_half(const fft_level *level, real *points) ISA_SYMBOL(fft_up_half);
 
 static ALWAYS_INLINE fft_point fft_load(const real *at) {
     return (fft_point){vec_load(at), vec_load(at + VEC)};

@@ -3,8 +3,7 @@
 // Each head of each sequence has its own part of the caches. Values lie slot after slot. Keys lie in blocks
 // of VEC slots, element by element, so that a vector holds the same element of VEC keys and their scores
 // come without sums across lanes; a last block of w < VEC slots is w wide.
-#include "base/team.h"
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 #include "kernels/vector_math.h"
 
@@ -13,9 +12,6 @@
 
 // Independent sums, to hide the latency of additions.
 enum { TOGETHER = 4 };
-
-// Vector operations that are worth another thread.
-enum { PART_OPERATIONS = 1 << 10 };
 
 typedef struct decoding {
     attention_shape shape;
@@ -120,15 +116,14 @@ static void attend(int head_size, int capacity, int valid, real scale, const rea
 }
 
 // The heads of all sequences are dealt out; grouped ones (arXiv 2305.13245) stay with their key.
-static void decode_part(const void *what, int part, int parts) {
-    const decoding *d = what;
+static void decode_heads(const void *context, pool_share share) {
+    const decoding *d = context;
     const attention_shape *s = &d->shape;
     const int size = s->head_size, group = s->heads / s->kv_heads;
     const ptrdiff_t width = (ptrdiff_t)(s->heads + 2 * s->kv_heads) * size,
                     out_width = (ptrdiff_t)s->heads * size, cache = (ptrdiff_t)d->capacity * size;
-    const int tasks = s->batch * s->kv_heads, end = (int)((int64_t)tasks * (part + 1) / parts);
-    real *const scores = d->scores + (ptrdiff_t)part * d->capacity;
-    for (int task = (int)((int64_t)tasks * part / parts); task < end; task++) {
+    real *const scores = d->scores + (ptrdiff_t)share.thread * d->capacity;
+    for (int task = share.begin; task < share.end; task++) {
         const int b = task / s->kv_heads, kv = task % s->kv_heads;
         real *keys = d->keys + task * cache, *values = d->values + task * cache;
         for (int t = 0; t < s->time; t++) {
@@ -146,12 +141,12 @@ static void decode_part(const void *what, int part, int parts) {
     }
 }
 
-void KERNEL(attention_decode)(const attention_shape *shape, int capacity, int position, const real *qkv,
-                              real *keys, real *values, real *out, void *workspace) {
+void attention_decode(const attention_shape *shape, int capacity, int position, const real *qkv, real *keys,
+                      real *values, real *out, void *workspace) {
     const attention_shape *s = shape;
     const decoding d = {*s, capacity, position, qkv, keys, values, out, workspace};
     const double seen = position + s->time < capacity ? position + s->time : capacity;
     const double operations =
         (double)s->batch * s->time * s->heads * seen * (2.0 * s->head_size + 10) / VEC;
-    team_run(team_parts(operations / PART_OPERATIONS, s->batch * s->kv_heads), decode_part, &d);
+    parallel_for_short(s->batch * s->kv_heads, operations, decode_heads, &d);
 }

@@ -1,7 +1,7 @@
 // The gradients of causal self-attention (arXiv 2205.14135): scores are made again, from the logarithms of
 // the softmax sums that the forward pass saved (attention.c).
-#include "kernels/attention_parts.h"
-#include "kernels/members.h"
+#include "kernels/attention/parts.h"
+#include "kernels/declarations.h"
 
 #include <string.h>
 
@@ -253,28 +253,35 @@ static void backward_parts(const attention_call *c, const backward_arrays *array
                 x.dvalues + at);
 }
 
-void KERNEL(attention_backward)(const attention_shape *shape, const dropout_mask *mask, const real *qkv,
-                                const real *out, const real *lse, const real *dout, real *dqkv,
-                                void *workspace) {
-    attention_call c = new_call(shape, mask);
-    c.far = true; // what the forward pass saved
-    const backward_arrays x = {qkv, out, lse, dout, dqkv};
+typedef struct backward_call {
+    attention_call c;
+    backward_arrays x;
+    int distance; // between the parts of queries and of keys
+    void *workspace;
+} backward_call;
+
+static void backward_tasks(const void *context, pool_share share) {
+    const backward_call *b = context;
+    const attention_shape *s = &b->c.shape;
+    const int heads = s->batch * s->kv_heads;
+    const scratch w = scratch_of_thread(s, b->workspace, share.thread);
+    for (int task = share.begin; task < share.end; task++) {
+        const int key = task / heads * PART, first = key + b->distance * PART;
+        const piece p = {0, first, smaller(PART, s->time - first), key, smaller(PART, s->time - key)};
+        backward_parts(&b->c, &b->x, task % heads, &p, &w);
+    }
+}
+
+void attention_backward(const attention_shape *shape, const dropout_mask *mask, const real *qkv,
+                        const real *out, const real *lse, const real *dout, real *dqkv, void *workspace) {
+    backward_call b = {new_call(shape, mask), {qkv, out, lse, dout, dqkv}, 0, workspace};
+    b.c.far = true; // what the forward pass saved
     const int heads = shape->batch * shape->kv_heads, parts = divide_up(shape->time, PART);
     // Parts this far apart still see each other.
-    const int farthest = smaller(parts - 1, (c.reach + PART - 2) / PART);
-    // Parts at one distance share no gradients, so threads may take them in any order; and every gradient
-    // is summed up in the order of distances.
-#pragma omp parallel num_threads(threads_for_attention(&c))
-    {
-        const scratch w = scratch_of_thread(shape, workspace);
-        for (int distance = 0; distance <= farthest; distance++) {
-#pragma omp for schedule(static)
-            for (int task = 0; task < heads * (parts - distance); task++) {
-                const int key = task / heads * PART, first = key + distance * PART;
-                const piece p = {0, first, smaller(PART, shape->time - first), key,
-                                 smaller(PART, shape->time - key)};
-                backward_parts(&c, &x, task % heads, &p, &w);
-            }
-        }
-    }
+    const int farthest = smaller(parts - 1, (b.c.reach + PART - 2) / PART);
+    // Parts at one distance share no gradients, so they may be done in any order; and every gradient is
+    // summed up in the order of distances.
+    for (; b.distance <= farthest; b.distance++)
+        parallel_for(heads * (parts - b.distance), attention_operations(&b.c) / (farthest + 1),
+                     backward_tasks, &b);
 }

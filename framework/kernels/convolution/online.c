@@ -6,19 +6,14 @@
 // before the one inverse transform (Stockham, AFIPS 28 (1966); partitioned convolution). All windows but
 // the first meet blocks that are known a block earlier: their part of the sum is spread over its tokens, so
 // that no token waits long. The stream has no end and the filter keeps its length.
-#include "base/team.h"
-#include "kernels/convolution_rows.h"
+#include "kernels/convolution/rows.h"
 #include "kernels/parallel.h"
-#include "kernels/spectrum.h"
+#include "kernels/convolution/spectrum.h"
 
-#include <omp.h>
 #include <string.h>
 
 // Filters up to so many taps are summed directly, out of a ring of tokens.
 enum { DIRECT_TAPS = 64, LEAST_BLOCK = 64 };
-
-// Vector operations that pay for another part.
-static const double PART_OPERATIONS = 2000;
 
 // What follows from the number of taps. Sizes are in reals, for VEC channels.
 typedef struct layout {
@@ -52,9 +47,9 @@ static layout layout_of(int taps, const real *constants) {
     l.windows = (taps - 1 + l.block - 1) / l.block;
     l.slots = l.windows - 1;
     l.pairs = (size_t)spectrum_pairs(l.block);
-    const size_t twiddles = KERNEL(fft_twiddles)(l.block);
+    const size_t twiddles = fft_twiddles(l.block);
     l.tables = (twiddles + 2 * l.pairs + VEC - 1) / VEC * VEC;
-    l.plan = KERNEL(fft_plan_on)(l.block, constants);
+    l.plan = fft_plan_on(l.block, constants);
     l.roots = constants ? constants + twiddles : NULL;
     l.constants = (size_t)l.near * VEC + l.pairs * (size_t)l.windows * SPECTRUM_RECORD;
     l.recent = (size_t)l.block * VEC;
@@ -63,7 +58,7 @@ static layout layout_of(int taps, const real *constants) {
     return l;
 }
 
-size_t KERNEL(convolution_online_constants)(int taps, int channels) {
+size_t convolution_online_constants(int taps, int channels) {
     const layout l = layout_of(taps, NULL);
     return l.tables + (size_t)blocks_of(channels) * l.constants;
 }
@@ -72,7 +67,7 @@ static size_t state_of(const layout *l) {
     return l->recent + l->points + l->kept;
 }
 
-size_t KERNEL(convolution_online_state)(int taps, int channels) {
+size_t convolution_online_state(int taps, int channels) {
     const layout l = layout_of(taps, NULL);
     return (size_t)blocks_of(channels) * state_of(&l);
 }
@@ -81,7 +76,7 @@ static size_t workspace_of(const layout *l) {
     return (size_t)l->block * 2 * VEC;
 }
 
-size_t KERNEL(convolution_online_workspace)(int taps, int threads) {
+size_t convolution_online_workspace(int taps, int threads) {
     const layout l = layout_of(taps, NULL);
     return (size_t)threads * workspace_of(&l) * sizeof(real);
 }
@@ -102,7 +97,7 @@ static void pack_taps(const filter_rows *f, int from, int count, real *packed) {
                              .channels = f->channels,
                              .x = f->first + (ptrdiff_t)from * f->ld * (there > 0),
                              .ld = f->ld};
-    KERNEL(pack_rows)(&taps, count, packed, 0);
+    pack_rows(&taps, count, packed, 0);
 }
 
 static void make_windows(const layout *l, const filter_rows *f, real *points, real *records) {
@@ -111,21 +106,28 @@ static void make_windows(const layout *l, const filter_rows *f, real *points, re
         // Turned by a block, so that the outputs that are wanted, the second half, come first.
         pack_taps(f, (p + 1) * block, block, points);
         pack_taps(f, p * block, block, points + (size_t)block * VEC);
-        KERNEL(fft_down)(&l->plan.level[0], 1, points);
-        KERNEL(spectrum_walk)
-        (&(spectrum_walk){.plan = &l->plan,
-                          .roots = (real *)l->roots,
-                          .task = SPECTRUM_MAKE,
-                          .points = points,
-                          .records = records + (size_t)p * SPECTRUM_RECORD,
-                          .apart = (size_t)l->windows * SPECTRUM_RECORD});
+        fft_down(&l->plan.level[0], 1, points);
+        spectrum_traverse(&(spectrum_walk){.plan = &l->plan,
+                                           .roots = (real *)l->roots,
+                                           .task = SPECTRUM_MAKE,
+                                           .points = points,
+                                           .records = records + (size_t)p * SPECTRUM_RECORD,
+                                           .apart = (size_t)l->windows * SPECTRUM_RECORD});
     }
 }
 
-static void prepare_blocks(const layout *l, const convolution *c, real *constants, void *workspace) {
-#pragma omp for schedule(static)
-    for (int k = 0; k < blocks_of(c->channels); k++) {
-        real *taps = constants + l->tables + (size_t)k * l->constants;
+typedef struct preparation {
+    layout l;
+    const convolution *c;
+    real *constants, *workspace;
+} preparation;
+
+static void prepare_blocks(const void *context, pool_share share) {
+    const preparation *p = context;
+    const convolution *c = p->c;
+    const layout *l = &p->l;
+    for (int k = share.begin; k < share.end; k++) {
+        real *taps = p->constants + l->tables + (size_t)k * l->constants;
         const int left = c->channels - k * VEC;
         const filter_rows f = {.first = c->filter.value + (ptrdiff_t)k * VEC,
                                .ld = c->filter.ld,
@@ -134,19 +136,18 @@ static void prepare_blocks(const layout *l, const convolution *c, real *constant
         pack_taps(&f, 0, l->near, taps);
         if (c->beta) vec_store(taps, vec_load(taps) + vec_get(c->beta + (ptrdiff_t)k * VEC, left));
         if (l->block)
-            make_windows(l, &f, (real *)workspace + (size_t)omp_get_thread_num() * workspace_of(l),
+            make_windows(l, &f, p->workspace + (size_t)share.thread * workspace_of(l),
                          taps + (size_t)l->near * VEC);
     }
 }
 
-void KERNEL(convolution_online_prepare)(const convolution *c, int taps, real *constants, void *workspace) {
-    const layout l = layout_of(taps, constants);
-    if (l.block) {
-        KERNEL(fft_tabulate)(l.block, constants);
-        KERNEL(spectrum_tabulate)(&l.plan, (real *)l.roots);
+void convolution_online_prepare(const convolution *c, int taps, real *constants, void *workspace) {
+    const preparation p = {layout_of(taps, constants), c, constants, workspace};
+    if (p.l.block) {
+        fft_tabulate(p.l.block, constants);
+        spectrum_tabulate(&p.l.plan, (real *)p.l.roots);
     }
-    WITH_THREADS(threads_for((double)taps * blocks_of(c->channels) * 50),
-                 prepare_blocks(&l, c, constants, workspace));
+    parallel_for(blocks_of(c->channels), (double)taps * blocks_of(c->channels) * 50, prepare_blocks, &p);
 }
 
 // --- a token
@@ -205,9 +206,8 @@ static void end_block(const layout *l, real *records, real *recent, real *ready,
                       real *points) {
     const size_t reals = (size_t)l->block * VEC;
     memcpy(points, recent, reals * sizeof(real));
-    KERNEL(fft_down_half)(&l->plan.level[0], points);
-    KERNEL(spectrum_walk)
-    (&(spectrum_walk){
+    fft_down_half(&l->plan.level[0], points);
+    spectrum_traverse(&(spectrum_walk){
         .plan = &l->plan,
         .roots = (real *)l->roots,
         .task = SPECTRUM_FOLLOW,
@@ -218,7 +218,7 @@ static void end_block(const layout *l, real *records, real *recent, real *ready,
         .kept = l->slots ? kept + (size_t)(number % l->slots) * SPECTRUM_POINTS : NULL,
         .kept_apart = (size_t)l->slots * SPECTRUM_POINTS,
     });
-    KERNEL(fft_up_half)(&l->plan.level[0], points);
+    fft_up_half(&l->plan.level[0], points);
     memcpy(ready, points, reals * sizeof(real));
 }
 
@@ -247,12 +247,11 @@ static vec row_of(const convolution_operand *of, ptrdiff_t row, int first, int l
     return vec_get(of->value + row * of->ld + first, left);
 }
 
-static void online_part(const void *what, int part, int parts) {
-    const online *o = what;
+static void online_blocks(const void *context, pool_share share) {
+    const online *o = context;
     const convolution *c = o->c;
-    const int blocks = blocks_of(c->channels), tasks = c->batch * blocks;
-    const int end = (int)((int64_t)tasks * (part + 1) / parts);
-    for (int task = (int)((int64_t)tasks * part / parts); task < end; task++) {
+    const int blocks = blocks_of(c->channels);
+    for (int task = share.begin; task < share.end; task++) {
         const int first = task % blocks * VEC, left = c->channels - first;
         const real *constants = o->constants + o->l.tables + (size_t)(task % blocks) * o->l.constants;
         real *state = o->state + (size_t)task * state_of(&o->l);
@@ -264,7 +263,7 @@ static void online_part(const void *what, int part, int parts) {
             vec w = row_of(&c->x, row, first, left);
             if (c->gate_in.value) w *= row_of(&c->gate_in, row, first, left);
             vec z = o->l.block ? block_token(&o->l, constants, state, position, w,
-                                             o->workspace + (size_t)part * workspace_of(&o->l))
+                                             o->workspace + (size_t)share.thread * workspace_of(&o->l))
                                : direct_token(&o->l, constants, state, position, w);
             if (c->gate_out.value) z *= row_of(&c->gate_out, row, first, left);
             vec_put(c->y + row * c->channels + first, z, left);
@@ -272,10 +271,10 @@ static void online_part(const void *what, int part, int parts) {
     }
 }
 
-void KERNEL(convolution_online)(const convolution *c, int taps, int position, int phase,
-                                const real *constants, real *state, void *workspace) {
+void convolution_online(const convolution *c, int taps, int position, int phase, const real *constants,
+                        real *state, void *workspace) {
     const online o = {layout_of(taps, constants), c, position, phase, constants, state, workspace};
     const int tasks = c->batch * blocks_of(c->channels);
     const double operations = (double)c->time * tasks * (o.l.block ? o.l.block + 16.0 * o.l.windows : taps);
-    team_run(team_parts(operations / PART_OPERATIONS, tasks), online_part, &o);
+    parallel_for_short(tasks, operations, online_blocks, &o);
 }

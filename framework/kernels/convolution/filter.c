@@ -5,12 +5,12 @@
 // chunks, whose number depends on their number alone, and chunks into blocks that fit the cache. A chunk
 // has its own sums of the gradients, which are added up in order. Activations are rows of a position each,
 // padded to whole vectors with zeros; weights are copied into whole vectors once a call, both ways round.
-#include "kernels/filter_features.h"
-#include "kernels/members.h"
+#include "kernels/convolution/filter_features.h"
+#include "kernels/convolution/filter_product.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 #include "kernels/wide.h"
 
-#include <omp.h>
 #include <string.h>
 
 enum { BLOCK = 32, CHUNK_MINIMUM = 64, CHUNKS = 16 };
@@ -117,7 +117,7 @@ static layout layout_of(const filter_shape *s, int threads, bool backward) {
     return l;
 }
 
-size_t KERNEL(filter_workspace)(const filter_shape *shape, int threads, bool backward) {
+size_t filter_workspace(const filter_shape *shape, int threads, bool backward) {
     return layout_of(shape, threads, backward).total * sizeof(double);
 }
 
@@ -127,70 +127,13 @@ typedef struct filter {
     const filter_parameters *p;
     layout l;
     double *memory;
+    real *made; // forward: the filters and what normalises them
+    real *normaliser;
+    const real *h, *used, *dh; // backward: the same two, and the gradient of the filters
+    const filter_gradients *to;
 } filter;
 
-// --- products
-
-// C (M x N) (+)= A B (+ bias in every row), where A[m][k] = A[m * down + k * across]. N is a multiple of
-// WIDE.
-static ALWAYS_INLINE void product_tile(const int rows, const int vectors, int K, const double *A,
-                                       size_t down, size_t across, const double *B, size_t ldb, double *C,
-                                       size_t ldc, const double *bias, bool accumulate) {
-    wide sum[8][4];
-    for (int m = 0; m < rows; m++)
-        for (int v = 0; v < vectors; v++)
-            sum[m][v] = accumulate ? wide_load(C + (size_t)m * ldc + v * WIDE)
-                        : bias     ? wide_load(bias + v * WIDE)
-                                   : (wide){0};
-    for (int k = 0; k < K; k++) {
-        wide b[4];
-        for (int v = 0; v < vectors; v++) b[v] = wide_load(B + (size_t)k * ldb + v * WIDE);
-        for (int m = 0; m < rows; m++) {
-            const wide a = wide_set(A[(size_t)m * down + (size_t)k * across]);
-            for (int v = 0; v < vectors; v++) sum[m][v] += a * b[v];
-        }
-    }
-    for (int m = 0; m < rows; m++)
-        for (int v = 0; v < vectors; v++) wide_store(C + (size_t)m * ldc + v * WIDE, sum[m][v]);
-}
-
-static void product(int M, size_t N, int K, const double *A, size_t down, size_t across, const double *B,
-                    size_t ldb, double *C, size_t ldc, const double *bias, bool accumulate) {
-    enum { ROWS = 4, VECTORS = KERNEL_VECTOR_BYTES == 64 ? 4 : 2 };
-    for (size_t n = 0; n < N;) {
-        const int vectors = N - n >= VECTORS * WIDE ? VECTORS : 1;
-        const double *from = B + n, *add = bias ? bias + n : NULL;
-        for (int m = 0; m < M;) {
-            const double *a = A + (size_t)m * down;
-            double *to = C + (size_t)m * ldc + n;
-            const int rows = M - m >= ROWS ? ROWS : 1;
-            if (vectors == VECTORS && rows == ROWS)
-                product_tile(ROWS, VECTORS, K, a, down, across, from, ldb, to, ldc, add, accumulate);
-            else if (vectors == VECTORS)
-                product_tile(1, VECTORS, K, a, down, across, from, ldb, to, ldc, add, accumulate);
-            else if (rows == ROWS)
-                product_tile(ROWS, 1, K, a, down, across, from, ldb, to, ldc, add, accumulate);
-            else
-                product_tile(1, 1, K, a, down, across, from, ldb, to, ldc, add, accumulate);
-            m += rows;
-        }
-        n += (size_t)vectors * WIDE;
-    }
-}
-
 // --- weights in double precision
-
-// Rows of `width` reals, padded with zeros, and where asked the same transposed.
-static void copy_matrix(int rows, int width, const real *from, size_t from_ld, double *to, size_t ld,
-                        double *transposed, size_t transposed_ld) {
-#pragma omp for schedule(static)
-    for (int r = 0; r < (int)transposed_ld; r++) {
-        double *row = to + (size_t)r * ld;
-        memset(row, 0, ld * sizeof *row);
-        for (int c = 0; c < width && r < rows; c++) row[c] = (double)from[(size_t)r * from_ld + (size_t)c];
-        for (size_t c = 0; c < ld; c++) transposed[c * transposed_ld + (size_t)r] = row[c];
-    }
-}
 
 static void copy_vector(int n, const real *from, double *to, size_t to_n) {
     for (size_t i = 0; i < to_n; i++) to[i] = i < (size_t)n ? (double)from[i] : 0;
@@ -202,43 +145,72 @@ static size_t place_of(const filter *f, int filter_number, int column) {
     return (size_t)filter_number * f->l.width + (size_t)column;
 }
 
-static void prepare(const filter *f) {
+// Row r of the weights of a layer, both ways round.
+static void copy_row(const filter *f, int layer, int r) {
+    const filter_shape *s = f->s;
+    const layout *l = &f->l;
+    const int width = layer == 0 ? s->features : s->hidden;
+    const size_t ld = l->in[layer];
+    double *row = f->memory + l->back[layer] + (size_t)r * ld, *transposed = f->memory + l->forward[layer];
+    copy_vector(r < s->hidden ? width : 0, f->p->weight[layer] + (size_t)r * (size_t)width, row, ld);
+    for (size_t c = 0; c < ld; c++) transposed[c * l->hidden + (size_t)r] = row[c];
+}
+
+// The weights of a channel of the output, both ways round.
+static void copy_output_row(const filter *f, int o, int d) {
+    const filter_shape *s = f->s;
+    const layout *l = &f->l;
+    double *row = f->memory + l->out_back + place_of(f, o, d) * l->hidden,
+           *transposed = f->memory + l->out_forward + place_of(f, o, d);
+    copy_vector(d < s->width ? s->hidden : 0, f->p->out + (size_t)(d * s->filters + o) * (size_t)s->hidden,
+                row, l->hidden);
+    for (size_t k = 0; k < l->hidden; k++) transposed[k * l->channels] = row[k];
+}
+
+static void prepare_vectors(const filter *f) {
     const filter_shape *s = f->s;
     const layout *l = &f->l;
     double *at = f->memory;
-    for (int i = 0; i < s->layers; i++)
-        copy_matrix(s->hidden, i == 0 ? s->features : s->hidden, f->p->weight[i],
-                    (size_t)(i == 0 ? s->features : s->hidden), at + l->back[i], l->in[i],
-                    at + l->forward[i], l->hidden);
+    const double step = s->grid > 1 ? 1.0 / (s->grid - 1) : 0;
+    for (int i = 0; i < s->layers; i++) copy_vector(s->hidden, f->p->bias[i], at + l->bias[i], l->hidden);
+    copy_vector(s->hidden, f->p->frequency, at + l->frequency, l->hidden);
     for (int o = 0; o < s->filters; o++)
-#pragma omp for schedule(static)
         for (int d = 0; d < (int)l->width; d++) {
-            double *row = at + l->out_back + place_of(f, o, d) * l->hidden;
-            const real *from = f->p->out + (size_t)(d * s->filters + o) * (size_t)s->hidden;
-            for (size_t k = 0; k < l->hidden; k++) {
-                row[k] = d < s->width && k < (size_t)s->hidden ? (double)from[k] : 0;
-                at[l->out_forward + k * l->channels + place_of(f, o, d)] = row[k];
-            }
+            const double rate = d < s->width ? (double)f->p->rates[d * s->filters + o] : 0;
+            at[l->rates + place_of(f, o, d)] = fabs(rate);
+            at[l->signs + place_of(f, o, d)] = rate < 0 ? -1 : 1;
+            at[l->ratios + place_of(f, o, d)] = exp(-fabs(rate) * step);
         }
-#pragma omp single
-    {
-        const double step = s->grid > 1 ? 1.0 / (s->grid - 1) : 0;
-        for (int i = 0; i < s->layers; i++)
-            copy_vector(s->hidden, f->p->bias[i], at + l->bias[i], l->hidden);
-        copy_vector(s->hidden, f->p->frequency, at + l->frequency, l->hidden);
-        for (int o = 0; o < s->filters; o++)
-            for (int d = 0; d < (int)l->width; d++) {
-                const double rate = d < s->width ? (double)f->p->rates[d * s->filters + o] : 0;
-                at[l->rates + place_of(f, o, d)] = fabs(rate);
-                at[l->signs + place_of(f, o, d)] = rate < 0 ? -1 : 1;
-                at[l->ratios + place_of(f, o, d)] = exp(-fabs(rate) * step);
-            }
-        const int bands = (s->features - 1) / 2;
-        for (int b = 0; b < bands; b++) {
-            at[l->turns + (size_t)b] = cos(filter_band(b, bands) * 2 * M_PI / s->grid);
-            at[l->turns + (size_t)(bands + b)] = sin(filter_band(b, bands) * 2 * M_PI / s->grid);
-        }
+    const int bands = (s->features - 1) / 2;
+    for (int b = 0; b < bands; b++) {
+        at[l->turns + (size_t)b] = cos(filter_band(b, bands) * 2 * M_PI / s->grid);
+        at[l->turns + (size_t)(bands + b)] = sin(filter_band(b, bands) * 2 * M_PI / s->grid);
     }
+}
+
+// Pieces: the rows of the layers' weights, those of the output's, and the vectors.
+static void prepare_pieces(const void *context, pool_share share) {
+    const filter *f = context;
+    const int hidden = (int)f->l.hidden, width = (int)f->l.width;
+    const int outputs = f->s->layers * hidden, vectors = outputs + (int)f->l.channels;
+    for (int i = share.begin; i < share.end; i++) {
+        if (i < outputs)
+            copy_row(f, i / hidden, i % hidden);
+        else if (i < vectors)
+            copy_output_row(f, (i - outputs) / width, (i - outputs) % width);
+        else
+            prepare_vectors(f);
+    }
+}
+
+static double weight_count(const filter *f) {
+    return (double)f->l.hidden *
+           ((double)f->l.in[0] + (double)(f->s->layers - 1) * (double)f->l.hidden + (double)f->l.channels);
+}
+
+static void prepare(const filter *f) {
+    parallel_for(f->s->layers * (int)f->l.hidden + (int)f->l.channels + 1, 2 * weight_count(f),
+                 prepare_pieces, f);
 }
 
 // --- the network, a block of positions at a time
@@ -317,8 +289,8 @@ static void window_at(const filter *f, int position, double *block) {
     for (size_t c = 0; c < f->l.channels; c++) block[f->l.window + c] = exp(-t * f->memory[f->l.rates + c]);
 }
 
-static double *block_of(const filter *f) {
-    return f->memory + f->l.block + (size_t)omp_get_thread_num() * f->l.block_each;
+static double *block_of(const filter *f, int thread) {
+    return f->memory + f->l.block + (size_t)thread * f->l.block_each;
 }
 
 static int chunk_end(const filter *f, int chunk) {
@@ -347,12 +319,12 @@ static void put_taps(const filter *f, int first, int count, double *block, real 
         }
 }
 
-static void forward_chunks(const filter *f, real *h) {
+static void forward_chunks(const void *context, pool_share share) {
+    const filter *f = context;
     const layout *l = &f->l;
-#pragma omp for schedule(static)
-    for (int chunk = 0; chunk < l->chunks; chunk++) {
-        double *block = block_of(f),
-               *sums = f->memory + l->sums + (size_t)chunk * l->sums_each + l->sum_rates;
+    double *block = block_of(f, share.thread);
+    for (int chunk = share.begin; chunk < share.end; chunk++) {
+        double *sums = f->memory + l->sums + (size_t)chunk * l->sums_each + l->sum_rates;
         const int begin = chunk * chunk_rows(l->rows), end = chunk_end(f, chunk);
         memset(sums, 0, l->channels * sizeof *sums);
         window_at(f, begin, block);
@@ -360,26 +332,27 @@ static void forward_chunks(const filter *f, real *h) {
             const int count = end - first < BLOCK ? end - first : BLOCK;
             run_layers(f, first, count, block);
             run_output(f, count, block);
-            put_taps(f, first, count, block, h, sums);
+            put_taps(f, first, count, block, f->made, sums);
         }
     }
 }
 
-// Divides each channel by the sum of its magnitudes; keeps the reciprocal, and tap 0 before the skip term.
-static void normalise(const filter *f, real *h, real *normaliser) {
+// Divides channels by the sums of their magnitudes; keeps the reciprocals, and tap 0 before the skip term.
+static void normalise(const void *context, pool_share share) {
+    const filter *f = context;
     const filter_shape *s = f->s;
     const layout *l = &f->l;
-    for (int o = 0; o < s->filters; o++)
-#pragma omp for schedule(static)
-        for (int d = 0; d < s->width; d++) {
-            double sum = 0;
-            for (int chunk = 0; chunk < l->chunks; chunk++)
-                sum += f->memory[l->sums + (size_t)chunk * l->sums_each + l->sum_rates + place_of(f, o, d)];
-            const real reciprocal = sum > 0 ? (real)(1 / sum) : 0;
-            for (int p = 0; p < s->taps; p++) h[element(s, p, o, d)] *= reciprocal;
-            normaliser[element(s, 0, o, d)] = reciprocal;
-            normaliser[element(s, 1, o, d)] = h[element(s, 0, o, d)];
-        }
+    real *h = f->made;
+    for (int i = share.begin; i < share.end; i++) {
+        const int o = i / s->width, d = i % s->width;
+        double sum = 0;
+        for (int chunk = 0; chunk < l->chunks; chunk++)
+            sum += f->memory[l->sums + (size_t)chunk * l->sums_each + l->sum_rates + place_of(f, o, d)];
+        const real reciprocal = sum > 0 ? (real)(1 / sum) : 0;
+        for (int p = 0; p < s->taps; p++) h[element(s, p, o, d)] *= reciprocal;
+        f->normaliser[element(s, 0, o, d)] = reciprocal;
+        f->normaliser[element(s, 1, o, d)] = h[element(s, 0, o, d)];
+    }
 }
 
 static void add_skip(const filter *f, real *h) {
@@ -388,30 +361,27 @@ static void add_skip(const filter *f, real *h) {
             h[element(f->s, 0, o, d)] += f->p->skip[d * f->s->filters + o];
 }
 
-static NEVER_INLINE void forward(const filter *f, real *h, real *normaliser) {
-    prepare(f);
-    forward_chunks(f, h);
-    if (f->s->normalised) normalise(f, h, normaliser);
-}
-
-// Also when there are fewer chunks than threads: threads without one touch no block.
-static int threads_for_filter(const layout *l, const filter_shape *s) {
-    const double products = (double)s->features * s->hidden +
-                            (double)(s->layers - 1) * s->hidden * s->hidden +
-                            (double)s->hidden * s->width * s->filters;
-    return threads_for(l->rows * products / WIDE);
-}
-
 static filter filter_of(const filter_shape *shape, const filter_parameters *p, bool backward,
                         void *workspace) {
     return (filter){
         .s = shape, .p = p, .l = layout_of(shape, kernels_thread_count, backward), .memory = workspace};
 }
 
-void KERNEL(filter_forward)(const filter_shape *shape, const filter_parameters *parameters, real *h,
-                            real *normaliser, void *workspace) {
-    const filter f = filter_of(shape, parameters, false, workspace);
-    WITH_THREADS(threads_for_filter(&f.l, shape), forward(&f, h, normaliser));
+// Of running the network over all positions once.
+static double operations_of(const filter *f) {
+    return f->l.rows * weight_count(f) / WIDE;
+}
+
+void filter_forward(const filter_shape *shape, const filter_parameters *parameters, real *h,
+                    real *normaliser, void *workspace) {
+    filter f = filter_of(shape, parameters, false, workspace);
+    f.made = h;
+    f.normaliser = normaliser;
+    prepare(&f);
+    parallel_for(f.l.chunks, operations_of(&f), forward_chunks, &f);
+    if (shape->normalised)
+        parallel_for(shape->filters * shape->width, (double)shape->taps * shape->filters * shape->width,
+                     normalise, &f);
     add_skip(&f, h);
 }
 
@@ -494,13 +464,14 @@ static void layers_backward(const filter *f, int first, int count, double *block
     }
 }
 
-static void backward_chunks(const filter *f, const real *normaliser, const real *dh,
-                            const filter_gradients *gradients) {
+static void backward_chunks(const void *context, pool_share share) {
+    const filter *f = context;
     const filter_shape *s = f->s;
+    const filter_gradients *gradients = f->to;
     const layout *l = &f->l;
-#pragma omp for schedule(static)
-    for (int chunk = 0; chunk < l->chunks; chunk++) {
-        double *block = block_of(f), *sums = f->memory + l->sums + (size_t)chunk * l->sums_each;
+    double *block = block_of(f, share.thread);
+    for (int chunk = share.begin; chunk < share.end; chunk++) {
+        double *sums = f->memory + l->sums + (size_t)chunk * l->sums_each;
         const int begin = chunk * chunk_rows(l->rows), end = chunk_end(f, chunk);
         memset(sums + l->sum_rates, 0, l->channels * sizeof *sums);
         memset(sums + l->sum_frequency, 0, l->hidden * sizeof *sums);
@@ -510,7 +481,7 @@ static void backward_chunks(const filter *f, const real *normaliser, const real 
             const int count = end - first < BLOCK ? end - first : BLOCK;
             run_layers(f, first, count, block);
             if (s->normalised || gradients->rates) run_output(f, count, block);
-            take_upstream(f, first, count, block, dh, normaliser, gradients->rates, sums);
+            take_upstream(f, first, count, block, f->dh, f->used, gradients->rates, sums);
             product((int)l->channels, l->hidden, count, block + l->upstream, 1, l->channels,
                     block + l->activation[s->layers], l->hidden, sums + l->sum_out, l->hidden, NULL,
                     first != begin);
@@ -521,20 +492,20 @@ static void backward_chunks(const filter *f, const real *normaliser, const real 
     }
 }
 
-// The sum over the taps of dh h, both normalised, h without the skip term.
-static void project(const filter *f, const real *h, const real *normaliser, const real *dh) {
+// The sums over the taps of dh h, both normalised, h without the skip term: pieces are vectors of channels.
+static void project(const void *context, pool_share share) {
+    const filter *f = context;
     const filter_shape *s = f->s;
-    for (int o = 0; o < s->filters; o++)
-#pragma omp for schedule(static)
-        for (int d = 0; d < (int)f->l.width; d += WIDE) {
-            const int left = s->width - d;
-            wide sum = wide_get_reals(dh + element(s, 0, o, d), left) *
-                       wide_get_reals(normaliser + element(s, 1, o, d), left);
-            for (int p = 1; p < s->taps; p++)
-                sum += wide_get_reals(dh + element(s, p, o, d), left) *
-                       wide_get_reals(h + element(s, p, o, d), left);
-            wide_store(f->memory + f->l.projection + place_of(f, o, d), sum);
-        }
+    const int vectors = (int)(f->l.width / WIDE);
+    for (int i = share.begin; i < share.end; i++) {
+        const int o = i / vectors, d = i % vectors * WIDE, left = s->width - d;
+        wide sum = wide_get_reals(f->dh + element(s, 0, o, d), left) *
+                   wide_get_reals(f->used + element(s, 1, o, d), left);
+        for (int p = 1; p < s->taps; p++)
+            sum += wide_get_reals(f->dh + element(s, p, o, d), left) *
+                   wide_get_reals(f->h + element(s, p, o, d), left);
+        wide_store(f->memory + f->l.projection + place_of(f, o, d), sum);
+    }
 }
 
 // to[n] (+)= the sums of all chunks at `at`.
@@ -547,46 +518,57 @@ static void collect(const filter *f, size_t at, int n, real *to, bool accumulate
     }
 }
 
-static void collect_all(const filter *f, const filter_gradients *to, const real *dh) {
+// Channel c of the parameters.
+static void collect_output(const filter *f, int c) {
     const filter_shape *s = f->s;
     const layout *l = &f->l;
-    for (int i = 0; i < s->layers; i++) {
-        const int in = i == 0 ? s->features : s->hidden;
-#pragma omp for schedule(static) nowait
-        for (int r = 0; r < s->hidden; r++)
-            collect(f, l->sum_back[i] + (size_t)r * l->in[i], in, to->weight[i] + (size_t)r * (size_t)in,
-                    to->accumulate);
-    }
-#pragma omp for schedule(static) nowait
-    for (int c = 0; c < s->filters * s->width; c++) {
-        const int o = c % s->filters, d = c / s->filters;
-        collect(f, l->sum_out + place_of(f, o, d) * l->hidden, s->hidden,
-                to->out + (size_t)c * (size_t)s->hidden, to->accumulate);
-        if (to->rates) collect(f, l->sum_rates + place_of(f, o, d), 1, to->rates + c, to->accumulate);
-        to->skip[c] = (to->accumulate ? to->skip[c] : 0) + dh[element(s, 0, o, d)];
-    }
-#pragma omp single nowait
-    {
-        for (int i = 0; i < s->layers; i++)
-            collect(f, l->sum_bias[i], s->hidden, to->bias[i], to->accumulate);
-        collect(f, l->sum_frequency, s->hidden, to->frequency, to->accumulate);
+    const filter_gradients *to = f->to;
+    const int o = c % s->filters, d = c / s->filters;
+    collect(f, l->sum_out + place_of(f, o, d) * l->hidden, s->hidden,
+            to->out + (size_t)c * (size_t)s->hidden, to->accumulate);
+    if (to->rates) collect(f, l->sum_rates + place_of(f, o, d), 1, to->rates + c, to->accumulate);
+    to->skip[c] = (to->accumulate ? to->skip[c] : 0) + f->dh[element(s, 0, o, d)];
+}
+
+// Pieces: the rows of the layers' weights, channels of the output, and the vectors.
+static void collect_pieces(const void *context, pool_share share) {
+    const filter *f = context;
+    const filter_shape *s = f->s;
+    const layout *l = &f->l;
+    const filter_gradients *to = f->to;
+    const int outputs = s->layers * s->hidden, vectors = outputs + s->filters * s->width;
+    for (int i = share.begin; i < share.end; i++) {
+        if (i < outputs) {
+            const int layer = i / s->hidden, r = i % s->hidden, in = layer == 0 ? s->features : s->hidden;
+            collect(f, l->sum_back[layer] + (size_t)r * l->in[layer], in,
+                    to->weight[layer] + (size_t)r * (size_t)in, to->accumulate);
+        } else if (i < vectors) {
+            collect_output(f, i - outputs);
+        } else {
+            for (int layer = 0; layer < s->layers; layer++)
+                collect(f, l->sum_bias[layer], s->hidden, to->bias[layer], to->accumulate);
+            collect(f, l->sum_frequency, s->hidden, to->frequency, to->accumulate);
+        }
     }
 }
 
-static NEVER_INLINE void backward(const filter *f, const real *h, const real *normaliser, const real *dh,
-                                  const filter_gradients *gradients) {
-    prepare(f);
-    if (f->s->normalised) project(f, h, normaliser, dh);
-    backward_chunks(f, normaliser, dh, gradients);
-    collect_all(f, gradients, dh);
-}
-
-void KERNEL(filter_backward)(const filter_shape *shape, const filter_parameters *parameters, const real *h,
-                             const real *normaliser, const real *dh, const filter_gradients *gradients,
-                             void *workspace) {
-    const filter f = filter_of(shape, parameters, true, workspace);
+void filter_backward(const filter_shape *shape, const filter_parameters *parameters, const real *h,
+                     const real *normaliser, const real *dh, const filter_gradients *gradients,
+                     void *workspace) {
+    filter f = filter_of(shape, parameters, true, workspace);
+    f.h = h;
+    f.used = normaliser;
+    f.dh = dh;
+    f.to = gradients;
     const size_t features = (size_t)shape->features, seen = (size_t)f.l.rows * features;
     if (gradients->features && !gradients->accumulate)
         memset(gradients->features + seen, 0, ((size_t)shape->grid * features - seen) * sizeof(real));
-    WITH_THREADS(threads_for_filter(&f.l, shape), backward(&f, h, normaliser, dh, gradients));
+    const int channels = shape->filters * shape->width;
+    prepare(&f);
+    if (shape->normalised)
+        parallel_for(shape->filters * (int)(f.l.width / WIDE), (double)shape->taps * channels / WIDE * 2,
+                     project, &f);
+    parallel_for(f.l.chunks, 3 * operations_of(&f), backward_chunks, &f);
+    parallel_for(shape->layers * shape->hidden + channels + 1, f.l.chunks * weight_count(&f),
+                 collect_pieces, &f);
 }

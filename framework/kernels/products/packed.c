@@ -4,11 +4,10 @@
 // Layout: panels of VEC rows of W, element (n, k) of W at (n / VEC * K + k) * VEC + n % VEC, zero beyond N.
 // Every result is one sum in the order of k, however many rows there are and whoever computes it: a row's
 // results do not depend on the rows beside it.
-#include "base/team.h"
 #include "kernels/activation.h"
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
-#include "kernels/tile.h"
+#include "kernels/products/tile.h"
 
 // Sums kept in registers: rows x panels. One row needs many panels to hide the latency of additions; many
 // rows need few panels to keep the processor's units busy, and should all be done when a panel comes by.
@@ -22,24 +21,29 @@ enum {
     SUMS = ROWS * PANELS_MANY // the most of them
 };
 
-// A part of fewer vector operations is not worth the tenths of a microsecond that meeting costs.
-enum { PART_OPERATIONS = 1 << 10 };
-
 static int panel_count(int N) {
     return (N + VEC - 1) / VEC;
 }
 
-size_t KERNEL(packed_reals)(int N, int K) {
+size_t packed_reals(int N, int K) {
     return (size_t)panel_count(N) * (size_t)K * VEC;
 }
 
-void KERNEL(packed_fill)(int N, int K, const real *W, real *packed) {
-    const int panels = panel_count(N);
-#pragma omp parallel for schedule(static) num_threads(threads_for((double)panels *K * 4))
-    for (int p = 0; p < panels; p++) {
-        const int columns = N - p * VEC < VEC ? N - p * VEC : VEC;
-        KERNEL(tile_pack_panel)(true, columns, K, W + (size_t)p * VEC * K, K, packed + (size_t)p * K * VEC);
-    }
+typedef struct filling {
+    int N, K;
+    const real *W;
+    real *packed;
+} filling;
+
+static void fill_panels(const void *context, pool_share s) {
+    const filling *f = context;
+    for (int p = s.begin; p < s.end; p++)
+        tile_pack_panel(true, f->N - p * VEC < VEC ? f->N - p * VEC : VEC, f->K,
+                        f->W + (size_t)p * VEC * f->K, f->K, f->packed + (size_t)p * f->K * VEC);
+}
+
+void packed_fill(int N, int K, const real *W, real *packed) {
+    parallel_for(panel_count(N), (double)panel_count(N) * K * 4, fill_panels, &(filling){N, K, W, packed});
 }
 
 typedef struct product {
@@ -63,7 +67,8 @@ static void finish(const product *p, int row, int rows, int panel, int panels, c
 }
 
 // rows and panels are constants of the caller, so that the sums stay in registers.
-static ALWAYS_INLINE void multiply(const int rows, const int panels, const product *p, int row, int panel) {
+static ALWAYS_INLINE void multiply_panels_of(const int rows, const int panels, const product *p, int row,
+                                             int panel) {
     const real *bias = p->after->bias, *x = p->x + (size_t)row * (size_t)p->K, *w[PANELS_ONE];
     const size_t apart = (size_t)p->K;
     vec sums[SUMS];
@@ -96,7 +101,7 @@ typedef void block_function(const product *p, int row, int panel);
 
 #define BLOCK(rows, panels)                                                                                \
     static void block_##rows##_##panels(const product *p, int row, int panel) {                            \
-        multiply(rows, panels, p, row, panel);                                                             \
+        multiply_panels_of(rows, panels, p, row, panel);                                                   \
     }
 // clang-format off
 BLOCK(1, 1) BLOCK(2, 1) BLOCK(3, 1) BLOCK(4, 1) BLOCK(5, 1) BLOCK(6, 1)
@@ -146,10 +151,10 @@ static void multiply_panels(block_function *const by_rows[], const product *p, i
     }
 }
 
-static void multiply_part(const void *what, int part, int parts) {
-    const product *p = what;
-    const int panels = panel_count(p->N), end = (int)((int64_t)panels * (part + 1) / parts);
-    int panel = (int)((int64_t)panels * part / parts);
+static void multiply_share(const void *context, pool_share s) {
+    const product *p = context;
+    const int end = s.end;
+    int panel = s.begin;
     if (p->M == 1)
         for (; panel + PANELS_ONE <= end; panel += PANELS_ONE) block_1_8(p, 0, panel);
     if (p->M <= FEW_ROWS)
@@ -158,9 +163,8 @@ static void multiply_part(const void *what, int part, int parts) {
     for (; panel < end; panel++) multiply_panels(by_one, p, panel);
 }
 
-void KERNEL(packed_multiply)(int M, int N, int K, const real *x, const real *packed, real *y,
-                             const gemm_epilogue *epilogue) {
+void packed_multiply(int M, int N, int K, const real *x, const real *packed, real *y,
+                     const gemm_epilogue *epilogue) {
     const product p = {M, N, K, x, packed, y, epilogue};
-    const double parts = (double)M * panel_count(N) * K / PART_OPERATIONS;
-    team_run(team_parts(parts, panel_count(N)), multiply_part, &p);
+    parallel_for_short(panel_count(N), (double)M * panel_count(N) * K, multiply_share, &p);
 }

@@ -1,4 +1,4 @@
-#include "kernels/spectrum.h"
+#include "kernels/convolution/spectrum.h"
 
 #include <math.h>
 
@@ -97,7 +97,7 @@ static ALWAYS_INLINE void adjoint(const spectrum_walk *w, const real *root, cons
 
 static void write_roots(const fft_plan *plan, int spot, int count, real *root) {
     for (; count > 0; count--, spot++, root += 2) {
-        const double angle = -2 * M_PI * KERNEL(fft_bin)(plan, spot) / plan->points;
+        const double angle = -2 * M_PI * fft_bin(plan, spot) / plan->points;
         root[0] = (real)cos(angle);
         root[1] = (real)sin(angle);
     }
@@ -182,14 +182,13 @@ static void pass(level_pass *direction, const spectrum_walk *w, real *points, in
 
 static void down(const spectrum_walk *w, int level, const block *of) {
     if (w->task == SPECTRUM_ROOTS) return;
-    pass(KERNEL(fft_down), w, w->points, level, of);
-    if (w->others) pass(KERNEL(fft_down), w, w->others, level, of);
+    pass(fft_down, w, w->points, level, of);
+    if (w->others) pass(fft_down, w, w->others, level, of);
 }
 
 static void up(const spectrum_walk *w, int level, const block *of) {
-    if (w->task != SPECTRUM_MAKE && w->task != SPECTRUM_ROOTS)
-        pass(KERNEL(fft_up), w, w->points, level, of);
-    if (w->taps && w->last) pass(KERNEL(fft_up), w, w->taps, level, of);
+    if (w->task != SPECTRUM_MAKE && w->task != SPECTRUM_ROOTS) pass(fft_up, w, w->points, level, of);
+    if (w->taps && w->last) pass(fft_up, w, w->taps, level, of);
 }
 
 static void walk(spectrum_walk *w, const block *of);
@@ -218,10 +217,10 @@ static void walk(spectrum_walk *w, const block *of) {
     up(w, of->level, of);
 }
 
-void KERNEL(spectrum_walk)(spectrum_walk *w) {
+void spectrum_traverse(spectrum_walk *w) {
     walk_parts(w, &(block){0, w->plan->points, 0, 0, true});
 }
 
-void KERNEL(spectrum_tabulate)(const fft_plan *plan, real *roots) {
-    KERNEL(spectrum_walk)(&(spectrum_walk){.plan = plan, .roots = roots, .task = SPECTRUM_ROOTS});
+void spectrum_tabulate(const fft_plan *plan, real *roots) {
+    spectrum_traverse(&(spectrum_walk){.plan = plan, .roots = roots, .task = SPECTRUM_ROOTS});
 }

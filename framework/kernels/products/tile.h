@@ -5,8 +5,8 @@
 // after the other.
 // Right operand, a panel of up to TILE_COLUMNS columns: its rows one after the other, panel_width() wide,
 // zero beyond the last column.
-#ifndef RUNEXP_KERNELS_TILE_H
-#define RUNEXP_KERNELS_TILE_H
+#ifndef RUNEXP_KERNELS_PRODUCTS_TILE_H
+#define RUNEXP_KERNELS_PRODUCTS_TILE_H
 
 #include "kernels/isa.h"
 
@@ -38,17 +38,18 @@ typedef enum tile_left { TILE_LEFT_ROWS, TILE_LEFT_COLUMNS, TILE_LEFT_PACKED } t
 // C = (A B + initial + added) * factor for rows x columns results. step: from a row (a column) of the left
 // operand to the next; unused when it is packed. initial: one value a column, readable to panel_width, or
 // NULL. added: a matrix laid out like C (C itself, say), or NULL. factor: the same, not C.
-void KERNEL(tile_multiply)(int rows, int columns, int depth, tile_left left, const real *a, ptrdiff_t step,
-                           const real *b, const real *initial, const real *added, const real *factor,
-                           real *c, ptrdiff_t ldc);
+void tile_multiply(int rows, int columns, int depth, tile_left left, const real *a, ptrdiff_t step,
+                   const real *b, const real *initial, const real *added, const real *factor, real *c,
+                   ptrdiff_t ldc) ISA_SYMBOL(tile_multiply);
 
 // Packs left operands whose element (row, k) is A[k][row]: any number of rows, block after block, each
 // depth x TILE_ROWS.
-void KERNEL(tile_pack_rows)(int rows, int depth, const real *A, ptrdiff_t lda, real *packed);
+void tile_pack_rows(int rows, int depth, const real *A, ptrdiff_t lda, real *packed)
+    ISA_SYMBOL(tile_pack_rows);
 
 // Packs `columns` columns of B from row k on, `depth` rows deep, into one panel. transposed: element (k, n)
 // is B[n][k].
-void KERNEL(tile_pack_panel)(bool transposed, int columns, int depth, const real *B, ptrdiff_t ldb,
-                             real *panel);
+void tile_pack_panel(bool transposed, int columns, int depth, const real *B, ptrdiff_t ldb, real *panel)
+    ISA_SYMBOL(tile_pack_panel);
 
 #endif

@@ -3,7 +3,7 @@
 #ifndef RUNEXP_KERNELS_CONVOLUTION_ROWS_H
 #define RUNEXP_KERNELS_CONVOLUTION_ROWS_H
 
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 
 // Blocks of VEC channels.
 static inline int blocks_of(int channels) {
@@ -35,7 +35,7 @@ typedef struct row_sink {
 } row_sink;
 
 // Packs the rows, and zeros up to row `end`. Blocks begin `apart` reals from each other.
-void KERNEL(pack_rows)(const row_source *from, int end, real *packed, size_t apart);
-void KERNEL(unpack_rows)(const real *packed, size_t apart, const row_sink *to);
+void pack_rows(const row_source *from, int end, real *packed, size_t apart) ISA_SYMBOL(pack_rows);
+void unpack_rows(const real *packed, size_t apart, const row_sink *to) ISA_SYMBOL(unpack_rows);
 
 #endif

@@ -1,4 +1,4 @@
-#include "kernels/convolution_rows.h"
+#include "kernels/convolution/rows.h"
 
 #include <string.h>
 
@@ -55,14 +55,14 @@ static ALWAYS_INLINE void pack(const row_source *from, real *packed, size_t apar
     }
 }
 
-void KERNEL(pack_rows)(const row_source *from, int end, real *packed, size_t apart) {
+void pack_rows(const row_source *from, int end, real *packed, size_t apart) {
     pack(from, packed, apart);
     for (int k = 0; k < blocks_of(from->channels); k++)
         memset(packed + apart * k + (ptrdiff_t)VEC * from->count, 0,
                (size_t)(end - from->count) * VEC * sizeof(real));
 }
 
-void KERNEL(unpack_rows)(const real *packed, size_t apart, const row_sink *to) {
+void unpack_rows(const real *packed, size_t apart, const row_sink *to) {
     const int count = to->count, full = to->channels / VEC, lanes = to->channels % VEC;
     for (int i = 0; i < 2; i++) {
         const row_product *p = &to->product[i];

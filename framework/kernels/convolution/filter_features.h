@@ -1,8 +1,8 @@
 // The features of a position that implicit filters begin with (arXiv 2302.10866, appendix D.3, with the
 // frequencies and signs of the reference code): (t, cos f_1 w, .., cos f_K w, -sin f_1 w, .., -sin f_K w),
 // where t goes from 0 to 1 over the grid, w = 2 pi position / grid, and f from 1e-4 to K - 1.
-#ifndef RUNEXP_KERNELS_FILTER_FEATURES_H
-#define RUNEXP_KERNELS_FILTER_FEATURES_H
+#ifndef RUNEXP_KERNELS_CONVOLUTION_FILTER_FEATURES_H
+#define RUNEXP_KERNELS_CONVOLUTION_FILTER_FEATURES_H
 
 #include <math.h>
 

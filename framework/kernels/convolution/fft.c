@@ -1,4 +1,4 @@
-#include "kernels/fft.h"
+#include "kernels/convolution/fft.h"
 
 #include <math.h>
 
@@ -6,7 +6,7 @@
 // fourth above what is needed.
 static const int odd_parts[] = {1, 5, 3, 9, 15};
 
-int KERNEL(fft_points)(int least) {
+int fft_points(int least) {
     int best = 0;
     for (int i = 0; i < (int)(sizeof odd_parts / sizeof *odd_parts); i++) {
         int points = 16 * odd_parts[i];
@@ -29,7 +29,7 @@ static int next_radix(int points) {
     return points % 5 == 0 ? 5 : 3;
 }
 
-fft_plan KERNEL(fft_plan_on)(int points, const real *twiddles) {
+fft_plan fft_plan_on(int points, const real *twiddles) {
     fft_plan plan = {.points = points};
     for (int left = points; left > 1;) {
         fft_level *level = &plan.level[plan.levels++];
@@ -42,16 +42,16 @@ fft_plan KERNEL(fft_plan_on)(int points, const real *twiddles) {
     return plan;
 }
 
-size_t KERNEL(fft_twiddles)(int points) {
-    const fft_plan plan = KERNEL(fft_plan_on)(points, NULL);
+size_t fft_twiddles(int points) {
+    const fft_plan plan = fft_plan_on(points, NULL);
     size_t reals = 0;
     for (int l = 0; l < plan.levels; l++)
         reals += 2 * (size_t)(plan.level[l].radix - 1) * (size_t)plan.level[l].rest;
     return reals;
 }
 
-void KERNEL(fft_tabulate)(int points, real *twiddles) {
-    const fft_plan plan = KERNEL(fft_plan_on)(points, twiddles);
+void fft_tabulate(int points, real *twiddles) {
+    const fft_plan plan = fft_plan_on(points, twiddles);
     for (int l = 0; l < plan.levels; l++) {
         const int radix = plan.level[l].radix, rest = plan.level[l].rest;
         for (int q = 0; q < rest; q++)
@@ -63,7 +63,7 @@ void KERNEL(fft_tabulate)(int points, real *twiddles) {
     }
 }
 
-int KERNEL(fft_bin)(const fft_plan *plan, int spot) {
+int fft_bin(const fft_plan *plan, int spot) {
     int bin = 0, step = 1;
     for (int l = 0; l < plan->levels; l++) {
         bin += step * (spot / plan->level[l].rest);
@@ -140,18 +140,18 @@ static ALWAYS_INLINE void up(const int radix, const bool turns, const bool half,
         return function(2, false, false, 1, blocks, level->twiddles, points);                              \
     }
 
-void KERNEL(fft_down)(const fft_level *level, int blocks, real *points) {
+void fft_down(const fft_level *level, int blocks, real *points) {
     WITH_RADIX(down)
 }
 
-void KERNEL(fft_up)(const fft_level *level, int blocks, real *points) {
+void fft_up(const fft_level *level, int blocks, real *points) {
     WITH_RADIX(up)
 }
 
-void KERNEL(fft_down_half)(const fft_level *level, real *points) {
+void fft_down_half(const fft_level *level, real *points) {
     down(8, true, true, level->rest, 1, level->twiddles, points);
 }
 
-void KERNEL(fft_up_half)(const fft_level *level, real *points) {
+void fft_up_half(const fft_level *level, real *points) {
     up(8, true, true, level->rest, 1, level->twiddles, points);
 }

@@ -2,7 +2,7 @@
 //
 // Rows are walked once, all channels of a row together: such a convolution costs no more than moving its
 // tensors. Weights and the sums of their gradients lie with channels innermost, in the cache.
-#include "kernels/members.h"
+#include "kernels/declarations.h"
 #include "kernels/parallel.h"
 
 #include <string.h>
@@ -25,7 +25,7 @@ static int chunks_of_sequence(int batch, int time) {
 }
 
 // Zeros for what is outside of the text, the weights by tap, the bias; for gradients the chunks' sums.
-size_t KERNEL(short_convolution_workspace)(int batch, int time, int channels, int taps, bool backward) {
+size_t short_convolution_workspace(int batch, int time, int channels, int taps, bool backward) {
     const size_t sums = backward ? (size_t)batch * (size_t)chunks_of_sequence(batch, time) : 0;
     return (1 + (1 + sums) * (size_t)(taps + 1)) * padded(channels) * sizeof(real);
 }
@@ -45,6 +45,10 @@ typedef struct short_convolution {
     int batch, time, channels, taps;
     const real *x, *history, *zeros, *weight;
     size_t width; // of the rows of weight
+    real *y;      // forward
+    const real *dy;
+    real *dx, *sums; // backward: sums of the chunks
+    bool accumulate; // to dx
 } short_convolution;
 
 // The rows t - taps + 1 .. t of sequence b.
@@ -69,12 +73,11 @@ static ALWAYS_INLINE void ask_to_write_row(const real *row, int channels) {
     __builtin_prefetch(row + channels, 1, 2);
 }
 
-static ALWAYS_INLINE void forward_rows(const short_convolution *s, const int taps, real *y) {
-#pragma omp for schedule(static) nowait
-    for (int r = 0; r < s->batch * s->time; r++) {
+static ALWAYS_INLINE void forward_rows(const short_convolution *s, const int taps, pool_share share) {
+    for (int r = share.begin; r < share.end; r++) {
         const real *rows[SHORT_CONVOLUTION_TAPS];
         rows_before(s, taps, r / s->time, r % s->time, rows);
-        real *to = y + (size_t)r * (size_t)s->channels;
+        real *to = s->y + (size_t)r * (size_t)s->channels;
         for (int c = 0; c < s->channels; c += VEC) {
             const int left = s->channels - c;
             ask_for_row(rows[taps - 1] + c, s->channels);
@@ -88,18 +91,19 @@ static ALWAYS_INLINE void forward_rows(const short_convolution *s, const int tap
 }
 
 // The usual lengths as constants.
-static NEVER_INLINE void forward(const short_convolution *s, real *y) {
+static void forward(const void *context, pool_share share) {
+    const short_convolution *s = context;
     if (s->taps == 3)
-        forward_rows(s, 3, y);
+        forward_rows(s, 3, share);
     else if (s->taps == 4)
-        forward_rows(s, 4, y);
+        forward_rows(s, 4, share);
     else
-        forward_rows(s, s->taps, y);
+        forward_rows(s, s->taps, share);
 }
 
-void KERNEL(short_convolution_forward)(int batch, int time, int channels, int taps, const real *x,
-                                       const real *history, const real *weight, const real *bias, real *y,
-                                       void *workspace) {
+void short_convolution_forward(int batch, int time, int channels, int taps, const real *x,
+                               const real *history, const real *weight, const real *bias, real *y,
+                               void *workspace) {
     const short_convolution s = {
         .batch = batch,
         .time = time,
@@ -110,8 +114,9 @@ void KERNEL(short_convolution_forward)(int batch, int time, int channels, int ta
         .zeros = workspace,
         .weight = prepare(channels, taps, weight, bias, workspace),
         .width = padded(channels),
+        .y = y,
     };
-    WITH_THREADS(threads_for((double)batch * time * channels / VEC * (taps + 1)), forward(&s, y));
+    parallel_for(batch * time, (double)batch * time * channels / VEC * (taps + 1), forward, &s);
 }
 
 // sums: (taps + 1) x width, of the products of dy and x by tap, and of dy.
@@ -142,37 +147,35 @@ static ALWAYS_INLINE void backward_row(const short_convolution *s, const int tap
     }
 }
 
-static ALWAYS_INLINE void backward_chunks(const short_convolution *s, const int taps, const real *dy,
-                                          real *dx, bool accumulate, real *sums) {
+static ALWAYS_INLINE void backward_chunks(const short_convolution *s, const int taps, pool_share share) {
     const int length = chunk_rows(s->batch, s->time), chunks = chunks_of_sequence(s->batch, s->time);
     const size_t sums_each = (size_t)(taps + 1) * s->width;
-#pragma omp for schedule(static)
-    for (int chunk = 0; chunk < s->batch * chunks; chunk++) {
-        real *to = sums + (size_t)chunk * sums_each;
+    for (int chunk = share.begin; chunk < share.end; chunk++) {
+        real *to = s->sums + (size_t)chunk * sums_each;
         const int b = chunk / chunks, begin = chunk % chunks * length;
         const int end = s->time - begin < length ? s->time : begin + length;
         memset(to, 0, sums_each * sizeof *to);
         for (int t = begin; t < end; t++) {
             const size_t at = ((size_t)b * (size_t)s->time + (size_t)t) * (size_t)s->channels;
-            backward_row(s, taps, b, t, dy + at, dx ? dx + at : NULL, accumulate, to);
+            backward_row(s, taps, b, t, s->dy + at, s->dx ? s->dx + at : NULL, s->accumulate, to);
         }
     }
 }
 
-static NEVER_INLINE void backward(const short_convolution *s, const real *dy, real *dx, bool accumulate,
-                                  real *sums) {
+static void backward(const void *context, pool_share share) {
+    const short_convolution *s = context;
     if (s->taps == 3)
-        backward_chunks(s, 3, dy, dx, accumulate, sums);
+        backward_chunks(s, 3, share);
     else if (s->taps == 4)
-        backward_chunks(s, 4, dy, dx, accumulate, sums);
+        backward_chunks(s, 4, share);
     else
-        backward_chunks(s, s->taps, dy, dx, accumulate, sums);
+        backward_chunks(s, s->taps, share);
 }
 
-void KERNEL(short_convolution_backward)(int batch, int time, int channels, int taps, const real *x,
-                                        const real *weight, const real *dy, real *dx, bool accumulate_dx,
-                                        real *dweight, real *dbias, bool accumulate_parameters,
-                                        void *workspace) {
+void short_convolution_backward(int batch, int time, int channels, int taps, const real *x,
+                                const real *weight, const real *dy, real *dx, bool accumulate_dx,
+                                real *dweight, real *dbias, bool accumulate_parameters, void *workspace) {
+    real *sums = (real *)workspace + (size_t)(taps + 2) * padded(channels);
     const short_convolution s = {
         .batch = batch,
         .time = time,
@@ -182,12 +185,14 @@ void KERNEL(short_convolution_backward)(int batch, int time, int channels, int t
         .zeros = workspace,
         .weight = prepare(channels, taps, weight, NULL, workspace),
         .width = padded(channels),
+        .dy = dy,
+        .dx = dx,
+        .sums = sums,
+        .accumulate = accumulate_dx,
     };
     const int chunks = batch * chunks_of_sequence(batch, time);
     const size_t sums_each = (size_t)(taps + 1) * s.width;
-    real *sums = (real *)workspace + (size_t)(taps + 2) * s.width;
-    WITH_THREADS(threads_for((double)batch * time * channels / VEC * 3 * (taps + 1)),
-                 backward(&s, dy, dx, accumulate_dx, sums));
+    parallel_for(chunks, (double)batch * time * channels / VEC * 3 * (taps + 1), backward, &s);
     for (int chunk = 1; chunk < chunks; chunk++)
         for (size_t i = 0; i < sums_each; i += VEC)
             vec_store(sums + i, vec_load(sums + i) + vec_load(sums + (size_t)chunk * sums_each + i));

@@ -1,0 +1,143 @@
+// The structs that kernels take.
+#ifndef RUNEXP_KERNELS_ARGUMENTS_H
+#define RUNEXP_KERNELS_ARGUMENTS_H
+
+#include "base/real.h"
+#include "base/rng.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// Activations, and their names in experiment files. Absence of one is ACTIVATION_NONE, 0.
+// clang-format off
+#define ACTIVATIONS(EACH)                   \
+    EACH(ACTIVATION_GELU, "gelu")           /* x Phi(x), exact */ \
+    EACH(ACTIVATION_GELU_TANH, "gelu_tanh") /* its tanh approximation */ \
+    EACH(ACTIVATION_RELU, "relu")           \
+    EACH(ACTIVATION_RELU2, "relu2")         /* max(x, 0)^2 */ \
+    EACH(ACTIVATION_SILU, "silu")           \
+    EACH(ACTIVATION_TANH, "tanh")           \
+    EACH(ACTIVATION_SIGMOID, "sigmoid")
+#define ACTIVATION_VALUE(value, name) value,
+#define ACTIVATION_NAME(value, name) name,
+// clang-format on
+
+typedef enum activation { ACTIVATION_NONE, ACTIVATIONS(ACTIVATION_VALUE) ACTIVATION_COUNT } activation;
+
+// What a matrix product does to its result before storing it, in this order:
+//   C = act( op(A) op(B) + bias ) + residual + beta * C   or   (op(A) op(B) + bias) * factor
+// slope, when not NULL, receives act'(op(A) op(B) + bias): the factor of the product that makes the
+// gradient of C. NULL members are left out. Partial sums over K are kept in C, or in slope when there is
+// one; so an activation without slope excludes accumulate and a residual that is C, and accumulate excludes
+// a residual that is C.
+typedef struct gemm_epilogue {
+    const real *bias; // N values, added to every row
+    activation act;
+    real *slope;          // M x N, leading dimension ldc
+    const real *residual; // M x N, leading dimension ldc; may be C itself
+    bool accumulate;      // beta = 1, else 0 (C is then never read)
+    const real *factor;   // M x N, leading dimension ldc; then none of the four before
+} gemm_epilogue;
+
+// Dropout of a tensor: element e of stream `random` is dropped when its 16 bits (rng_half) are below p *
+// 2^16, rounded. The others are scaled by the reciprocal of the share that this keeps, which differs from 1
+// - p by 2^-17 at most, so that the mean is exactly the one without dropout.
+typedef struct dropout_mask {
+    real p; // 0: no dropout, stream unused
+    rng_stream random;
+} dropout_mask;
+
+static inline uint32_t dropout_threshold(real p) { // p < 1
+    const uint32_t threshold = (uint32_t)((double)p * 65536 + 0.5);
+    return threshold < 65536 ? threshold : 65535;
+}
+
+static inline real dropout_factor(real p) {
+    return (real)(65536 / (65536 - (double)dropout_threshold(p)));
+}
+
+// Causal self-attention. Rows of qkv hold q (heads*head_size), k and v (kv_heads*head_size each).
+typedef struct attention_shape {
+    int batch, time, heads, kv_heads, head_size;
+    int window; // 0: full causal; else key j is visible to query i when i-window < j <= i
+    real scale; // of the scores, 1/sqrt(head_size) by default
+} attention_shape;
+
+// An operand of a long convolution: row r, one value a channel, begins at r ld. Absent when value is NULL.
+typedef struct convolution_operand {
+    const real *value;
+    real *gradient; // of the same rows; NULL: not wanted
+    int ld;
+    bool adds; // to the gradient
+} convolution_operand;
+
+// For each of `batch` sequences of `time` rows, and each channel by itself,
+//     w = gate_in * x,   z_t = sum over j <= t of h_t-j w_j + beta w_t,   y = gate_out * z,
+// where h is `filter`, `time` rows. The gates and beta may be absent.
+typedef struct convolution {
+    int batch, time, channels;
+    convolution_operand x, gate_in, gate_out, filter;
+    const real *beta;
+    const real *tables; // from convolution_tabulate
+    real *prepared;     // from convolution_prepare
+    real *y;            // batch x time x channels
+    real *z;            // the same; read in the backward pass for the gradient of gate_out; NULL: not kept
+    const real *dy;
+    real *dbeta; // NULL: not wanted
+    bool adds_beta;
+} convolution;
+
+// Implicit filters (arXiv 2302.10866, section 3.3): `filters` of `width` channels each, side by side, made
+// by one network. At position p of the grid, with its features z and t = p / (grid - 1),
+//     a = z,   then a = sin(frequency * (W_i a + b_i)) for i = 0 .. layers-1,
+//     h = (out a) (exp(-t |rates|) + shift).
+// Channel c of `out`, `rates` and `skip` belongs to filter c mod filters at width c / filters. `normalised`
+// divides every channel by the sum of |h| over the grid. Finally skip is added to position 0: a convolution
+// with the filter then adds skip times its input.
+typedef struct filter_shape {
+    int grid, taps;               // positions; how many of them, from the first, are wanted
+    int features, hidden, layers; // features: odd
+    int filters, width;
+    double shift;
+    bool normalised;
+} filter_shape;
+
+enum { FILTER_LAYERS = 5 }; // at most
+
+typedef struct filter_parameters {
+    const real *features; // grid x features; NULL: those of kernels/filter_features.h
+    const real *weight[FILTER_LAYERS], *bias[FILTER_LAYERS]; // hidden x features or hidden; hidden
+    const real *frequency;                                   // hidden
+    const real *out;                                         // (filters * width) x hidden
+    const real *rates, *skip;                                // filters * width
+} filter_parameters;
+
+typedef struct filter_gradients { // of the members of the same names; features and rates may be NULL
+    real *features, *weight[FILTER_LAYERS], *bias[FILTER_LAYERS], *frequency, *out, *rates, *skip;
+    bool accumulate;
+} filter_gradients;
+
+enum { SHORT_CONVOLUTION_TAPS = 64 }; // at most
+
+// In double, so that 1 - beta and the like are exact to rounding when a kernel converts them to real (in
+// float, 1 - 0.999f is wrong in its fifth digit).
+typedef struct optimizer_update {
+    double lr, beta1, beta2, epsilon, weight_decay; // lr after the schedule
+    double gradient_scale;           // clip factor / accumulation count: multiplies every gradient
+    double correction1, correction2; // 1 - beta1^t, 1 - beta2^t
+    double momentum, dampening;      // SGD
+    bool nesterov, first_step;
+} optimizer_update;
+
+// A range [begin, end) of the parameters with settings of its own. An update is one parallel loop over all
+// pieces, so they should be of one size, and small (UPDATE_PIECE).
+typedef struct update_piece {
+    size_t begin, end;
+    double lr_multiplier;
+    bool decay; // weight decay applies
+} update_piece;
+
+enum { UPDATE_PIECE = 4096 };
+
+#endif

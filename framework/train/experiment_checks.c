@@ -1,0 +1,229 @@
+#include "train/experiment_checks.h"
+
+#include "base/text.h"
+#include "config/option.h"
+#include "train/experiment.h"
+#include "train/optimizers/optimizer.h"
+
+#include <string.h>
+
+// What a check looks at.
+typedef struct subject {
+    const experiment *experiment;
+    node *root;
+    const dataset *data; // NULL before it is read
+} subject;
+
+// --- looking at settings
+
+static const experiment *of(const subject *s) {
+    return s->experiment;
+}
+
+// A number of the experiment; `otherwise` where there is no such setting (another type of schedule).
+static double number_at(const subject *s, const char *path, double otherwise) {
+    const node *n = node_find(s->root, path);
+    double value;
+    return n && n->kind == NODE_SCALAR && text_to_real(n->scalar, &value) ? value : otherwise;
+}
+
+static bool is_override(const node *n) {
+    return n && n->from.text && strncmp(n->from.text, "override", strlen("override")) == 0;
+}
+
+// Whether somebody gave a setting a value that is not its default, and that not below a later choice of what
+// it belongs to (a file may choose another mode than the one that it extends). A run's own config.yaml gives
+// every setting.
+static bool is_chosen(const subject *s, const char *path, const char *belongs_to) {
+    const node *n = node_find(s->root, path), *owner = node_find(s->root, belongs_to);
+    double value, fallback;
+    if (!n || n->kind != NODE_SCALAR || !n->option || !n->option->fallback || !owner) return false;
+    if (is_override(n)) return true;
+    return n->from.rank >= owner->from.rank && text_to_real(n->scalar, &value) &&
+           text_to_real(n->option->fallback, &fallback) && value != fallback;
+}
+
+static bool is_plateau(const subject *s) {
+    return strcmp(of(s)->schedule.about->name, "plateau") == 0;
+}
+
+static bool has_validation(const subject *s) {
+    return s->data->splits[SPLIT_VAL].count > 0;
+}
+
+// Evaluations before the last step, after which nothing can follow from one.
+static double evaluations_in_time(const subject *s) {
+    const int64_t interval = of(s)->evaluation.interval;
+    return interval ? (double)((of(s)->training.max_steps - 1) / interval) : 0;
+}
+
+// --- the checks: true when there is something to say
+
+static bool step_too_large(const subject *s) {
+    const double tokens = (double)of(s)->training.batch_size * (double)of(s)->training.accumulation *
+                          (double)of(s)->dataset.block_size;
+    return tokens > INT32_MAX;
+}
+
+static bool plateau_without_text(const subject *s) {
+    return is_plateau(s) && !has_validation(s);
+}
+
+static bool patience_without_text(const subject *s) {
+    return of(s)->evaluation.patience > 0 && !has_validation(s);
+}
+
+static bool warmup_as_long_as_run(const subject *s) {
+    return number_at(s, "schedule.warmup_steps", 0) >= (double)of(s)->training.max_steps;
+}
+
+static bool floor_above_rate(const subject *s) {
+    return number_at(s, "schedule.min_lr", 0) > optimizer_lr(&of(s)->optimizer);
+}
+
+static bool decay_within_warmup(const subject *s) {
+    const double end = number_at(s, "schedule.decay_steps", 0);
+    return end > 0 && end <= number_at(s, "schedule.warmup_steps", 0);
+}
+
+static bool warmup_within_decay(const subject *s) {
+    const double start =
+        (1 - number_at(s, "schedule.decay_fraction", 0)) * (double)of(s)->training.max_steps;
+    return number_at(s, "schedule.warmup_steps", 0) > start && !warmup_as_long_as_run(s);
+}
+
+static bool period_as_long_as_run(const subject *s) {
+    const node *milestones = node_find(s->root, "schedule.milestones");
+    return milestones && milestones->count == 0 &&
+           number_at(s, "schedule.period", 0) >= (double)of(s)->training.max_steps;
+}
+
+static bool plateau_too_patient(const subject *s) {
+    // The first evaluation is always an improvement; the one after the patience reduces the rate.
+    return is_plateau(s) && evaluations_in_time(s) < number_at(s, "schedule.patience", 0) + 2;
+}
+
+static bool patience_too_long(const subject *s) {
+    const int64_t patience = of(s)->evaluation.patience;
+    return patience > 0 && evaluations_in_time(s) < (double)patience + 1;
+}
+
+static bool stride_above_block(const subject *s) {
+    return of(s)->evaluation.stride > of(s)->dataset.block_size;
+}
+
+static bool micro_batch_above_batch(const subject *s) {
+    return of(s)->training.micro_batch_size > of(s)->training.batch_size;
+}
+
+static bool nothing_recorded(const subject *s) {
+    return of(s)->training.log_interval > of(s)->training.max_steps;
+}
+
+static bool k_unused(const subject *s) {
+    return of(s)->sampling.mode != SAMPLE_TOP_K && is_chosen(s, "sampling.k", "sampling.mode");
+}
+
+static bool p_unused(const subject *s) {
+    return of(s)->sampling.mode != SAMPLE_TOP_P && is_chosen(s, "sampling.p", "sampling.mode");
+}
+
+static bool min_p_unused(const subject *s) {
+    return of(s)->sampling.mode != SAMPLE_MIN_P && is_chosen(s, "sampling.min_p", "sampling.mode");
+}
+
+static bool temperature_unused(const subject *s) {
+    return of(s)->sampling.mode == SAMPLE_ARGMAX && is_chosen(s, "sampling.temperature", "sampling.mode");
+}
+
+static bool window_unused(const subject *s) {
+    return of(s)->sampling.repetition_penalty == 1 &&
+           is_chosen(s, "sampling.repetition_window", "sampling.repetition_penalty");
+}
+
+typedef enum check_kind { PROBLEM, NOTE, PROBLEM_WITH_TEXT } check_kind;
+
+static const struct check {
+    check_kind kind;
+    const char *setting; // which the message begins with
+    bool (*applies)(const subject *s);
+    const char *what, *hint;
+} checks[] = {
+    {PROBLEM, "training.batch_size", step_too_large,
+     "times accumulation and block_size is more than 2147483647 tokens for one update",
+     "make batch_size, accumulation or dataset.block_size smaller"},
+    {PROBLEM_WITH_TEXT, "schedule.type", plateau_without_text,
+     "plateau needs a validation text, and this experiment has none",
+     "give dataset.split a second fraction, or dataset.val_source, or choose another schedule"},
+    {PROBLEM_WITH_TEXT, "evaluation.patience", patience_without_text,
+     "needs a validation text, and this experiment has none",
+     "give dataset.split a second fraction, or dataset.val_source, or set patience to 0"},
+    {NOTE, "schedule.warmup_steps", warmup_as_long_as_run,
+     "is as long as the run: the rate never reaches optimizer.lr", NULL},
+    {NOTE, "schedule.min_lr", floor_above_rate, "is above optimizer.lr: the rate does not fall", NULL},
+    {NOTE, "schedule.decay_steps", decay_within_warmup,
+     "ends within the warm-up: the rate falls to min_lr at once after it", NULL},
+    {NOTE, "schedule.warmup_steps", warmup_within_decay, "ends after the decay has begun", NULL},
+    {NOTE, "schedule.period", period_as_long_as_run, "is as long as the run: the rate never falls", NULL},
+    {NOTE, "schedule.patience", plateau_too_patient,
+     "is longer than the run has evaluations: the rate never falls", NULL},
+    {NOTE, "evaluation.patience", patience_too_long,
+     "is longer than the run has evaluations: it never stops early", NULL},
+    {NOTE, "evaluation.stride", stride_above_block, "is above dataset.block_size, which is used instead",
+     NULL},
+    {NOTE, "training.micro_batch_size", micro_batch_above_batch,
+     "is above training.batch_size: it has no effect", NULL},
+    {NOTE, "training.log_interval", nothing_recorded,
+     "is longer than the run: no row of training metrics is recorded", NULL},
+    {NOTE, "sampling.k", k_unused, "has no effect without mode top_k", NULL},
+    {NOTE, "sampling.p", p_unused, "has no effect without mode top_p", NULL},
+    {NOTE, "sampling.min_p", min_p_unused, "has no effect without mode min_p", NULL},
+    {NOTE, "sampling.temperature", temperature_unused, "has no effect in mode argmax", NULL},
+    {NOTE, "sampling.repetition_window", window_unused, "has no effect without repetition_penalty", NULL},
+};
+
+enum { CHECKS = sizeof checks / sizeof checks[0] };
+
+static void add_problem(const subject *s, const struct check *check, problems *p) {
+    const char *dot = strchr(check->setting, '.');
+    char section[32] = "";
+    strncat(section, check->setting, (size_t)(dot - check->setting));
+    problem_add(p, problem_place(node_get(s->root, section), dot + 1), check->hint, "%s: %s",
+                check->setting, check->what);
+}
+
+static void add_note(const subject *s, const struct check *check, string_list *notes, arena *a) {
+    const node *n = node_find(s->root, check->setting);
+    const bool written = n && n->from.rank > 0;
+    const char *note = arena_format(a, "%s%s%s%s %s", check->setting, written ? " (" : "",
+                                    written ? n->from.text : "", written ? ")" : "", check->what);
+    const char **longer = arena_alloc(a, (size_t)(notes->count + 1) * sizeof *longer);
+    if (notes->count) memcpy(longer, notes->values, (size_t)notes->count * sizeof *longer);
+    longer[notes->count] = note;
+    *notes = (string_list){longer, notes->count + 1};
+}
+
+void experiment_check(config *c, check_scope scope, arena *a, problems *p) {
+    const subject s = {c->settings, c->root, NULL};
+    for (int i = 0; i < CHECKS; i++) {
+        const struct check *check = &checks[i];
+        if (check->kind == PROBLEM_WITH_TEXT) continue;
+        if (scope == CHECK_OVERRIDES && !is_override(node_find(c->root, check->setting))) continue;
+        if (!check->applies(&s)) continue;
+        if (check->kind == NOTE)
+            add_note(&s, check, &c->notes, a);
+        else
+            add_problem(&s, check, p);
+    }
+}
+
+status experiment_check_text(const config *c, const dataset *data, error *err) {
+    const subject s = {c->settings, c->root, data};
+    problems p = {0};
+    for (int i = 0; i < CHECKS; i++)
+        if (checks[i].kind == PROBLEM_WITH_TEXT && checks[i].applies(&s)) add_problem(&s, &checks[i], &p);
+    const status result = p.count ? ERR_CONFIG : OK;
+    if (p.count) *err = p.items[0].what;
+    problems_free(&p);
+    return result;
+}
