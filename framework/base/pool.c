@@ -69,7 +69,7 @@ static bool change(atomic_int *state, int from, int to) {
     return atomic_compare_exchange_strong(state, &from, to);
 }
 
-// Takes half of what a stretch has left, but at least so many.
+// Takes half of what a stretch has left, but at least `least`.
 static bool take(atomic_uint_fast64_t *left, int least, pool_share *s) {
     uint_fast64_t old = atomic_load_explicit(left, memory_order_relaxed), new;
     do {

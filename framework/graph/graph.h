@@ -137,8 +137,8 @@ typedef struct graph_filter {
     int column, channels;
 } graph_filter;
 
-// Carried state by name, for so many lanes (streams of text), shared by the graphs that read and write the
-// same lanes. Graphs ask for their states while they are built; all values are zero at first. A graph of
+// Carried state by name, for a number of lanes (streams of text), shared by the graphs that read and write
+// the same lanes. Graphs make their states while they are built; all values are zero at first. A graph of
 // `batch` rows works on lanes run_context.lane .. lane + batch - 1. Free with states_free.
 typedef struct carried_state {
     const char *name; // path of the layer and name

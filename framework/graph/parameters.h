@@ -88,7 +88,7 @@ void parameters_initialise(parameter_set *set, uint64_t seed);
 // out of date from now on. Call again for every change.
 real *parameters_write(parameter_set *set);
 
-// Sees to it that the block of gradients has room for so many reals of derived tensors after those of the
+// Makes room in the block of gradients for `derived_reals` reals of derived tensors after those of the
 // parameters. Its contents are lost when it grows. ERR_MEMORY.
 status parameters_place_gradients(parameter_set *set, size_t derived_reals, error *err);
 

@@ -1,4 +1,4 @@
-// Carried state by name: the first graph to ask for a state makes it, later ones share it.
+// Carried state by name: the first graph that uses a state makes it, later ones share it.
 #include "graph/graph.h"
 
 #include <stdlib.h>

@@ -131,9 +131,8 @@ static ALWAYS_INLINE void vec_put(real *p, vec v, int left) {
         vec_store_some(p, v, left);
 }
 
-// For loops over long arrays that no cache holds: asks for what lies so far ahead that it arrives in time,
-// which processors by themselves do not, or not far enough.
-static ALWAYS_INLINE void ask_ahead(const real *p) {
+// For loops over arrays larger than the caches: prefetches far enough ahead, which the hardware does not.
+static ALWAYS_INLINE void prefetch_ahead(const real *p) {
     __builtin_prefetch((const char *)p + 8192);
 }
 

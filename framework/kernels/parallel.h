@@ -7,19 +7,19 @@
 
 extern int kernels_thread_count; // what kernels_set_threads set
 
-// Measured: below so many vector operations, two or three microseconds, a second thread does not pay, since
+// Measured: below this many vector operations, two or three microseconds, a second thread does not pay, since
 // what one thread has written the other must fetch from its cache.
 enum { PARALLEL_OPERATIONS = 1 << 14 };
 
-// A thread takes pieces worth at least so many vector operations at a time.
+// A thread takes pieces worth at least this many vector operations at a time.
 enum { CHUNK_OPERATIONS = 1 << 13 };
 
-// Threads for a loop of so many vector operations: one or all.
+// Threads for a loop of `operations` vector operations: one or all.
 static inline int threads_for(double operations) {
     return operations < PARALLEL_OPERATIONS ? 1 : kernels_thread_count;
 }
 
-// Runs work over pieces 0 .. pieces-1 of a loop that takes so many vector operations in all.
+// Runs work over pieces 0 .. pieces-1 of a loop that takes `operations` vector operations in all.
 //
 // `work` stays a function of its own, of which there is one copy: a second, inlined one could be compiled
 // to other fused multiply-adds, and one thread would give other bits than two.

@@ -106,7 +106,7 @@ static void sum_squares(const void *context, pool_share s) {
         for (; i + SUMS * WIDE <= end; i += SUMS * WIDE)
 #pragma GCC unroll 8
             for (int k = 0; k < SUMS; k++) {
-                if (k % 2 == 0) ask_ahead(x + i + k * WIDE);
+                if (k % 2 == 0) prefetch_ahead(x + i + k * WIDE);
                 const wide v = get_wide(x + i + k * WIDE);
                 sums[k] += v * v;
             }

@@ -68,7 +68,7 @@ static status same_settings(const run_folder *f, const component *root, const co
 }
 
 // Compares with the settings in last.h5, which are those of config.yaml unless somebody has copied the
-// folder or changed the file. A damaged checkpoint is told of by whoever reads it next.
+// folder or changed the file. A damaged checkpoint is reported when it is read.
 static status same_checkpoint(const run_folder *f, const component *root, const config *c, arena *a,
                               error *err) {
     checkpoint_texts texts;

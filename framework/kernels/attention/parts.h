@@ -11,7 +11,7 @@
 
 // Time is cut into parts: of queries for the forward pass, of queries and of keys for the backward pass.
 // Long enough that packing a part is nothing beside the work with it, and short enough that it stays in a
-// core's second cache, whose size (of most processors) is the other number, in bytes.
+// core's L2, whose size (of most processors) is the other number, in bytes.
 enum { PART = 512, SECOND_CACHE = 2 << 20 };
 
 static const real LOG2_E = (real)1.44269504088896340736;
@@ -64,7 +64,7 @@ typedef struct attention_call {
     int reach;                // keys that a query sees at most, itself included
     int width;                // of rows of keys, values, ...
     ptrdiff_t ld, ldo;        // of qkv and out
-    bool far;                 // qkv is too large to be in a core's second cache
+    bool far;                 // qkv is larger than a core's L2
 } attention_call;
 
 static inline attention_call new_call(const attention_shape *s, const dropout_mask *mask) {
@@ -107,7 +107,7 @@ static inline sight sight_of(const attention_call *c, int query, int key) {
     return key + ROWS - 1 <= query && key > query + LANES - 1 - c->reach ? SEES_ALL : SEES_SOME;
 }
 
-// Spreads a queue over the products of SPAN keys and so many queries, or the other way round: those across,
+// Spreads a queue over the products of SPAN keys and `queries` queries, or the other way round: those across,
 // of which a triangle of one tile is not made, and those that add up keys or queries.
 static inline void plan_queue(const attention_call *c, row_queue *q, int queries, int across, int sums) {
     if (!c->far) return;

@@ -148,7 +148,7 @@ static ALWAYS_INLINE void finish_columns(const int vectors, vec sums[ROWS][2], c
             }
 }
 
-// For ROWS queries: to, or what is told by result, = factors to + (scores across)^T rows, over `depth`
+// For ROWS queries: to (or where `result` says) = factors to + (scores across)^T rows, over `depth`
 // keys. step: between scores of neighbouring keys.
 static ALWAYS_INLINE void accumulate_queries(int depth, const real *scores, const ptrdiff_t step,
                                              const real *rows, int width, bool begins, const real *factors,

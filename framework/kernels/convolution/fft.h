@@ -40,7 +40,7 @@ void fft_tabulate(int points, real *twiddles) ISA_SYMBOL(fft_tabulate);
 // Which bin of the spectrum a place holds.
 int fft_bin(const fft_plan *plan, int spot) ISA_SYMBOL(fft_bin);
 
-// One level of a transform, forward or backward (without the factor 1 / points), of so many blocks.
+// One level of a transform, forward or backward (without the factor 1 / points), of `blocks` blocks.
 void fft_down(const fft_level *level, int blocks, real *points) ISA_SYMBOL(fft_down);
 void fft_up(const fft_level *level, int blocks, real *points) ISA_SYMBOL(fft_up);
 // The first level of points of which the second half is zero, whatever lies there, and on the way back,

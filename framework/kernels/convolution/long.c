@@ -1,5 +1,5 @@
 // Causal long convolutions of every channel along time, by Fourier transforms (spectrum.h); of short
-// sequences lag by lag (convolution_direct.h).
+// sequences lag by lag (direct.h).
 #include "kernels/convolution/direct.h"
 #include "kernels/convolution/rows.h"
 #include "kernels/parallel.h"
@@ -7,11 +7,18 @@
 
 #include <string.h>
 
-// Neighbouring blocks of channels go together in groups (convolution_rows.h), as many as a cache of this
-// size has room for. So many parts of the batch, at most, of so many sequences, at least, are summed apart
-// when there are fewer groups than that; of fewer sequences where threads would find less than so many
-// pieces of work.
-enum { NEAR_BYTES = 1 << 19, LEAST_GROUP = 2, MOST_GROUP = 8, PARTS = 16, PART_ROWS = 4, PIECES = 4 };
+enum {
+    // Neighbouring blocks of channels are transformed in groups (rows.h) whose points fit L2.
+    L2_BYTES = 1 << 19,
+    LEAST_GROUP = 2,
+    MOST_GROUP = 8,
+    // Where there are fewer groups than this, the batch is cut into parts whose gradients of filters are
+    // summed apart: at most PARTS, of at least PART_ROWS sequences, or of fewer where threads would find
+    // less than PIECES pieces of work.
+    PARTS = 16,
+    PART_ROWS = 4,
+    PIECES = 4,
+};
 
 // Sequences up to this length are convolved lag by lag.
 enum { DIRECT_TIME = 128 };
@@ -29,7 +36,7 @@ typedef struct layout {
 } layout;
 
 static int group_of(size_t points) {
-    const size_t fits = NEAR_BYTES / (points * sizeof(real));
+    const size_t fits = L2_BYTES / (points * sizeof(real));
     return fits < LEAST_GROUP ? LEAST_GROUP : fits > MOST_GROUP ? MOST_GROUP : (int)fits;
 }
 

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-// Filters up to so many taps are summed directly, out of a ring of tokens.
+// Filters of up to this many taps are summed directly, out of a ring of tokens.
 enum { DIRECT_TAPS = 64, LEAST_BLOCK = 64 };
 
 // What follows from the number of taps. Sizes are in reals, for VEC channels.
@@ -88,7 +88,7 @@ typedef struct filter_rows {
     int ld, taps, channels;
 } filter_rows;
 
-// Packs so many taps from `from` on, zeros after the last.
+// Packs `count` taps from `from` on, with zeros after the last.
 static void pack_taps(const filter_rows *f, int from, int count, real *packed) {
     int there = f->taps - from;
     if (there > count) there = count;

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-// Rows are too far apart for the processor to see them coming. So many rows ahead they are asked for, into
-// the second cache: the nearest has no room for all that is on its way.
+// Rows are too far apart for the hardware to prefetch them. They are prefetched this many rows ahead, into
+// L2: L1 has no room for all that is under way.
 enum { AHEAD = 32 };
 
 // The rows of a matrix, NULL for none.

@@ -19,7 +19,7 @@ typedef struct row_product {
     bool adds;
 } row_product;
 
-// Rows 0 .. count-1 of so many channels.
+// Rows 0 .. count-1, of `channels` channels each.
 typedef struct row_source {
     int count, channels;
     const real *x;

@@ -63,13 +63,13 @@ static ALWAYS_INLINE void rows_before(const short_convolution *s, const int taps
     }
 }
 
-// Asks for the next row, a long way ahead, into the second cache: what is written, above all, arrives late
-// otherwise, because processors do not see stores coming as they do loads.
-static ALWAYS_INLINE void ask_for_row(const real *row, int channels) {
+// Prefetch the next row into L2. Rows that are written need it most: the hardware prefetches loads, not
+// stores.
+static ALWAYS_INLINE void prefetch_row(const real *row, int channels) {
     __builtin_prefetch(row + channels, 0, 2);
 }
 
-static ALWAYS_INLINE void ask_to_write_row(const real *row, int channels) {
+static ALWAYS_INLINE void prefetch_row_to_write(const real *row, int channels) {
     __builtin_prefetch(row + channels, 1, 2);
 }
 
@@ -80,8 +80,8 @@ static ALWAYS_INLINE void forward_rows(const short_convolution *s, const int tap
         real *to = s->y + (size_t)r * (size_t)s->channels;
         for (int c = 0; c < s->channels; c += VEC) {
             const int left = s->channels - c;
-            ask_for_row(rows[taps - 1] + c, s->channels);
-            ask_to_write_row(to + c, s->channels);
+            prefetch_row(rows[taps - 1] + c, s->channels);
+            prefetch_row_to_write(to + c, s->channels);
             vec sum = vec_load(s->weight + (size_t)taps * s->width + c);
             for (int j = 0; j < taps; j++)
                 sum += vec_load(s->weight + (size_t)j * s->width + c) * vec_get(rows[j] + c, left);
@@ -129,9 +129,9 @@ static ALWAYS_INLINE void backward_row(const short_convolution *s, const int tap
             t + taps - 1 - j < s->time ? dy + (size_t)(taps - 1 - j) * (size_t)s->channels : s->zeros;
     for (int c = 0; c < s->channels; c += VEC) {
         const int left = s->channels - c;
-        ask_for_row(rows[taps - 1] + c, s->channels);
-        ask_for_row(above[0] + c, s->channels);
-        if (dx) ask_to_write_row(dx + c, s->channels);
+        prefetch_row(rows[taps - 1] + c, s->channels);
+        prefetch_row(above[0] + c, s->channels);
+        if (dx) prefetch_row_to_write(dx + c, s->channels);
         const vec here = vec_get(dy + c, left);
         vec change = {0};
         for (int j = 0; j < taps; j++) {

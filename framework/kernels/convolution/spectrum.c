@@ -2,8 +2,8 @@
 
 #include <math.h>
 
-// Blocks of so many bytes go through all their levels at once, in the nearest cache.
-enum { NEAR_BYTES = 1 << 14 };
+// Blocks of this size go through all their levels at once, in L1.
+enum { L1_BYTES = 1 << 14 };
 
 static ALWAYS_INLINE fft_point product(fft_point a, fft_point b) {
     return (fft_point){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
@@ -206,7 +206,7 @@ static void walk_parts(spectrum_walk *w, const block *of) {
 
 static void walk(spectrum_walk *w, const block *of) {
     const int last = w->plan->levels - 1;
-    if ((size_t)of->size * 2 * VEC * sizeof(real) <= NEAR_BYTES || of->level >= last) {
+    if ((size_t)of->size * 2 * VEC * sizeof(real) <= L1_BYTES || of->level >= last) {
         for (int l = of->level; l <= last; l++) down(w, l, of);
         pairs_of(w, of);
         for (int l = last; l >= of->level; l--) up(w, l, of);

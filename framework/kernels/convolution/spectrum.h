@@ -44,7 +44,7 @@ typedef struct spectrum_walk {
     real *sums;    // FOLLOW: points of pairs
     real *kept;    // FOLLOW: where the points of the first pair are kept, if they are
     size_t kept_apart;
-    const real *beta; // MAKE: added to the filter's first tap, of so many channels; or NULL
+    const real *beta; // MAKE: added to the filter's first tap, a value for each channel; or NULL
     int channels;
     int pair; // how many pairs the walk has come by; 0 at first
 } spectrum_walk;

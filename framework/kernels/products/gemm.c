@@ -18,7 +18,7 @@ enum {
     // As few rows as this read B once rather than often: threads share out the columns only, and always the
     // same ones, so that a B which is used again and again stays in the caches of their cores.
     FEW_ROWS = 64,
-    // Then, so many vector operations pay for another thread: what it reads stays in its cache.
+    // Then, this many vector operations pay for another thread: what it reads stays in its cache.
     FEW_ROWS_OPERATIONS = 1 << 10,
 };
 
