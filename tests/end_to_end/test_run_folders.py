@@ -196,7 +196,7 @@ class RunFolders(runs.RunTest):
         with open(self.path("plots/filters/filters.gp")) as file:
             drawn = file.read()
         self.assertTrue(os.path.exists(self.path("plots/filters/filters.png")))
-        self.assertIn("'residual/hyena'", drawn)
+        self.assertIn('"residual/hyena"', drawn)
         # A lag, and magnitudes in order.
         block = drawn.split("$filter0 << EOD\n")[1].split("EOD")[0]
         rows = [[float(word) for word in line.split()] for line in block.splitlines()]
