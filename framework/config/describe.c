@@ -179,9 +179,7 @@ void component_describe(const component *c, text *out) {
     const option *list = option_of_list(c);
     if (list && strcmp(c->kind, "section") != 0) {
         text note = {0};
-        text_add(&note,
-                 "Shorthand: {%s: [...]} means {%s: {%s: [...]}}.",
-                 c->name, c->name, list->key);
+        text_add(&note, "Shorthand: {%s: [...]} means {%s: {%s: [...]}}.", c->name, c->name, list->key);
         text_add(out, "\n");
         add_wrapped(note.bytes, INDENT, out);
         text_free(&note);
