@@ -1,5 +1,7 @@
 #include "base/error.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +10,7 @@ static void set(error *err, status code, const char *format, va_list arguments) 
     memset(err, 0, sizeof *err);
     err->code = code;
     vsnprintf(err->message, sizeof err->message, format, arguments);
+    utf8_trim(err->message);
 }
 
 // Appends formatted text to buffer without overflowing it.
@@ -18,6 +21,7 @@ static void append(char *buffer, size_t size, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(buffer + used, size - used, format, arguments);
     va_end(arguments);
+    utf8_trim(buffer);
 }
 
 status fail(error *err, status code, const char *format, ...) {
@@ -33,8 +37,8 @@ status fail_at(error *err, status code, place where, const char *format, ...) {
     va_start(arguments, format);
     set(err, code, format, arguments);
     va_end(arguments);
-    if (where.file) snprintf(err->file, sizeof err->file, "%s", where.file);
-    if (where.source) snprintf(err->source, sizeof err->source, "%s", where.source);
+    if (where.file) append(err->file, sizeof err->file, "%s", where.file);
+    if (where.source) append(err->source, sizeof err->source, "%s", where.source);
     err->line = where.line;
     err->column = where.column;
     return code;
@@ -62,6 +66,7 @@ status error_hint(error *err, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(err->hint, sizeof err->hint, format, arguments);
+    utf8_trim(err->hint);
     va_end(arguments);
     return err->code;
 }
@@ -72,6 +77,7 @@ status error_context(error *err, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(context, sizeof context, format, arguments);
     va_end(arguments);
+    utf8_trim(context);
     memcpy(message, err->message, sizeof message);
     err->message[0] = '\0';
     append(err->message, sizeof err->message, "%s: %s", context, message);

@@ -1,13 +1,16 @@
 #include "base/log.h"
 
+#include "base/text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static struct {
     FILE *file;
-    bool quiet, live;
+    bool quiet, terminal, live;
 } state;
 
 void log_set_quiet(bool quiet) {
@@ -25,8 +28,19 @@ void log_close_file(void) {
     state.file = NULL;
 }
 
+void log_set_terminal(bool terminal) {
+    state.terminal = terminal;
+}
+
 bool log_is_terminal(void) {
-    return isatty(STDOUT_FILENO) == 1;
+    return state.terminal;
+}
+
+int log_columns(void) {
+    enum { USUAL = 80 };
+    struct winsize size;
+    if (!state.terminal) return 0;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : USUAL;
 }
 
 static void end_live_line(void) {
@@ -42,18 +56,30 @@ static void to_file(const char *line) {
     fputs("warning: the run's log file cannot be written any more; going on without it\n", stderr);
 }
 
-static void emit(FILE *stream, bool visible, const char *prefix, const char *format, va_list arguments) {
-    char line[4096];
-    int used = snprintf(line, sizeof line, "%s", prefix);
-    vsnprintf(line + used, sizeof line - (size_t)used - 1, format, arguments);
-    strcat(line, "\n");
+// A terminal gets lines broken between words.
+static void print(const char *lines, FILE *stream) {
+    const int columns = stream == stdout ? log_columns() : 0;
+    if (columns == 0) fputs(lines, stream);
+    for (const char *next; columns && *lines; lines = next) {
+        const size_t length = text_line_that_fits(lines, columns, &next);
+        fprintf(stream, "%.*s\n", (int)length, lines);
+    }
+}
+
+__attribute__((format(printf, 4, 0))) static void emit(FILE *stream, bool visible, const char *prefix,
+                                                       const char *format, va_list arguments) {
+    text line = {0};
+    text_add(&line, "%s", prefix);
+    text_add_list(&line, format, arguments);
+    text_add(&line, "\n");
     end_live_line();
     if (visible) {
         fflush(stdout);
-        fputs(line, stream);
+        print(line.bytes, stream);
         fflush(stream);
     }
-    to_file(line);
+    to_file(line.bytes);
+    text_free(&line);
 }
 
 void log_line(const char *format, ...) {
@@ -78,21 +104,25 @@ void log_warning(const char *format, ...) {
 }
 
 void log_error(const error *err) {
-    char text[4096];
-    error_text(err, text, sizeof text);
+    char message[4096];
+    error_text(err, message, sizeof message);
     end_live_line();
     fflush(stdout);
-    fputs(text, stderr);
-    to_file(text);
+    fputs(message, stderr);
+    to_file(message);
 }
 
 void log_live(const char *format, ...) {
-    if (state.quiet || !log_is_terminal()) return;
+    if (state.quiet || !state.terminal) return;
+    text line = {0}, fitting = {0};
     va_list arguments;
     va_start(arguments, format);
-    fputs("\r\033[K", stdout);
-    vprintf(format, arguments);
-    fflush(stdout);
+    text_add_list(&line, format, arguments);
     va_end(arguments);
+    text_add_shortened(&fitting, line.bytes, log_columns() - 1);
+    printf("\r\033[K%s", fitting.bytes ? fitting.bytes : "");
+    fflush(stdout);
     state.live = true;
+    text_free(&line);
+    text_free(&fitting);
 }

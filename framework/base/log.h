@@ -7,6 +7,14 @@
 
 #include <stdbool.h>
 
+// Whether standard output is a terminal that lines can be overwritten on, which only the command line knows;
+// false at first.
+void log_set_terminal(bool terminal);
+bool log_is_terminal(void);
+
+// The width that the terminal has now; 0 when standard output is not one, so that nothing is cut.
+int log_columns(void);
+
 // How much reaches the terminal: everything; warnings only (--quiet). The log file always gets everything.
 void log_set_quiet(bool quiet);
 
@@ -20,9 +28,8 @@ void log_note(const char *format, ...) __attribute__((format(printf, 1, 2)));   
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2))); // "warning: ...", stderr
 void log_error(const error *err);                                                // error_text, stderr
 
-// The live line at the bottom of a terminal: overwritten in place by the next call, ended by the next
-// log_line. Does nothing when standard output is not a terminal or quiet is set.
+// The live line at the bottom of a terminal, shortened to its width: overwritten in place by the next call,
+// ended by the next log_line. Does nothing when standard output is not a terminal or quiet is set.
 void log_live(const char *format, ...) __attribute__((format(printf, 1, 2)));
-bool log_is_terminal(void);
 
 #endif

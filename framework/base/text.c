@@ -16,16 +16,21 @@ static void reserve(text *t, size_t more) {
     t->bytes = memory_resize(t->bytes, t->capacity);
 }
 
-void text_add(text *t, const char *format, ...) {
-    va_list arguments, again;
-    va_start(arguments, format);
+void text_add_list(text *t, const char *format, va_list arguments) {
+    va_list again;
     va_copy(again, arguments);
     int length = vsnprintf(NULL, 0, format, arguments);
-    va_end(arguments);
     reserve(t, (size_t)length);
     vsnprintf(t->bytes + t->length, (size_t)length + 1, format, again);
     va_end(again);
     t->length += (size_t)length;
+}
+
+void text_add(text *t, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    text_add_list(t, format, arguments);
+    va_end(arguments);
 }
 
 void text_add_bytes(text *t, const char *bytes, size_t count) {
@@ -126,6 +131,84 @@ int utf8_width(const char *s) {
     return width;
 }
 
+static int columns_of(uint32_t c) {
+    // Ranges of Unicode 15: combining marks and zero-width characters, then East Asian Wide and Fullwidth.
+    static const uint32_t none[][2] = {{0x300, 0x36F},   {0x483, 0x489},   {0x591, 0x5BD},
+                                       {0x610, 0x61A},   {0x64B, 0x65F},   {0x1AB0, 0x1AFF},
+                                       {0x1DC0, 0x1DFF}, {0x200B, 0x200F}, {0x20D0, 0x20FF},
+                                       {0xFE00, 0xFE0F}, {0xFE20, 0xFE2F}};
+    static const uint32_t wide[][2] = {
+        {0x1100, 0x115F},   {0x2E80, 0x303E},   {0x3041, 0xA4CF},  {0xA960, 0xA97C}, {0xAC00, 0xD7A3},
+        {0xF900, 0xFAFF},   {0xFE30, 0xFE6F},   {0xFF00, 0xFF60},  {0xFFE0, 0xFFE6}, {0x1F300, 0x1F64F},
+        {0x1F680, 0x1F6FF}, {0x1F900, 0x1F9FF}, {0x20000, 0x3FFFD}};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        if (c >= none[i][0] && c <= none[i][1]) return 0;
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
+        if (c >= wide[i][0] && c <= wide[i][1]) return 2;
+    return 1;
+}
+
+// The length of the character at s, which is not empty, and its columns. A byte that is not UTF-8 counts as
+// one.
+static size_t step(const char *s, size_t left, int *columns) {
+    uint32_t c;
+    const int length = utf8_decode(s, left, &c);
+    *columns = length ? columns_of(c) : 1;
+    return length ? (size_t)length : 1;
+}
+
+int utf8_columns(const char *s) {
+    int total = 0, columns;
+    for (size_t left = strlen(s), length; left > 0; s += length, left -= length) {
+        length = step(s, left, &columns);
+        total += columns;
+    }
+    return total;
+}
+
+static bool continues(char byte) {
+    return ((unsigned char)byte & 0xC0) == 0x80;
+}
+
+size_t utf8_cut(const char *s, size_t count, size_t most) {
+    if (count <= most) return count;
+    size_t cut = most;
+    while (cut > 0 && most - cut < 4 && continues(s[cut])) cut--;
+    return continues(s[cut]) ? most : cut; // not UTF-8
+}
+
+void utf8_trim(char *s) {
+    const size_t length = strlen(s);
+    size_t start = length;
+    uint32_t c;
+    while (start > 0 && length - start < 3 && continues(s[start - 1])) start--;
+    if (start == 0 || (unsigned char)s[start - 1] < 0xC0) return;
+    start--;
+    if (utf8_decode(s + start, length - start, &c) == 0) s[start] = '\0';
+}
+
+void text_add_shortened(text *t, const char *s, int columns) {
+    const int all = utf8_columns(s);
+    if (all <= columns) {
+        text_add(t, "%s", s);
+        return;
+    }
+    if (columns < 1) return;
+    const int head = columns / 2, tail = columns - 1 - head;
+    size_t left = strlen(s);
+    int used = 0, width;
+    const char *rest = s;
+    for (size_t length; left > 0; rest += length, left -= length, used += width) {
+        length = step(rest, left, &width);
+        if (used + width > head) break;
+    }
+    text_add_bytes(t, s, (size_t)(rest - s));
+    text_add(t, "\xE2\x80\xA6");
+    for (size_t length; left > 0 && all - used > tail; rest += length, left -= length, used += width)
+        length = step(rest, left, &width);
+    text_add_bytes(t, rest, left);
+}
+
 // Optimal string alignment distance: insertions, deletions, substitutions, swaps of neighbours.
 static int edit_distance(const char *a, const char *b) {
     enum { LONGEST = 64 };
@@ -200,13 +283,12 @@ char *text_duration(double seconds, char *buffer, size_t size) {
 
 size_t text_line_that_fits(const char *s, int width, const char **next) {
     size_t fits = 0, i = 0;
-    int used = 0;
-    while (s[i] && s[i] != '\n') {
+    int used = 0, columns;
+    for (size_t length; s[i] && s[i] != '\n'; i += length) {
         if (s[i] == ' ') fits = i;
-        if (used == width) break;
-        do i++;
-        while (((unsigned char)s[i] & 0xC0) == 0x80);
-        used++;
+        length = step(s + i, strnlen(s + i, 4), &columns);
+        if (used + columns > width && used > 0) break;
+        used += columns;
     }
     if (!s[i] || s[i] == '\n')
         fits = i;

@@ -2,6 +2,7 @@
 #ifndef RUNEXP_BASE_TEXT_H
 #define RUNEXP_BASE_TEXT_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,6 +15,7 @@ typedef struct text {
 } text;
 
 void text_add(text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_add_list(text *t, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
 void text_add_bytes(text *t, const char *bytes, size_t count);
 void text_clear(text *t); // keeps the memory
 void text_free(text *t);
@@ -31,8 +33,21 @@ int utf8_decode(const char *s, size_t count, uint32_t *code_point);
 // Encodes a code point into buffer (at least 4 bytes); returns the length.
 int utf8_encode(uint32_t code_point, char *buffer);
 
-// Number of terminal columns of a UTF-8 string, one per code point.
+// Number of code points of a UTF-8 string.
 int utf8_width(const char *s);
+
+// Number of terminal columns of a UTF-8 string: two for the wide characters of East Asia and emoji, none for
+// accents that combine.
+int utf8_columns(const char *s);
+
+// The most bytes of s, of its first `count`, that are at most `most` and end where a character ends.
+size_t utf8_cut(const char *s, size_t count, size_t most);
+
+// Removes the character that a fixed buffer cut off at the end of s.
+void utf8_trim(char *s);
+
+// s in at most `columns` columns: whole, or with an ellipsis in place of its middle.
+void text_add_shortened(text *t, const char *s, int columns);
 
 // How many bytes of s go into a line of `width` columns, cut at a blank or newline where there is one;
 // *next is where the next line begins. A word longer than the line is cut.

@@ -35,7 +35,9 @@ static const option options[] = {
 typedef struct texts {
     int64_t first; // number of the first, from 0
     text *waiting;
-    double flushed; // when the output was, by clock_seconds
+    double flushed;            // when the output was, by clock_seconds
+    const volatile int *asked; // whether a signal asks to stop
+    volatile int stop;         // it does, or the output cannot be written
 } texts;
 
 // On a terminal control characters are made visible: a model may have learned to ring the bell.
@@ -69,6 +71,7 @@ static void take_piece(void *to, uint32_t stream, const char *bytes, size_t coun
     } else {
         text_add_bytes(&t->waiting[i], bytes, count);
     }
+    t->stop = *t->asked || ferror(stdout);
 }
 
 static void print_heading(const opening *from, int64_t count, int64_t number) {
@@ -102,15 +105,15 @@ static status sample(const trained *from, const sample_options *o, const command
     // In the fewest groups there can be, of equal size.
     const int64_t most = generator_streams(g), groups = (o->count + most - 1) / most;
     const int64_t together = (o->count + groups - 1) / groups;
-    texts t = {.waiting = memory_alloc((size_t)together * sizeof *t.waiting)};
+    texts t = {.waiting = memory_alloc((size_t)together * sizeof *t.waiting), .asked = call->stop};
     generated made = {0};
     size_t tokens = 0;
     double seconds = 0;
-    for (; result == OK && t.first < o->count && !*call->stop; t.first += together) {
+    for (; result == OK && t.first < o->count && !t.stop; t.first += together) {
         const int64_t left = o->count - t.first, streams = left < together ? left : together;
         print_heading(&begin, o->count, t.first);
         generate(g, from->tokenizer, begin.tokens.ids, begin.tokens.count, (size_t)s->max_tokens,
-                 (uint32_t)t.first, (int)streams, take_piece, &t, call->stop, &made);
+                 (uint32_t)t.first, (int)streams, take_piece, &t, &t.stop, &made);
         printf("\n");
         for (int64_t i = 1; i < streams; i++) {
             print_heading(&begin, o->count, t.first + i);
@@ -120,6 +123,7 @@ static status sample(const trained *from, const sample_options *o, const command
         }
         fflush(stdout);
         if (!made.finite) result = not_finite(from, err);
+        if (*call->stop) result = err->code = ERR_INTERRUPTED; // which needs no words
         tokens += (size_t)streams * made.tokens;
         seconds += made.seconds;
     }

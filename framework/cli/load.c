@@ -13,6 +13,11 @@
 // multiple of it by accident.
 enum { VOCABULARY_OF_CHECKS = 251, LONGEST_NAME = 200 };
 
+const char *yaml_extension(const char *path) {
+    const char *dot = strrchr(path, '.');
+    return dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0) ? dot : "";
+}
+
 int print_problems(problems *p) {
     problems_sort(p);
     for (int i = 0; i < p->count; i++) log_error(&p->items[i].what);
@@ -24,14 +29,14 @@ static int by_text(const void *a, const void *b) {
 }
 
 // "<name>,<key>=<value>,..." with the overrides in alphabetical order; what a file name cannot carry
-// becomes "_", and a name too long for the file system ends in a hash.
+// becomes "_", and a name too long for the file system ends in a hash. A name that was itself an override is
+// the whole name.
 static const char *name_with_overrides(const char *name, const config *c, arena *a) {
+    const bool whole = node_is_override(node_get(c->root, "name"));
     const char **sorted = arena_alloc(a, (size_t)(c->overrides.count + 1) * sizeof *sorted);
     int count = 0;
-    for (int i = 0; i < c->overrides.count; i++)
-        if (strncmp(c->overrides.values[i], "name=", 5) != 0 &&
-            !run_setting_is_free(c->overrides.values[i]))
-            sorted[count++] = c->overrides.values[i];
+    for (int i = 0; !whole && i < c->overrides.count; i++)
+        if (!run_setting_is_free(c->overrides.values[i])) sorted[count++] = c->overrides.values[i];
     qsort(sorted, (size_t)count, sizeof *sorted, by_text);
     text t = {0};
     text_add(&t, "%s", name);
@@ -41,7 +46,7 @@ static const char *name_with_overrides(const char *name, const config *c, arena 
     if (t.length > LONGEST_NAME) {
         uint32_t hash = 2166136261u; // FNV-1a
         for (size_t i = 0; i < t.length; i++) hash = (hash ^ (unsigned char)t.bytes[i]) * 16777619u;
-        t.length = LONGEST_NAME;
+        t.length = utf8_cut(t.bytes, t.length, LONGEST_NAME);
         t.bytes[t.length] = '\0';
         text_add(&t, "-%08x", hash);
     }
@@ -50,15 +55,16 @@ static const char *name_with_overrides(const char *name, const config *c, arena 
     return copy;
 }
 
+// The name of an experiment's file without its extension.
 static const char *file_stem(const char *path, arena *a) {
     const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
-    return arena_copy_bytes(a, base, strcspn(base, "."));
+    const char *const extension = yaml_extension(base);
+    return arena_copy_bytes(a, base, strlen(base) - strlen(extension));
 }
 
 static void give_name(config *c, const char *path, arena *a) {
     experiment *e = experiment_of(c);
-    const char *name = e->name && e->name[0] ? e->name : file_stem(path, a);
-    e->name = name_with_overrides(name, c, a);
+    e->name = name_with_overrides(e->name ? e->name : file_stem(path, a), c, a);
     node *old = node_get(c->root, "name");
     node *value =
         node_scalar(a, e->name, old ? old->where : c->root->where, (origin){"name of the run", 0});
@@ -79,10 +85,13 @@ static void check_layers(const experiment *e, problems *p) {
 }
 
 static void check_name(const experiment *e, const config *c, problems *p) {
-    if (!strchr(e->name, '/') && e->name[0] != '.') return;
-    node *n = node_get(c->root, "name");
-    problem_add(p, n->where, "the name becomes a folder of runs/",
-                "name must not contain \"/\" or begin with a dot, as \"%s\" does", e->name);
+    const place where = node_get(c->root, "name")->where;
+    if (e->name[0] == '\0')
+        problem_add(p, where, "the name becomes a folder of runs/: set one, as in name: first",
+                    "the run has no name");
+    else if (strchr(e->name, '/') || e->name[0] == '.')
+        problem_add(p, where, "the name becomes a folder of runs/",
+                    "name must not contain \"/\" or begin with a dot, as \"%s\" does", e->name);
 }
 
 status load_experiment(const char *path, const char *const *overrides, int override_count, arena *a,

@@ -4,9 +4,12 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/commands.h"
+#include "cli/load.h"
 #include "kernels/kernels.h"
 #include "version.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -96,10 +99,7 @@ static status choose_command(const char *first, const command **out, int *used, 
     if (*out) return OK;
     *used = 0;
     *out = &command_train;
-    size_t length = strlen(first);
-    bool is_yaml = (length > 5 && strcmp(first + length - 5, ".yaml") == 0) ||
-                   (length > 4 && strcmp(first + length - 4, ".yml") == 0);
-    if (first[0] == '-' || is_yaml || file_exists(first)) return OK;
+    if (first[0] == '-' || yaml_extension(first)[0] || file_exists(first)) return OK;
     const char *names[32];
     int n = 0;
     for (; commands[n]; n++) names[n] = commands[n]->about.name;
@@ -110,11 +110,23 @@ static status choose_command(const char *first, const command **out, int *used, 
     return error_hint(err, "runexp --help lists the commands");
 }
 
+static bool is_help(const char *word) {
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
 static status run(int count, const char *const *words, arena *a, error *err) {
     const command *chosen;
     int used;
     bool help;
     command_call call = {.memory = a, .stop = &stop_requested};
+    if (count == 0 || is_help(words[0])) {
+        help_program();
+        return count == 0 ? (err->code = ERR_USAGE) : OK;
+    }
+    if (strcmp(words[0], "--version") == 0) {
+        printf("runexp %s (commit %s)\n", RUNEXP_VERSION, RUNEXP_COMMIT);
+        return OK;
+    }
     TRY(choose_command(words[0], &chosen, &used, err));
     TRY(arguments_parse(chosen, words + used, count - used, &call, &help, err));
     if (help) {
@@ -126,25 +138,46 @@ static status run(int count, const char *const *words, arena *a, error *err) {
     return chosen->run(&call, err);
 }
 
+// Standard streams that are closed get a file that can be neither read nor written: what the program opens
+// would otherwise take their numbers, and messages would end up in a checkpoint.
+static void hold_standard_streams(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) == -1) open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+static bool can_overwrite_lines(void) {
+    const char *term = getenv("TERM");
+    return isatty(STDOUT_FILENO) == 1 && term && term[0] && strcmp(term, "dumb") != 0;
+}
+
+// The one place that looks whether everything could be printed. A reader that has left (a closed pipe) ends
+// the program as it ends others, by SIGPIPE.
+static status finish_output(status result, error *err) {
+    errno = 0;
+    const bool flushed = fflush(stdout) == 0;
+    if ((flushed && !ferror(stdout)) || result != OK) return result;
+    // A write that failed earlier has left no reason: another one will.
+    const bool refused = !flushed || write(STDOUT_FILENO, "\n", 1) < 0;
+    if (refused && errno == EPIPE) {
+        signal(SIGPIPE, SIG_DFL);
+        raise(SIGPIPE);
+    }
+    if (refused) return fail_errno(err, "write", "standard output");
+    return fail(err, ERR_IO, "cannot write standard output");
+}
+
 int main(int argc, char **argv) {
+    hold_standard_streams();
     memory_on_failure(out_of_memory);
     install_signals();
-    const char *const *words = (const char *const *)(argv + 1);
-    if (argc < 2 || strcmp(words[0], "--help") == 0 || strcmp(words[0], "-h") == 0 ||
-        strcmp(words[0], "help") == 0) {
-        help_program();
-        return argc < 2 ? status_exit_code(ERR_USAGE) : 0;
-    }
-    if (strcmp(words[0], "--version") == 0) {
-        printf("runexp %s\n", RUNEXP_VERSION);
-        return 0;
-    }
+    log_set_terminal(can_overwrite_lines());
     arena *a = arena_new();
     error err = {0};
-    status result = run(argc - 1, words, a, &err);
+    status result = run(argc - 1, (const char *const *)(argv + 1), a, &err);
     if (result != OK && err.message[0]) log_error(&err);
+    const status done = finish_output(result, &err);
+    if (done != result) log_error(&err);
     log_close_file();
     arena_free(a);
-    if (fflush(stdout) != 0 && result == OK) return 1;
-    return status_exit_code(result);
+    return status_exit_code(done);
 }

@@ -86,6 +86,11 @@ bool node_is_null(const node *n) {
     return false;
 }
 
+bool node_is_override(const node *n) {
+    static const char word[] = "override ";
+    return n && n->from.text && strncmp(n->from.text, word, strlen(word)) == 0;
+}
+
 void node_set_rank(node *n, int rank) {
     n->from.rank = rank;
     for (int i = 0; i < n->count; i++)

@@ -61,6 +61,9 @@ node *node_copy(arena *a, const node *n);
 // Whether a scalar means "nothing": empty, ~ or null without quotes.
 bool node_is_null(const node *n);
 
+// Whether a value came from the command line. NULL: no.
+bool node_is_override(const node *n);
+
 // Sets the rank of a node and of all below it.
 void node_set_rank(node *n, int rank);
 

@@ -121,11 +121,12 @@ static bool step(applying *x, spot *s, const char *part, place where) {
         *s = item_of_list(x, s, index);
         return true;
     }
+    const int shown = (int)utf8_cut(s->value->scalar, strlen(s->value->scalar), 100);
     if (is_reference(s->value))
         problem_add(x->p, where, "override the setting that it refers to, or the whole value",
-                    "the path goes on, but this value is the reference %.100s", s->value->scalar);
+                    "the path goes on, but this value is the reference %.*s", shown, s->value->scalar);
     else
-        problem_add(x->p, where, NULL, "there is no \"%s\" here: the value is \"%.100s\"", part,
+        problem_add(x->p, where, NULL, "there is no \"%s\" here: the value is \"%.*s\"", part, shown,
                     s->value->scalar);
     return false;
 }

@@ -1,6 +1,7 @@
 #include "config/problems.h"
 
 #include "base/memory.h"
+#include "base/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,6 +34,7 @@ void problem_add(problems *p, place where, const char *hint, const char *format,
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
+    utf8_trim(message);
     fail_at(&what, ERR_CONFIG, where, "%s", message);
     if (hint) error_hint(&what, "%s", hint);
     append(p, &what);

@@ -89,7 +89,7 @@ static void add_homes(const component *root, const char *key, text *out) {
 
 void report_unknown(resolver *r, const component *about, const entry *e, const path *at) {
     text message = {0}, hint = {0}, home = {0};
-    text_add(&message, "unknown key \"%.100s\"", e->key);
+    text_add(&message, "unknown key \"%.*s\"", (int)utf8_cut(e->key, strlen(e->key), 100), e->key);
     if (at) {
         text_add(&message, " in ");
         path_add(at, &message);
@@ -115,7 +115,8 @@ void report_unknown_component(resolver *r, const component *const *registry, con
                               const path *at) {
     text message = {0}, hint = {0};
     path_add(at, &message);
-    text_add(&message, ": unknown %s \"%.100s\"", registry_kind(registry), name);
+    text_add(&message, ": unknown %s \"%.*s\"", registry_kind(registry),
+             (int)utf8_cut(name, strlen(name), 100), name);
     const char *nearest = registry_nearest(registry, name);
     if (nearest)
         text_add(&hint, "did you mean %s?", nearest);
@@ -144,7 +145,7 @@ void report_entry(resolver *r, const option *o, node *item, const path *at) {
         else
             text_add(
                 &hint,
-                "indent its settings deeper than \"%.60s\"; if \"%.60s\" is another entry, begin it with a dash",
+                "indent its settings deeper than \"%s\"; if \"%s\" is another entry, begin it with a dash",
                 item->entries[0].key, item->entries[1].key);
     } else {
         add_value(item, &message);

@@ -17,6 +17,7 @@ static void note(resolver *r, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(words, sizeof words, format, arguments);
     va_end(arguments);
+    utf8_trim(words);
     if (r->notes.count == r->note_capacity) {
         r->note_capacity = r->note_capacity ? 2 * r->note_capacity : 8;
         const char **larger = arena_alloc(r->a, (size_t)r->note_capacity * sizeof *larger);

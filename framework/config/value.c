@@ -43,9 +43,7 @@ bool value_read(const option *o, const char *written, void *member) {
 
 void value_quote(const char *written, text *out) {
     enum { LONGEST = 40 };
-    size_t length = strlen(written), cut = length;
-    if (length > LONGEST)
-        for (cut = LONGEST; cut > 0 && ((unsigned char)written[cut] & 0xC0) == 0x80;) cut--;
+    const size_t length = strlen(written), cut = utf8_cut(written, length, LONGEST);
     text_add(out, "\"%.*s%s\"", (int)cut, written, cut < length ? "..." : "");
 }
 

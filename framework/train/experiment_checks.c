@@ -27,10 +27,6 @@ static double number_at(const subject *s, const char *path, double otherwise) {
     return n && n->kind == NODE_SCALAR && text_to_real(n->scalar, &value) ? value : otherwise;
 }
 
-static bool is_override(const node *n) {
-    return n && n->from.text && strncmp(n->from.text, "override", strlen("override")) == 0;
-}
-
 // Whether somebody gave a setting a value that is not its default, and that not below a later choice of what
 // it belongs to (a file may choose another mode than the one that it extends). A run's own config.yaml gives
 // every setting.
@@ -38,7 +34,7 @@ static bool is_chosen(const subject *s, const char *path, const char *belongs_to
     const node *n = node_find(s->root, path), *owner = node_find(s->root, belongs_to);
     double value, fallback;
     if (!n || n->kind != NODE_SCALAR || !n->option || !n->option->fallback || !owner) return false;
-    if (is_override(n)) return true;
+    if (node_is_override(n)) return true;
     return n->from.rank >= owner->from.rank && text_to_real(n->scalar, &value) &&
            text_to_real(n->option->fallback, &fallback) && value != fallback;
 }
@@ -208,7 +204,7 @@ void experiment_check(config *c, check_scope scope, arena *a, problems *p) {
     for (int i = 0; i < CHECKS; i++) {
         const struct check *check = &checks[i];
         if (check->kind == PROBLEM_WITH_TEXT) continue;
-        if (scope == CHECK_OVERRIDES && !is_override(node_find(c->root, check->setting))) continue;
+        if (scope == CHECK_OVERRIDES && !node_is_override(node_find(c->root, check->setting))) continue;
         if (!check->applies(&s)) continue;
         if (check->kind == NOTE)
             add_note(&s, check, &c->notes, a);

@@ -1,6 +1,7 @@
 // A run from its beginning to its end: steps, evaluations, samples, checkpoints, early stopping.
 #include "base/clock.h"
 #include "base/log.h"
+#include "train/progress.h"
 #include "train/trainer_parts.h"
 
 #include <math.h>
@@ -134,14 +135,21 @@ static void report_progress(trainer *t, const train_row *row) {
     int64_t every = max_steps / LINES_IN_A_PIPE ? max_steps / LINES_IN_A_PIPE : 1;
     bool live = log_is_terminal();
     if (live ? now - t->last_line < 1.0 / LIVE_LINES_PER_SECOND : row->step % every != 0) return;
-    char rate[32], left[32];
-    text_count((double)(row->tokens - t->tokens_at_start) / (t->state.seconds - t->seconds_at_start), rate,
-               sizeof rate);
     double per_step = (now - t->started) / (double)(row->step - t->step_at_start);
-    text_duration(per_step * (double)(max_steps - row->step), left, sizeof left);
-    (live ? log_live : log_line)("step %lld/%lld  loss %.4f  lr %.3g  grad_norm %.3g  %s tokens/s  %s left",
-                                 (long long)row->step, (long long)max_steps, row->loss, row->lr,
-                                 row->grad_norm, rate, left);
+    const progress p = {
+        .step = row->step,
+        .max_steps = max_steps,
+        .loss = row->loss,
+        .lr = row->lr,
+        .grad_norm = row->grad_norm,
+        .tokens_per_second =
+            (double)(row->tokens - t->tokens_at_start) / (t->state.seconds - t->seconds_at_start),
+        .seconds_left = per_step * (double)(max_steps - row->step),
+    };
+    text line = {0};
+    progress_line(&p, log_columns(), &line);
+    (live ? log_live : log_line)("%s", line.bytes ? line.bytes : "");
+    text_free(&line);
     t->last_line = now;
 }
 

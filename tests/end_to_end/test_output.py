@@ -1,0 +1,102 @@
+"""Standard output: full, closed, or a terminal."""
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
+import time
+
+import runs
+
+
+class Output(runs.RunTest):
+    SHORT = ("small.yaml", "--no-plots", "training.max_steps=4", "evaluation.interval=2", "name=small")
+
+    def test_output_that_cannot_be_written_is_an_error(self):
+        self.runexp(*self.SHORT)
+        for words in (["sample", "small"], ["show", "small.yaml"], ["schema"], ["--help"], ["--version"], ["list"],
+                      ["describe"], ["describe", "all"], ["eval", "small"], ["check", "small.yaml"], ["data"],
+                      ["sample", "--help"], ["compare", "small", "--no-plots"], ["small.yaml", "--dry-run"]):
+            with self.subTest(words=words), open("/dev/full", "w") as full:
+                done = subprocess.run([runs.PROGRAM, *words], cwd=self.folder, stdout=full, stderr=subprocess.PIPE,
+                                      text=True, timeout=60)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("cannot write standard output: No space left on device", done.stderr)
+
+    def test_closed_output_never_reaches_a_file(self):
+        done = subprocess.run(["bash", "-c", '"$0" small.yaml --no-plots training.max_steps=4 name=closed >&-', runs.PROGRAM],
+                              cwd=self.folder, stderr=subprocess.PIPE, text=True, timeout=60)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("cannot write standard output", done.stderr)
+        self.assertEqual(self.status("closed"), "finished")
+        self.runexp("eval", "closed")
+
+    def test_closed_pipe_ends_sample_quietly(self):
+        self.runexp(*self.SHORT)
+        for count in ("1", "3"):
+            process = self.start("sample", "small", "--tokens", "100000000", "--count", count)
+            self.assertTrue(process.stdout.read(5))
+            process.stdout.close()
+            self.assertEqual(process.wait(timeout=20), -13)
+            self.assertEqual(process.stderr.read(), "")
+            process.stderr.close()
+
+    def test_interrupted_sample(self):
+        self.runexp(*self.SHORT)
+        process = self.start("sample", "small", "--tokens", "100000000")
+        process.stdout.read(5)
+        process.send_signal(runs.INT)
+        self.assertEqual(self.finish(process).code, 130)
+
+    # --- terminals
+
+    def in_terminal(self, *words, columns=80, term="xterm", resize=None):
+        """What the program writes to a terminal, which may change its width on the way."""
+        main, other = pty.openpty()
+        fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        environment = {"PATH": "/usr/bin:/bin", "HOME": self.folder, "LC_ALL": "C.UTF-8", "TERM": term}
+        process = subprocess.Popen([runs.PROGRAM, *words], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
+                                   stdout=other, stderr=subprocess.DEVNULL)
+        os.close(other)
+        got, started = b"", time.monotonic()
+        try:
+            while part := os.read(main, 65536):
+                got += part
+                if resize and time.monotonic() - started > 0.7:
+                    fcntl.ioctl(main, termios.TIOCSWINSZ, struct.pack("HHHH", 24, resize, 0, 0))
+                    got, resize = b"", None
+        except OSError:
+            pass
+        os.close(main)
+        self.assertEqual(process.wait(timeout=60), 0)
+        return got.decode().replace("\r\n", "\n")
+
+    @staticmethod
+    def widths(output):
+        return [len(part) for line in output.split("\n") for part in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).split("\r")]
+
+    LONG = ("small.yaml", "--no-plots", "training.max_steps=300", "evaluation.interval=0")
+
+    def test_the_live_line_fits(self):
+        for columns in (30, 40, 80, 150):
+            output = self.in_terminal(*self.LONG, f"name=w{columns}", columns=columns)
+            self.assertIn("\x1b[K", output)
+            self.assertLessEqual(max(self.widths(output)), columns)
+            if columns == 150:
+                self.assertIn("=>", output)
+
+    def test_the_live_line_follows_the_width(self):
+        output = self.in_terminal("small.yaml", "--no-plots", "training.max_steps=1500", "evaluation.interval=0", columns=150, resize=40)
+        live = output.split("\r")[3:]
+        self.assertTrue(live)
+        self.assertLessEqual(max(self.widths("\r".join(live))), 40)
+
+    def test_a_dumb_terminal_is_a_pipe(self):
+        for term in ("dumb", ""):
+            output = self.in_terminal(*self.LONG, f"name=dumb{term}", term=term)
+            self.assertNotIn("\x1b", output)
+            self.assertNotIn("\r", output)
+            self.assertIn("step 15/300  loss", output)
