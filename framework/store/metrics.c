@@ -139,12 +139,14 @@ status metrics_create(const char *folder, const run_facts *facts, const char *co
     return result;
 }
 
+enum { NO_STEP = -1 };
+
 static status resume_archive(metrics *m, const run_facts *facts, int64_t step, error *err) {
     TRY(h5_open(m->path, true, &m->file, err));
     bool good = series_resume(&m->train, m->file, metrics_train_group, metrics_train_columns, step);
     for (int part = 0; good && part < SPLIT_COUNT; part++)
-        good =
-            series_resume(&m->eval[part], m->file, metrics_eval_groups[part], metrics_eval_columns, step);
+        good = series_resume(&m->eval[part], m->file, metrics_eval_groups[part], metrics_eval_columns,
+                             part == SPLIT_TEST ? NO_STEP : step);
     run_facts now = *facts;
     if (good && H5Aexists(m->file, "started") > 0) now.started = NULL;
     if (good && H5Aexists(m->file, "finished") > 0) good = H5Adelete(m->file, "finished") >= 0;

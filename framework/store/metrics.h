@@ -43,7 +43,8 @@ status metrics_create(const char *folder, const run_facts *facts, const char *co
                       error *err);
 
 // Opens them again to go on after `step`: rows of later steps (written after the checkpoint that is being
-// resumed) are cut off. The attributes are those of facts, except that started keeps its first value. An
+// resumed) are cut off, and so is the evaluation of the test split, which ends a run: a run that was killed
+// after it ends again. The attributes are those of facts, except that started keeps its first value. An
 // archive too damaged to open is set aside as metrics.h5.damaged, with a warning, and built again from its
 // twin and config.yaml. Errors as in metrics_create.
 status metrics_resume(const char *folder, const run_facts *facts, int64_t step, metrics **out, error *err);

@@ -171,7 +171,8 @@ status metrics_text_cut(metrics_text *t, int64_t step, error *err) {
         result = metrics_text_reset(t, err);
     } else if (result == OK) {
         text_row row;
-        for (size_t position = keep; next_row(bytes, length, &position, &row) && row.step <= step;)
+        for (size_t position = keep; next_row(bytes, length, &position, &row) && row.step <= step &&
+                                     isnan(row.values[SPLIT_LOSS + SPLIT_TEST]);)
             keep = position;
         if (ftruncate(t->fd, (off_t)keep) != 0) result = fail_errno(err, "shorten", t->path);
     }

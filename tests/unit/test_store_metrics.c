@@ -181,6 +181,25 @@ static void test_resume_cuts_later_rows(void **state) {
     assert_int_equal(lines(twin()), 1 + 600 + 4);
 }
 
+// A run that was killed between the evaluation of its test split and its end.
+static void test_resume_cuts_the_test_split(void **state) {
+    (void)state;
+    metrics *m = create();
+    for (int64_t step = 1; step <= 10; step++) add_train(m, step);
+    add_eval(m, SPLIT_VAL, 10);
+    add_eval(m, SPLIT_TEST, 5); // the best weights are those of step 5
+    assert_int_equal(metrics_close(m, "running", &err), OK);
+    m = resume(10);
+    assert_int_equal(lines(twin()), 1 + 10 + 1);
+    add_eval(m, SPLIT_TEST, 5);
+    assert_int_equal(metrics_close(m, "finished", &err), OK);
+    const metrics_data d = read_back();
+    assert_int_equal(d.train_count, 10);
+    assert_int_equal(d.eval_count[SPLIT_VAL], 1);
+    assert_int_equal(d.eval_count[SPLIT_TEST], 1);
+    assert_int_equal(lines(twin()), 1 + 10 + 1 + 1);
+}
+
 static void test_run_can_be_read_while_it_is_written(void **state) {
     (void)state;
     metrics *m = create();
@@ -403,6 +422,7 @@ int main(void) {
         cmocka_unit_test(test_rows_come_back),
         cmocka_unit_test(test_twin_has_a_line_for_each_row),
         cmocka_unit_test(test_resume_cuts_later_rows),
+        cmocka_unit_test(test_resume_cuts_the_test_split),
         cmocka_unit_test(test_run_can_be_read_while_it_is_written),
         cmocka_unit_test(test_a_run_has_one_writer),
         cmocka_unit_test(test_killed_writer_leaves_readable_files),
