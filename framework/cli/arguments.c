@@ -65,6 +65,31 @@ static status store(const option *o, const char *written, void *settings, arena 
     return nearest ? error_hint(err, "did you mean \"%s\"?", nearest) : err->code;
 }
 
+// The options of a command line so far.
+typedef struct given_options {
+    struct {
+        const option *option;
+        const char *value;
+    } items[64];
+    int count;
+} given_options;
+
+static status refuse_twice(given_options *given, const option *o, const char *value, error *err) {
+    char name[LONGEST_NAME];
+    for (int i = 0; i < given->count; i++) {
+        if (given->items[i].option != o) continue;
+        if (!value || !given->items[i].value)
+            fail(err, ERR_USAGE, "--%s is given twice", dashed(o->key, name));
+        else
+            fail(err, ERR_USAGE, "--%s is given twice: \"%s\" and \"%s\"", dashed(o->key, name),
+                 given->items[i].value, value);
+        return error_hint(err, "leave one of the two out");
+    }
+    given->items[given->count].option = o; // each option once: there is room for all that a command has
+    given->items[given->count++].value = value;
+    return OK;
+}
+
 static void add_string(string_list *list, const char *value, arena *a) {
     const char **grown = arena_alloc(a, (size_t)(list->count + 1) * sizeof *grown);
     if (list->count) memcpy(grown, list->values, (size_t)list->count * sizeof *grown);
@@ -106,6 +131,7 @@ status arguments_parse(const command *c, const char *const *words, int count, co
     void *settings = arena_alloc(a, c->about.settings_size ? c->about.settings_size : 1);
     const char **arguments = arena_alloc(a, (size_t)(count + 1) * sizeof *arguments);
     bool only_arguments = false;
+    given_options given = {0};
     *help = false;
     call->options = settings;
     call->arguments = arguments;
@@ -134,14 +160,14 @@ status arguments_parse(const command *c, const char *const *words, int count, co
         const option *own = find(&c->about, name, length),
                      *setting = own ? NULL : find(c->section, name, length);
         if (!own && !setting) return unknown_option(c, name, length, a, err);
+        if (!value && !(own && own->type == OPTION_BOOL) && i + 1 < count) value = words[++i];
+        TRY(refuse_twice(&given, own ? own : setting, value, err));
         if (own && own->type == OPTION_BOOL) {
             if (value) return fail(err, ERR_USAGE, "--%.*s takes no value", (int)length, name);
             *(bool *)((char *)settings + own->offset) = true;
             continue;
         }
-        if (!value && i + 1 == count)
-            return fail(err, ERR_USAGE, "--%.*s needs a value", (int)length, name);
-        if (!value) value = words[++i];
+        if (!value) return fail(err, ERR_USAGE, "--%.*s needs a value", (int)length, name);
         if (own) {
             TRY(store(own, value, settings, a, err));
         } else {

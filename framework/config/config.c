@@ -20,8 +20,7 @@ static status load(const component *root, const char *name, const char *folder, 
 
     node *tree = extends_read(a, root, out->path, folder, yaml, length, &rank, p);
     if (tree) {
-        for (int i = 0; i < override_count; i++)
-            override_apply(a, root, tree, out->overrides.values[i], rank + 1 + i, p);
+        overrides_apply(a, root, tree, &out->overrides, rank + 1, p);
         resolver r = {
             .a = a, .p = p, .table = root, .root = tree, .file_rank = rank, .budget = REFERENCE_BUDGET};
         r.used = node_list(a, (place){0}, (origin){0});

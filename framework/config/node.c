@@ -87,8 +87,7 @@ bool node_is_null(const node *n) {
 }
 
 bool node_is_override(const node *n) {
-    static const char word[] = "override ";
-    return n && n->from.text && strncmp(n->from.text, word, strlen(word)) == 0;
+    return n && n->from.text && strncmp(n->from.text, OVERRIDE_ORIGIN, strlen(OVERRIDE_ORIGIN)) == 0;
 }
 
 void node_set_rank(node *n, int rank) {

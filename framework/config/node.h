@@ -61,7 +61,8 @@ node *node_copy(arena *a, const node *n);
 // Whether a scalar means "nothing": empty, ~ or null without quotes.
 bool node_is_null(const node *n);
 
-// Whether a value came from the command line. NULL: no.
+// How the origin of a value from the command line begins; whether one does. NULL: no.
+#define OVERRIDE_ORIGIN "override "
 bool node_is_override(const node *n);
 
 // Sets the rank of a node and of all below it.
