@@ -247,7 +247,7 @@ static const mlp_settings *inner_mlp(const loaded *l) {
 
 static void test_overrides_reach_everything(void **state) {
     (void)state;
-    loaded l = load(DEEP, "seed=5", "dataset.split=[1, 0, 0]", "dataset.split.1=0.5",
+    loaded l = load(DEEP, "seed=5", "dataset.split.0=1", "dataset.split.1=0.5",
                     "model.layers.1.repeat.layers.0.residual.1.mlp.hidden=16",
                     "model.layers.1.repeat.0.residual.layers.1.mlp.activation=relu",
                     "model.layers.1.repeat.layers.1.parallel.branches.0.0.layernorm.eps=0.5",
@@ -293,14 +293,64 @@ static void test_overrides_merge_mappings(void **state) {
     assert_int_equal(l.s->training.batch_size, 3);
     assert_int_equal(((residual_settings *)l.s->model.layers.items[1].settings)->layers.count, 1);
     assert_true(((norm_settings *)l.s->model.layers.items[2].settings)->eps == 0.5);
-    assert_null(l.s->description);
+    assert_string_equal(l.s->description, "");
     assert_true(((adam_settings *)l.s->optimizer.settings)->lr == 3);
     done(&l);
     // The whole list of a container, under its own name or under its key.
-    l = load(DEEP, "model.layers.1.repeat.layers.0.residual=[mlp]",
-             "model.layers.1.repeat.layers=[mlp, mlp, mlp]");
+    l = load(DEEP, "model.layers.1.repeat.layers.0.residual=[mlp]");
+    assert_fine(&l);
+    done(&l);
+    l = load(DEEP, "model.layers.1.repeat.layers=[mlp, mlp, mlp]");
     assert_fine(&l);
     assert_int_equal(((repeat_settings *)l.s->model.layers.items[1].settings)->layers.count, 3);
+    done(&l);
+}
+
+// What YAML would read in another way is text where text is wanted.
+static void test_texts_of_overrides_are_taken_whole(void **state) {
+    (void)state;
+    static const char *const texts[] = {"Act #2", "#x",          "ROMEO: x", "[1", "{a",      " two  ",
+                                        "it's",   "a 'b' \"c\"", "- x",      "&a", "\xD0\xB0"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char override[64];
+        snprintf(override, sizeof override, "description=%s", texts[i]);
+        loaded l = load(HEAD, override);
+        assert_fine(&l);
+        assert_string_equal(l.s->description, texts[i]);
+        done(&l);
+    }
+    loaded l = load(HEAD, "description=\"a\\tb\""); // in quotes as YAML has it
+    assert_fine(&l);
+    assert_string_equal(l.s->description, "a\tb");
+    done(&l);
+    l = load(HEAD "description: x\n", "description=null"); // undoes it, as in a file
+    assert_fine(&l);
+    assert_null(l.s->description);
+    done(&l);
+}
+
+static void test_settings_given_twice_are_refused(void **state) {
+    (void)state;
+    loaded l = load(HEAD, "seed=1", "seed=2");
+    assert_one_problem(&l, "command line: error: given twice: `seed=1` and `seed=2`\n"
+                           "    seed=2\n         ^\n  leave one of the two out\n");
+    static const char *const pairs[][2] = {
+        {"seed=1", "seed=1"},
+        {"training.max_steps=3", "training={max_steps: 4}"},
+        {"training={max_steps: 4}", "training.max_steps=3"},
+        {"dataset.split=[1, 0, 0]", "dataset.split.1=0.5"},
+        {"dataset.split.1=0.5", "dataset.split=[1, 0, 0]"},
+        {"optimizer=sgd", "optimizer.type=adam"},
+        {"model.layers.1.residual.1.mlp.hidden=16", "model.layers=[mlp]"},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        l = load(HEAD, pairs[i][0], pairs[i][1]);
+        assert_some_problem(&l, "given twice");
+        done(&l);
+    }
+    // What only adds to a choice is no second value.
+    l = load(HEAD, "second=sgd", "second.lr=2", "training={max_steps: 4}", "training.batch_size=3");
+    assert_fine(&l);
     done(&l);
 }
 
@@ -328,10 +378,10 @@ static void test_wrong_overrides(void **state) {
         &l, "command line: error: training.max_steps must be an integer from 1 to 1000000000 (steps), not "
             "\"1e-4x\"\n    training.max_steps=1e-4x\n                       ^\n"
             "  max_steps: steps of the optimizer (default 2000)\n");
-    l = load(HEAD, "sampling.prompt=ROMEO: x");
-    assert_one_problem(&l, "command line: error: sampling.prompt must be a string, not a mapping\n"
-                           "    sampling.prompt=ROMEO: x\n                    ^\n"
-                           "  quote a string that contains \": \" or begins with [ or {\n");
+    l = load(HEAD, "dataset.split=[1, 0] # two");
+    assert_one_problem(&l, "command line: error: YAML takes this for a comment, which would be ignored\n"
+                           "    dataset.split=[1, 0] # two\n                         ^\n"
+                           "  put what contains the # in quotes\n");
     l = load(HEAD, "dataset.split=[1");
     assert_one_problem(
         &l, "command line: error: a bracket [ or { is opened but never closed\n    dataset.split=[1\n"
@@ -374,6 +424,8 @@ int main(void) {
         cmocka_unit_test(test_overrides_reach_everything),
         cmocka_unit_test(test_overrides_of_defaults),
         cmocka_unit_test(test_overrides_merge_mappings),
+        cmocka_unit_test(test_texts_of_overrides_are_taken_whole),
+        cmocka_unit_test(test_settings_given_twice_are_refused),
         cmocka_unit_test(test_wrong_overrides),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
