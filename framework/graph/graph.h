@@ -26,7 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { OP_MAX_INPUTS = 16, OP_MAX_OUTPUTS = 4 };
+enum { OP_MAX_INPUTS = 16, OP_MAX_OUTPUTS = 5 };
 
 typedef struct state_set state_set; // carried state by name: see below
 

@@ -205,6 +205,14 @@ KERNEL(void, short_convolution_backward,
         void *workspace))
 KERNEL(size_t, short_convolution_workspace, (int batch, int time, int channels, int taps, bool backward))
 
+// ---- recurrences
+
+// From the first token to the last, and back. No products of weights with inputs, nor gradients of weights:
+// those are matrix products over all tokens.
+KERNEL(void, recurrence_forward, (const recurrence *r))
+KERNEL(void, recurrence_backward, (const recurrence *r))
+KERNEL(size_t, recurrence_workspace, (cell_type cell, int batch, int width))
+
 // ---- loss
 
 // losses[r] = lse(logits[r]) - sum of q logits[r], where lse is the logarithm of the sum of exponentials

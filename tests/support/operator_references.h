@@ -33,6 +33,7 @@ struct operator_case {
     attention_options attention;
     convolution_options convolution;
     implicit_filter_options filter;
+    cell_type cell;
     double forward_limit, gradient_limit; // in single precision
 };
 
