@@ -39,6 +39,7 @@ tensor *op_residual(graph *g, tensor *x, tensor *branch);
 
 tensor *op_add(graph *g, tensor *a, tensor *b);               // same shapes
 tensor *op_multiply(graph *g, tensor *a, tensor *b);          // same shapes
+tensor *op_scale(graph *g, tensor *x, tensor *factor);         // factor: one number
 tensor *op_concat(graph *g, tensor *const *parts, int count); // along the last axis
 
 tensor *op_activation(graph *g, tensor *x, activation act);
@@ -57,6 +58,7 @@ typedef struct attention_options {
     int heads, kv_heads, head_size;
     int window;     // 0: full causal
     double dropout; // of the attention probabilities
+    double scale;   // of the scores; 0: 1 / sqrt(head_size)
     int rope_dim;   // 0: no rotary positions
     double rope_base;
     tensor *q_gamma, *k_gamma; // RMSNorm of q and k over head_size, or NULL

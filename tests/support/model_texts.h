@@ -70,6 +70,15 @@ static const model_text model_texts[] = {
      "    - linear: {out: 12}\n"
      "    - residual: [gru]\n"
      "    - unembedding\n"},
+    {"lstm and attention without projections",
+     "model:\n"
+     "  width: 12\n"
+     "  layers:\n"
+     "    - embedding: {init_std: 1.0}\n"
+     "    - lstm: {hidden: 20}\n"
+     "    - attention: {heads: 1, projections: none, learned_scale: true}\n"
+     "    - residual: [{attention: {heads: 4, projections: qkv, learned_scale: true}}]\n"
+     "    - unembedding: {tied: false}\n"},
     {"parallel branches by sum, product and concat",
      "model:\n"
      "  width: 16\n"

@@ -104,6 +104,8 @@ static const operator_case operator_cases[] = {
     {"add a parameter to itself twice", SMALL, {PARAMETER_ROWS(5)}, MAKES(triple), EXACT_LIMITS},
     {"multiply", SMALL, {ROWS(11), ROWS(11)}, MAKES(multiply), POINT_LIMITS},
     {"multiply a tensor by itself twice", SMALL, {ROWS(11)}, MAKES(cube), POINT_LIMITS},
+    {"scale", SMALL, {ROWS(7), {1, {1}, true, 0.7, 0.1}}, MAKES(scale), POINT_LIMITS},
+    {"scale, large", LARGE, {LARGE_ROWS(67), {1, {1}, true, 0.7, 0.1}}, MAKES(scale), POINT_LIMITS},
     {"concat", SMALL, {ROWS(5), ROWS(8)}, MAKES(concat), EXACT_LIMITS},
     {"columns", SMALL, {ROWS(7)}, MAKES(columns), EXACT_LIMITS},
     {"dropout of columns", SMALL, {ROWS(7)}, MAKES(columns), .p = 0.3, POINT_LIMITS},

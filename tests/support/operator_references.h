@@ -250,6 +250,16 @@ static tensor *build_cube(graph *g, const operator_case *c, tensor *const *leaf)
     return op_multiply(g, leaf[0], op_multiply(g, leaf[0], leaf[0]));
 }
 
+static void reference_scale(const operator_case *c, const run_context *run, double *const *leaf, double *y) {
+    (void)run;
+    for (size_t i = 0; i < leaf_count(c, 0); i++) y[i] = leaf[1][0] * leaf[0][i];
+}
+
+static tensor *build_scale(graph *g, const operator_case *c, tensor *const *leaf) {
+    (void)c;
+    return op_scale(g, leaf[0], leaf[1]);
+}
+
 // (a | b | a)
 static void reference_concat(const operator_case *c, const run_context *run, double *const *leaf,
                              double *y) {
