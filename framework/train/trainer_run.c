@@ -50,7 +50,7 @@ static status add_sample(trainer *t, int64_t tokens, bool logged, text *sample, 
     if (!t->generator) TRY(generator_new(t->model, &e->sampling, 1, &t->generator, err));
     text_add(sample, "%s", t->opening.text);
     generate(t->generator, t->request.dataset->tokenizer, t->opening.tokens.ids, t->opening.tokens.count,
-             (size_t)tokens, 0, 1, collect, sample, t->request.stop, &made);
+             (size_t)tokens, 0, 1, collect, sample, NULL, &made);
     if (!made.finite) return fail(err, ERR_DATA, "the model gives no finite logit");
     snprintf(heading, sizeof heading, logged ? "finished, weights of step %lld" : "step %lld",
              (long long)t->state.step);
@@ -64,7 +64,8 @@ static status add_sample(trainer *t, int64_t tokens, bool logged, text *sample, 
 }
 
 // Generates text from the current weights into samples.txt, and into the log too with `logged`. A sample is a
-// by-product: what keeps it from being made is a warning, given once.
+// by-product: what keeps it from being made is a warning, given once. A request to stop waits for its end, as
+// it does for an evaluation's: half a sample would differ from that of a run which was not interrupted.
 static void write_sample(trainer *t, int64_t tokens, bool logged) {
     text sample = {0};
     error why;

@@ -47,6 +47,19 @@ class Exactness(runs.RunTest):
             self.assertRegex(resumed.out, r"resuming at step \d+")
             self.assertSameAsWhole(name)
 
+    def test_a_signal_in_a_sample(self):
+        # Nearly all of the time after the first evaluation goes into samples.
+        words = ("name=small", "evaluation.interval=1", "evaluation.sample_tokens=20000", "training.max_steps=5",
+                 "--no-plots")
+        self.runexp("small.yaml", "--runs", "runs/uncut", *words)
+        process = self.start("small.yaml", "--runs", "runs/cut", *words)
+        best = self.path("runs", "cut", "small", "best.h5")
+        done = self.interrupt_when(lambda: os.path.exists(best), process, runs.TERM)
+        self.assertEqual(done.code, 130, done.err)
+        self.runexp("small.yaml", "--runs", "runs/cut", *words)
+        self.assertSameRuns("uncut/small", "cut/small")
+        self.assertEqual(self.samples("uncut/small"), self.samples("cut/small"))
+
     def test_a_hangup_that_is_ignored(self):
         def ignore():
             signal.signal(signal.SIGHUP, signal.SIG_IGN)

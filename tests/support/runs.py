@@ -88,8 +88,11 @@ class RunTest(unittest.TestCase):
 
     def interrupt(self, process, run, rows, number):
         """Sends a signal once the run has recorded so many rows."""
+        return self.interrupt_when(lambda: self.rows(run) >= rows, process, number)
+
+    def interrupt_when(self, ready, process, number):
         deadline = time.monotonic() + 60
-        while self.rows(run) < rows and process.poll() is None and time.monotonic() < deadline:
+        while not ready() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.001)
         self.assertIsNone(process.poll(), "the run ended before it could be interrupted")
         process.send_signal(number)
