@@ -6,6 +6,7 @@
 #include "cli/runs.h"
 #include "train/evaluate.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,6 +63,15 @@ static void compare_text(const trained *from, const dataset *data, split part, a
         log_warning("the %s text is not the one that the run had: it has changed since", split_names[part]);
 }
 
+// A line that fits the terminal.
+static void print_name(const char *what, const char *name, const char *rest) {
+    const int columns = log_columns();
+    text fitting = {0};
+    text_add_shortened(&fitting, name, columns ? columns - (int)(strlen(what) + strlen(rest)) : INT_MAX);
+    printf("%s%s%s\n", what, fitting.bytes ? fitting.bytes : "", rest);
+    text_free(&fitting);
+}
+
 static status evaluate_and_print(const trained *from, const eval_options *o, const dataset *data,
                                  split part, error *err) {
     const experiment *e = from->experiment;
@@ -79,8 +89,10 @@ static status evaluate_and_print(const trained *from, const eval_options *o, con
                           "the run diverged; use its other checkpoint (--checkpoint best or last) or train "
                           "again with a lower optimizer.lr");
     }
-    printf("checkpoint      %s (step %lld)\n", from->path, (long long)from->state.step);
-    printf("text            %s\n", o->data ? o->data : split_names[part]);
+    char step[32];
+    snprintf(step, sizeof step, " (step %lld)", (long long)from->state.step);
+    print_name("checkpoint      ", from->path, step);
+    print_name("text            ", o->data ? o->data : split_names[part], "");
     printf("tokens          %zu\n", result.tokens);
     printf("loss            %.6f nats per token\n", result.loss);
     printf("perplexity      %.4f per token\n", result.perplexity);

@@ -100,3 +100,35 @@ class Output(runs.RunTest):
             self.assertNotIn("\x1b", output)
             self.assertNotIn("\r", output)
             self.assertIn("step 15/300  loss", output)
+
+    def test_tables_and_manuals_fit(self):
+        name = "имя-which-is-much-longer-than-any-terminal-of-the-test-is-wide-и-в-конце-é-日本"
+        ran = [f"{name}{seed}" for seed in "12"]
+        for seed in "12":
+            self.runexp(*self.SHORT[:-1], f"seed={seed}", f"optimizer.lr=0.00{seed}", f"name={name}{seed}")
+        self.assertIn(ran[0], self.runexp("list").out)
+        self.assertIn(ran[0], self.runexp("compare", *ran, "--no-plots").out)
+        self.assertIn(f"runs/{ran[0]}/best.h5 (step", self.runexp("eval", ran[0]).out)
+        time = ("time", "small.yaml", "--seconds", "0")
+        for columns in (40, 60, 80):
+            for words in (["list"], ["compare", *ran, "--no-plots"], ["eval", ran[0]], [*time, f"name={name}"],
+                          [*time, "--by", "layer"], [*time, "--by", "operator"], ["small.yaml", "--dry-run"], ["--help"],
+                          ["sample", "--help"], ["eval", "--help"], ["describe"], ["describe", "attention"],
+                          ["describe", "all"], ["show", "small.yaml"]):
+                with self.subTest(words=words, columns=columns):
+                    output = self.in_terminal(*words, columns=columns)
+                    # Examples and what YAML says are to be copied: never broken.
+                    texts = [line for line in re.sub(r"(?m)^Examples?:?\n(.+\n)+", "", output).split("\n")
+                             if not line.startswith(("description: ", "name: ", "  source: "))]
+                    self.assertLessEqual(max(self.widths("\n".join(texts))), columns)
+                    if words[0] in ("list", "compare"):
+                        self.assertEqual(output.count("…"), 2)
+                        self.assertEqual(len(re.findall(r"  4(/4)?  ", output)), 2)
+                    if words == ["eval", ran[0]]:
+                        self.assertRegex(output, r"checkpoint      runs/.*….*best\.h5 \(step \d\)")
+        self.assertIn("1 more column in a wider terminal", self.in_terminal("list", columns=40))
+
+    def test_a_dumb_terminal_shortens_nothing(self):
+        name = 60 * "long"
+        self.runexp(*self.SHORT[:-1], f"name={name[:200]}")
+        self.assertIn(name[:200], self.in_terminal("list", columns=40, term="dumb"))
