@@ -77,6 +77,7 @@ static status train(const command_call *call, const config *c, const run_folder 
     // An existing folder is touched only now, when everything has been read and placed.
     status result = o->dry_run ? OK : enter_folder(folder, c, o->fresh, progress, err);
     if (result == OK) {
+        if (o->dry_run) log_set_quiet(false); // the plan is what was asked for
         trainer_describe(t, o->dry_run);
         if (!o->dry_run) result = trainer_run(t, progress == RUN_UNFINISHED, err);
     }

@@ -132,3 +132,8 @@ class Output(runs.RunTest):
         name = 60 * "long"
         self.runexp(*self.SHORT[:-1], f"name={name[:200]}")
         self.assertIn(name[:200], self.in_terminal("list", columns=40, term="dumb"))
+
+    def test_the_plan_is_printed_also_when_quiet(self):
+        quiet, loud = (self.runexp("small.yaml", "--dry-run", *words) for words in (["--quiet"], []))
+        self.assertIn("FLOP/token", quiet.out)
+        self.assertEqual(quiet.out, loud.out)
