@@ -137,3 +137,23 @@ class Output(runs.RunTest):
         quiet, loud = (self.runexp("small.yaml", "--dry-run", *words) for words in (["--quiet"], []))
         self.assertIn("FLOP/token", quiet.out)
         self.assertEqual(quiet.out, loud.out)
+
+    # --- threads
+
+    def test_threads_of_the_environment(self):
+        first = lambda words, value: self.runexp("small.yaml", "--dry-run", *words, environment={"OMP_NUM_THREADS": value})
+        self.assertIn(" 1 thread,", first([], "1").out)
+        self.assertIn(" 3 threads,", first([], "3,2").out)
+        self.assertIn(" 2 threads,", first(["--threads", "2"], "1").out)
+        for value in ("many", "0", "-1", "2x", "5000"):
+            done = first([], value)
+            self.assertIn(f"warning: OMP_NUM_THREADS={value} is not a number of threads: ignored", done.err)
+            self.assertEqual(done.out, first([], "").out)
+
+    def test_more_threads_than_processors_are_noted(self):
+        many = ("small.yaml", "--dry-run", "--threads", "900")
+        done = self.runexp(*many)
+        self.assertRegex(done.err, r"note: 900 threads share \d+ processors?: fewer are faster")
+        self.assertNotIn("fewer", done.out)
+        self.assertEqual(self.runexp(*many, "--quiet").err, "")
+        self.assertEqual(self.runexp("small.yaml", "--dry-run").err, "")
