@@ -61,7 +61,6 @@ static tensor *build_layers(builder *b, const recurrent_settings *s, cell_type c
             b_hh.constant = (parameter_part){forget * R, (forget + 1) * R, 0};
         }
         recurrence_options options = {.cell = cell,
-                                      .layer = layer,
                                       .w_ih = declare(b, "weight_ih", layer, w_ih),
                                       .w_hh = declare(b, "weight_hh", layer, w_hh)};
         if (s->bias) {

@@ -49,6 +49,13 @@ int machine_cores(void) {
     return cores > 0 ? cores : 1;
 }
 
+int machine_processors(void) {
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 1;
+    const int processors = CPU_COUNT(&allowed), quota = quota_cores();
+    return quota && quota < processors ? quota : processors;
+}
+
 char *machine_cpu(char *buffer, size_t size) {
     snprintf(buffer, size, "unknown");
     FILE *f = fopen("/proc/cpuinfo", "r");

@@ -8,6 +8,9 @@
 // the control group's quota. At least 1.
 int machine_cores(void);
 
+// Logical processors that this process may use, hyper-threads included, limited like the cores. At least 1.
+int machine_processors(void);
+
 // Model name of the processor and name of the host, in buffers of the caller; "unknown" when the system
 // does not tell. Return buffer.
 char *machine_cpu(char *buffer, size_t size);

@@ -11,7 +11,7 @@
 #include <string.h>
 
 static void reserve(text *t, size_t more) {
-    if (t->length + more + 1 <= t->capacity) return;
+    if (t->bytes && t->length + more + 1 <= t->capacity) return;
     t->capacity = (t->length + more + 1) * 2;
     t->bytes = memory_resize(t->bytes, t->capacity);
 }
@@ -297,7 +297,39 @@ size_t text_line_that_fits(const char *s, int width, const char **next) {
     *next = s + fits;
     while (**next == ' ') (*next)++;
     if (**next == '\n') (*next)++;
+    while (fits > 0 && s[fits - 1] == ' ') fits--;
     return fits;
+}
+
+// The length of the paragraph at s: up to an empty line, or one that begins with a blank.
+static size_t paragraph_length(const char *s) {
+    size_t length = strcspn(s, "\n");
+    while (s[length] && s[length + 1] && !strchr(" \n", s[length + 1]))
+        length += 1 + strcspn(s + length + 1, "\n");
+    return length;
+}
+
+void text_add_wrapped(text *t, const char *paragraphs, const char *indent, int columns) {
+    const int room = columns - utf8_columns(indent) > 1 ? columns - utf8_columns(indent) : 1;
+    for (const char *s = paragraphs, *rest; *s; s += *s == '\n') {
+        const bool as_it_is = strchr(" \n", *s);
+        const size_t length = as_it_is ? strcspn(s, "\n") : paragraph_length(s);
+        if (as_it_is) {
+            text_add(t, "%s%.*s\n", length ? indent : "", (int)length, s);
+            s += length;
+            continue;
+        }
+        text paragraph = {0};
+        text_add_bytes(&paragraph, s, length);
+        s += length;
+        for (char *c = paragraph.bytes; *c; c++)
+            if (*c == '\n') *c = ' ';
+        for (const char *line = paragraph.bytes; *line; line = rest) {
+            const int fits = (int)text_line_that_fits(line, room, &rest);
+            text_add(t, "%s%.*s\n", indent, fits, line);
+        }
+        text_free(&paragraph);
+    }
 }
 
 void text_add_visible(text *t, const char *bytes, size_t count) {

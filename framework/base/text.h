@@ -49,9 +49,13 @@ void utf8_trim(char *s);
 // s in at most `columns` columns: whole, or with an ellipsis in place of its middle.
 void text_add_shortened(text *t, const char *s, int columns);
 
-// How many bytes of s go into a line of `width` columns, cut at a blank or newline where there is one;
-// *next is where the next line begins. A word longer than the line is cut.
+// How many bytes of s go into a line of `width` columns, cut before the blanks or newline where there
+// are some; *next is where the next line begins. A word longer than the line is cut.
 size_t text_line_that_fits(const char *s, int width, const char **next);
+
+// Appends paragraphs in lines of at most `columns`, each after the indent, which counts. A newline within a
+// paragraph is a blank; empty lines, and lines that begin with a blank, are kept as they are.
+void text_add_wrapped(text *t, const char *paragraphs, const char *indent, int columns);
 
 // Appends text for a terminal: control characters other than newline and tab as ^G.
 void text_add_visible(text *t, const char *bytes, size_t count);

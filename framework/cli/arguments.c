@@ -1,3 +1,4 @@
+#include "base/log.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "config/value.h"
@@ -206,8 +207,38 @@ static const char *value_name(const option *o) {
     }
 }
 
+enum { WIDEST_PAGE = 100 };
+
+static int page_columns(void) {
+    const int columns = log_columns();
+    return columns && columns < WIDEST_PAGE ? columns : WIDEST_PAGE;
+}
+
+void help_text(const char *s) {
+    text out = {0};
+    text_add_wrapped(&out, s, "", page_columns());
+    fputs(out.bytes, stdout);
+    text_free(&out);
+}
+
+// The meaning stands beside the name, or below it where that is too narrow.
+void help_entry(const char *name, int width, const char *meaning) {
+    enum { NARROWEST = 20 };
+    const int page = page_columns(), left = width + 3;
+    const bool beside = page - left >= NARROWEST && utf8_columns(name) <= width;
+    text out = {0}, indent = {0};
+    if (!beside) text_add_wrapped(&out, name, "  ", page);
+    text_add(&indent, "%*s", beside ? left : 6, "");
+    const size_t start = out.length;
+    text_add_wrapped(&out, meaning, indent.bytes, page);
+    if (beside) memcpy(out.bytes + start + 2, name, strlen(name));
+    fputs(out.bytes, stdout);
+    text_free(&indent);
+    text_free(&out);
+}
+
 static void help_option(const option *o, bool is_setting) {
-    enum { LEFT = 28, RIGHT = 72 };
+    enum { LEFT = 28 };
     char left[64], name[LONGEST_NAME];
     snprintf(left, sizeof left, "--%s%s", dashed(o->key, name), value_name(o));
     text doc = {0};
@@ -218,18 +249,18 @@ static void help_option(const option *o, bool is_setting) {
         text_add(&doc, " [the experiment's]");
     else if (o->fallback && o->type != OPTION_BOOL)
         text_add(&doc, " [%s]", o->fallback);
-    for (const char *rest = doc.bytes, *next; *rest; rest = next) {
-        size_t length = text_line_that_fits(rest, RIGHT, &next);
-        printf("  %-*s %.*s\n", LEFT, rest == doc.bytes ? left : "", (int)length, rest);
-    }
+    help_entry(left, LEFT, doc.bytes);
     text_free(&doc);
 }
 
 void help_command(const command *c) {
     bool has_options = (c->about.options && c->about.options[0].key) || c->section;
-    printf("runexp %s%s%s%s\n\n%s.\n", c->about.name, c->usage[0] ? " " : "", c->usage,
-           has_options ? " [options]" : "", c->about.summary);
-    if (c->about.details) printf("\n%s\n", c->about.details);
+    text head = {0};
+    text_add(&head, "runexp %s%s%s%s\n\n%s.\n", c->about.name, c->usage[0] ? " " : "", c->usage,
+             has_options ? " [options]" : "", c->about.summary);
+    if (c->about.details) text_add(&head, "\n%s\n", c->about.details);
+    help_text(head.bytes);
+    text_free(&head);
     if (has_options) printf("\nOptions:\n");
     for (const option *o = c->about.options; o && o->key; o++) help_option(o, false);
     for (const option *o = c->section ? c->section->options : NULL; o && o->key; o++) help_option(o, true);
@@ -237,12 +268,11 @@ void help_command(const command *c) {
 }
 
 void help_program(void) {
-    printf(
-        "runexp: trains and compares sequence models described in YAML files\n\n"
-        "  runexp EXPERIMENT.yaml [key.path=value ...]     train (the default command)\n"
-        "  runexp COMMAND --help                           arguments and options of a command\n\nCommands:\n");
-    for (int i = 0; commands[i]; i++)
-        printf("  %-10s %s\n", commands[i]->about.name, commands[i]->about.summary);
-    printf(
+    help_text("runexp: trains and compares sequence models described in YAML files\n\n");
+    help_entry("runexp EXPERIMENT.yaml [key.path=value ...]", 47, "train (the default command)");
+    help_entry("runexp COMMAND --help", 47, "arguments and options of a command");
+    printf("\nCommands:\n");
+    for (int i = 0; commands[i]; i++) help_entry(commands[i]->about.name, 10, commands[i]->about.summary);
+    help_text(
         "\nExit status: 0 done, 1 failed, 2 bad usage or experiment, 3 diverged, 130 interrupted (checkpoint written).\n");
 }

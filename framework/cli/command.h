@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "config/component.h"
+#include "config/settings.h"
 #include "data/dataset.h"
 
 typedef struct command_call {
@@ -37,6 +37,11 @@ extern const command *const commands[];
 // ERR_USAGE names the nearest option. call->memory must be set; the result lives there.
 status arguments_parse(const command *c, const char *const *words, int count, command_call *call,
                        bool *help, error *err);
+
+// Prints paragraphs (see text_add_wrapped), or a name, padded to `width` columns, and what it means, in lines
+// that fit the terminal and are not longer than is good to read.
+void help_text(const char *paragraphs);
+void help_entry(const char *name, int width, const char *meaning);
 
 // Prints the help of a command; of the program.
 void help_command(const command *c);

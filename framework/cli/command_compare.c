@@ -1,4 +1,5 @@
 // runexp compare RUN...: a table of the runs and overlaid curves.
+#include "base/log.h"
 #include "cli/commands.h"
 #include "cli/runs.h"
 #include "report/compare.h"
@@ -25,7 +26,7 @@ static status run(const command_call *call, error *err) {
     report_run *runs;
     TRY(load_runs(call, o->runs, &runs, err));
     text table = {0};
-    report_compare_table(runs, call->count, o->csv, &table);
+    report_compare_table(runs, call->count, o->csv, log_columns(), &table);
     fwrite(table.bytes, 1, table.length, stdout);
     text_free(&table);
     if (o->csv || o->no_plots) return OK;

@@ -1,4 +1,5 @@
 // runexp describe [NAME]: the reference manual.
+#include "base/log.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "config/config.h"
@@ -37,17 +38,17 @@ static const chapter chapters[] = {
 enum { CHAPTERS = sizeof chapters / sizeof chapters[0] };
 
 static void print_contents(void) {
-    printf("runexp describe NAME prints what a component does and its settings. There are:\n");
+    help_text("runexp describe NAME prints what a component does and its settings. There are:\n");
     for (int i = 0; i < CHAPTERS; i++) {
         printf("\n%s\n", chapters[i].title);
         for (const component *const *c = chapters[i].components; *c; c++)
-            printf("  %-14s %s\n", (*c)->name, (*c)->summary);
+            help_entry((*c)->name, 14, (*c)->summary);
     }
 }
 
 static void print_page(const component *c) {
     text page = {0};
-    component_describe(c, &page);
+    component_describe(c, log_columns(), &page);
     fwrite(page.bytes, 1, page.length, stdout);
     text_free(&page);
 }

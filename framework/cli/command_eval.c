@@ -3,9 +3,12 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/compute.h"
+#include "cli/input.h"
 #include "cli/runs.h"
+#include "data/sources.h"
 #include "train/evaluate.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,8 +22,11 @@ typedef struct eval_options {
 
 #define SETTINGS eval_options
 static const option options[] = {
-    CHOICE(split, "val", split_names, "which split of the run's data to evaluate"),
-    STRING(data, OPTIONAL, "a text file to evaluate instead, as a whole"),
+    CHOICE(split, "val", split_names,
+           "which split of the run's data to evaluate, or of a corpus that comes in parts"),
+    STRING(
+        data, OPTIONAL,
+        "a text to evaluate instead, as a whole: a file, folder, glob or name of the catalogue; -: standard input"),
     STRING(checkpoint, "auto", "best, last, or a checkpoint file; auto: best if there is one, else last"),
     INT(stride, "0", 0, 1 << 30, "distance between windows in tokens; 0: the experiment's"),
     INT(batch_size, "0", 0, 1 << 20,
@@ -31,25 +37,11 @@ static const option options[] = {
 };
 #undef SETTINGS
 
-// The dataset to evaluate: the run's own, or one file that is all `val`.
-static status open_data(const trained *from, const eval_options *o, const command_call *call, dataset **out,
-                        split *part, error *err) {
-    dataset_settings settings = from->experiment->dataset;
-    *part = (split)o->split;
-    static double whole[] = {0, 1, 0};
-    if (o->data) {
-        const char **files = arena_alloc(call->memory, sizeof *files);
-        files[0] = path_absolute(call->memory, o->data);
-        settings.source = (string_list){files, 1};
-        settings.val_source = settings.test_source = (string_list){NULL, 0};
-        settings.split = (real_list){whole, 3};
-        *part = SPLIT_VAL;
-    }
-    TRY(dataset_open(&settings, &call->places, from->tokenizer, call->memory, out, err));
-    if ((*out)->splits[*part].count > 1) return OK;
-    fail(err, ERR_DATA, "there is no text in the %s split", split_names[*part]);
-    return error_hint(err, "choose another --split, or give a file with --data");
-}
+// The text to evaluate.
+typedef struct evaluated {
+    const char *name; // as the output has it
+    split_tokens tokens;
+} evaluated;
 
 // Says so when a split of the run's own data is not the text that the run had.
 static void compare_text(const trained *from, const dataset *data, split part, arena *a) {
@@ -62,8 +54,62 @@ static void compare_text(const trained *from, const dataset *data, split part, a
         log_warning("the %s text is not the one that the run had: it has changed since", split_names[part]);
 }
 
-static status evaluate_and_print(const trained *from, const eval_options *o, const dataset *data,
-                                 split part, error *err) {
+// A split of the run's own data.
+static status open_split(const trained *from, const command_call *call, split part, evaluated *out,
+                         error *err) {
+    dataset *data;
+    TRY(dataset_open(&from->experiment->dataset, &call->places, from->tokenizer, call->memory, &data, err));
+    *out = (evaluated){split_names[part], data->splits[part]};
+    if (out->tokens.count == 0) {
+        fail(err, ERR_DATA, "there is no text in the %s split", split_names[part]);
+        return error_hint(err, "choose another --split, or give a text with --data");
+    }
+    compare_text(from, data, part, call->memory);
+    return OK;
+}
+
+static bool is_corpus(const char *name, const command_call *call) {
+    catalogue c;
+    error unknown;
+    const catalogue_entry *corpus;
+    return catalogue_load(call->places.catalogue, call->memory, &c, &unknown) == OK &&
+           catalogue_need(&c, name, &corpus, &unknown) == OK;
+}
+
+// Any text as a whole: standard input, or what dataset.source takes, or any other file that is there.
+static status open_text(const trained *from, const command_call *call, const char *data, split part,
+                        evaluated *out, error *err) {
+    *out = (evaluated){.name = input_name(data)};
+    if (is_standard_input(data)) {
+        char *bytes;
+        size_t length;
+        encoding e;
+        TRY(read_input(call, data, &bytes, &length, err));
+        TRY(tokenizer_encode(from->tokenizer, out->name, bytes, length, call->memory, &e, err));
+        out->tokens = (split_tokens){e.ids, e.count, e.characters, e.bytes, e.unknown};
+    } else {
+        const bool is_file = !source_is_path(data) && file_exists(data) && !is_corpus(data, call);
+        const char *item = is_file ? arena_format(call->memory, "./%s", data) : data;
+        TRY(dataset_open_text(item, part, &call->places, from->tokenizer, call->memory, &out->tokens,
+                              &out->name, err));
+    }
+    if (out->tokens.count > 1) return OK;
+    fail(err, ERR_DATA, "%s has %s: there is nothing to predict", out->name,
+         out->tokens.count ? "a single token" : "no text");
+    return error_hint(err, "give a longer text with --data");
+}
+
+// A line that fits the terminal.
+static void print_name(const char *what, const char *name, const char *rest) {
+    const int columns = log_columns();
+    text fitting = {0};
+    text_add_shortened(&fitting, name, columns ? columns - (int)(strlen(what) + strlen(rest)) : INT_MAX);
+    printf("%s%s%s\n", what, fitting.bytes ? fitting.bytes : "", rest);
+    text_free(&fitting);
+}
+
+static status evaluate_and_print(const trained *from, const eval_options *o, const evaluated *what,
+                                 error *err) {
     const experiment *e = from->experiment;
     int64_t stride = o->stride ? o->stride : e->evaluation.stride, block_size = e->dataset.block_size;
     if (stride == 0 || stride > block_size) stride = block_size;
@@ -71,7 +117,7 @@ static status evaluate_and_print(const trained *from, const eval_options *o, con
     evaluation result;
     TRY(evaluator_new(from->model, (int)(o->batch_size ? o->batch_size : e->training.batch_size),
                       (int)stride, NULL, &scorer, err));
-    evaluate_split(scorer, &data->splits[part], from->tokenizer, &result);
+    evaluate_split(scorer, &what->tokens, from->tokenizer, &result);
     evaluator_free(scorer);
     if (!isfinite(result.loss)) {
         fail(err, ERR_DATA, "the loss of the weights in %s is not finite", from->path);
@@ -79,8 +125,10 @@ static status evaluate_and_print(const trained *from, const eval_options *o, con
                           "the run diverged; use its other checkpoint (--checkpoint best or last) or train "
                           "again with a lower optimizer.lr");
     }
-    printf("checkpoint      %s (step %lld)\n", from->path, (long long)from->state.step);
-    printf("text            %s\n", o->data ? o->data : split_names[part]);
+    char step[32];
+    snprintf(step, sizeof step, " (step %lld)", (long long)from->state.step);
+    print_name("checkpoint      ", from->path, step);
+    print_name("text            ", what->name, "");
     printf("tokens          %zu\n", result.tokens);
     printf("loss            %.6f nats per token\n", result.loss);
     printf("perplexity      %.4f per token\n", result.perplexity);
@@ -97,11 +145,10 @@ static status run(const command_call *call, error *err) {
     TRY(compute_begin(&o->compute, err));
     TRY(open_trained(call->arguments[0], o->runs, o->checkpoint, &call->overrides, call->memory, &from,
                      err));
-    dataset *data;
-    split part;
-    status result = open_data(&from, o, call, &data, &part, err);
-    if (result == OK && !o->data) compare_text(&from, data, part, call->memory);
-    if (result == OK) result = evaluate_and_print(&from, o, data, part, err);
+    evaluated what;
+    status result = o->data ? open_text(&from, call, o->data, (split)o->split, &what, err)
+                            : open_split(&from, call, (split)o->split, &what, err);
+    if (result == OK) result = evaluate_and_print(&from, o, &what, err);
     trained_free(&from);
     return result;
 }
@@ -116,8 +163,9 @@ const command command_eval = {
                 "Every token but the first is scored exactly once: windows of block_size tokens are stride apart, and the\n"
                 "last one is shifted back to end with the text, where it scores only what is left. RUN is a run's folder,\n"
                 "or its name under runs/.",
-            .example =
-                "  runexp eval gpt_nano --split val\n  runexp eval gpt_nano --data other.txt --stride 32\n",
+            .example = "  runexp eval gpt_nano --split val\n"
+                       "  runexp eval gpt_nano --data other.txt --stride 32\n"
+                       "  zcat other.txt.gz | runexp eval gpt_nano --data -\n",
             .options = options,
             .settings_size = sizeof(eval_options),
         },

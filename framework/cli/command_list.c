@@ -1,5 +1,6 @@
 // runexp list [RUN...]: runs and their state.
 #include "base/file.h"
+#include "base/log.h"
 #include "cli/commands.h"
 #include "cli/runs.h"
 #include "report/compare.h"
@@ -30,7 +31,7 @@ static status run(const command_call *call, error *err) {
         return OK;
     }
     text table = {0};
-    report_list_table(runs, count, &table);
+    report_list_table(runs, count, log_columns(), &table);
     fwrite(table.bytes, 1, table.length, stdout);
     text_free(&table);
     return OK;

@@ -32,7 +32,7 @@ static status run(const command_call *call, error *err) {
     config c;
     TRY(load_experiment(path, call->arguments + 1, call->count - 1, call->memory, &c, err));
     text yaml = {0};
-    config_write(&c, &experiment_component, !o->plain, &yaml);
+    config_write(&c, !o->plain, log_columns(), &yaml);
     fwrite(yaml.bytes, 1, yaml.length, stdout);
     text_free(&yaml);
     return OK;

@@ -41,13 +41,13 @@ static status measure(const command_call *call, trainer *t, timing *out, ceiling
 static void print(const experiment *e, const timing *t, const ceilings *c) {
     char cpu[256];
     text out = {0};
-    timing_table(t, c, &out);
-    printf("%s, %s kernels, %d thread%s\n", machine_cpu(cpu, sizeof cpu), kernels->name, kernels_threads(),
-           kernels_threads() == 1 ? "" : "s");
-    printf("peak: %.1f GFLOP/s of %s multiply-adds; memory: %.1f GB/s (triad), %.1f GB/s read only\n",
-           1e-9 * c->flops, sizeof(real) == 8 ? "fp64" : "fp32", 1e-9 * c->triad, 1e-9 * c->read);
-    printf("%s: %lld tokens a step, medians of %d steps after %d to warm up\n\n", e->name,
-           (long long)t->tokens, t->steps, t->warm_up);
+    timing_table(t, c, log_columns(), &out);
+    log_line("%s, %s kernels, %d thread%s", machine_cpu(cpu, sizeof cpu), kernels->name, kernels_threads(),
+             kernels_threads() == 1 ? "" : "s");
+    log_line("peak: %.1f GFLOP/s of %s multiply-adds; memory: %.1f GB/s (triad), %.1f GB/s read only",
+             1e-9 * c->flops, sizeof(real) == 8 ? "fp64" : "fp32", 1e-9 * c->triad, 1e-9 * c->read);
+    log_line("%s: %lld tokens a step, medians of %d steps after %d to warm up\n", e->name,
+             (long long)t->tokens, t->steps, t->warm_up);
     fwrite(out.bytes, 1, out.length, stdout);
     text_free(&out);
 }

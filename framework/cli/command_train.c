@@ -50,7 +50,7 @@ static run_facts facts_of(const experiment *e, const dataset *data, arena *a) {
 static status enter_folder(const run_folder *folder, const config *c, bool fresh, run_progress progress,
                            error *err) {
     if (fresh) TRY(run_folder_clear(folder, err));
-    if (progress == RUN_NEW) TRY(run_folder_prepare(folder, &experiment_component, c, err));
+    if (progress == RUN_NEW) TRY(run_folder_prepare(folder, c, err));
     error no_log;
     if (log_open_file(folder->log, &no_log) != OK) log_warning("%s", no_log.message);
     if (progress == RUN_BEGUN) log_line("%s holds no checkpoint yet: starting over", folder->path);
@@ -77,6 +77,7 @@ static status train(const command_call *call, const config *c, const run_folder 
     // An existing folder is touched only now, when everything has been read and placed.
     status result = o->dry_run ? OK : enter_folder(folder, c, o->fresh, progress, err);
     if (result == OK) {
+        if (o->dry_run) log_set_quiet(false); // the plan is what was asked for
         trainer_describe(t, o->dry_run);
         if (!o->dry_run) result = trainer_run(t, progress == RUN_UNFINISHED, err);
     }

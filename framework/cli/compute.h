@@ -15,14 +15,13 @@ typedef struct compute_options {
 // Their rows in the command's option table.
 #define COMPUTE_OPTIONS                                                                                    \
     SETTING(OPTION_INT, int64_t, "threads", compute.threads, .fallback = "0", .min = 0, .max = 1024,       \
-            .doc = "number of threads; 0: the physical cores that this process may use"),                  \
+            .doc =                                                                                         \
+                "number of threads; 0: OMP_NUM_THREADS, or the physical cores that this process may use"), \
         SETTING(OPTION_STRING, const char *, "kernels", compute.kernels, .fallback = "auto",               \
                 .doc = "instruction set: auto, avx512, avx2, sse4, plain")
 
-// Applies them, for the graphs that are built from now on.
-static inline status compute_begin(const compute_options *o, error *err) {
-    kernels_set_threads(o->threads ? (int)o->threads : machine_cores());
-    return kernels_select(o->kernels, err);
-}
+// Applies them, for the graphs that are built from now on. A note says when there are more threads than
+// processors for them.
+status compute_begin(const compute_options *o, error *err);
 
 #endif

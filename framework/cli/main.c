@@ -82,7 +82,12 @@ static data_places find_places(arena *a) {
     const char *cache = cache_home && cache_home[0] ? path_join(a, cache_home, "runexp")
                         : home && home[0]           ? path_join(a, home, ".cache/runexp")
                                                     : ".runexp-cache";
-    return (data_places){.catalogue = find_catalogue(a), .folders = folders, .cache = cache};
+    return (data_places){
+        .catalogue = find_catalogue(a),
+        .folders = folders,
+        .cache = cache,
+        .home = home && home[0] ? home : NULL,
+    };
 }
 
 static const command *find_command(const char *name) {

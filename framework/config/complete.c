@@ -366,7 +366,7 @@ static void complete_component(resolver *r, const option *o, node *n) {
 
 static void make_absolute(resolver *r, node *n) {
     if (n->kind != NODE_SCALAR || n->broken || node_is_null(n) || n->scalar[0] == '\0') return;
-    if (!strpbrk(n->scalar, "/.*?[")) return;
+    if (!strpbrk(n->scalar, "/.*?[") || strncmp(n->scalar, "~/", 2) == 0) return;
     n->scalar = path_absolute(r->a, path_join(r->a, n->folder, n->scalar));
 }
 

@@ -32,8 +32,9 @@ status config_load_text(const component *root, const char *name, const char *yam
                         problems *p, error *err);
 
 // Writes the resolved experiment as YAML that loads to the same settings. With annotate each value is
-// followed by a comment: type, default, origin.
-void config_write(const config *c, const component *root, bool annotate, text *out);
+// followed by a comment: type, default, origin. Comments are wrapped to fit `columns` columns (0: there is no
+// limit); values are whole always.
+void config_write(const config *c, bool annotate, int columns, text *out);
 
 // One line per setting in which two resolved experiments differ: "key.path: a -> b". Keys named in ignore
 // (NULL-terminated, dotted) are skipped. Returns the number of differences.
@@ -44,7 +45,7 @@ int config_difference(const config *a, const config *b, const char *const *ignor
 void config_schema(const component *root, text *out);
 
 // The reference page of a component: summary, paper, details, settings with type, default, range and doc,
-// example.
-void component_describe(const component *c, text *out);
+// example. In at most `columns` columns, of which 100 are used; 0: 100.
+void component_describe(const component *c, int columns, text *out);
 
 #endif

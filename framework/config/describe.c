@@ -1,20 +1,24 @@
 #include "config/config.h"
 #include "config/option.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    PAGE_WIDTH = 100,
+    WIDEST_PAGE = 100,
     COLUMNS = 4, // setting, type, default, meaning
     GAP = 2,
-    INDENT = 2,
-    NARROWEST_MEANING = 36
+    INDENT = 2,            // as `shallow`
+    GOOD_MEANING = 36,     // columns for which the others shrink
+    NARROWEST_MEANING = 20 // with less, the meaning goes below
 };
 
+static const char shallow[] = "  ", deep[] = "      ";
+
 // Keys are never cut, since readers look for them. The next columns shrink to leave room for the meaning.
-static const int widest[COLUMNS] = {PAGE_WIDTH, 28, 18, PAGE_WIDTH};
-static const int narrowest[COLUMNS] = {PAGE_WIDTH, 18, 10, 0};
+static const int widest[COLUMNS] = {INT_MAX, 28, 18, INT_MAX};
+static const int narrowest[COLUMNS] = {INT_MAX, 18, 10, 0};
 
 // The cells of one row of the table of settings.
 typedef struct row {
@@ -42,23 +46,6 @@ static void free_table(table *t) {
 }
 
 // --- wrapping
-
-// A paragraph, or several: wrapped, every line indented. Lines that begin with a space are kept as they
-// are.
-static void add_wrapped(const char *s, int indent, text *out) {
-    while (*s) {
-        const char *next;
-        size_t length;
-        if (*s == ' ') {
-            length = strcspn(s, "\n");
-            next = s + length + (s[length] == '\n');
-        } else
-            length = text_line_that_fits(s, PAGE_WIDTH - indent, &next);
-        if (length) text_add(out, "%*s%.*s", indent, "", (int)length, s);
-        text_add(out, "\n");
-        s = next;
-    }
-}
 
 // --- the table of settings
 
@@ -104,7 +91,20 @@ static void add_line_of_cells(const char *rest[COLUMNS], const int width[COLUMNS
     text_free(&line);
 }
 
-static void add_table(const table *t, text *out) {
+// For narrow pages: each setting on a line, with type and default, and its meaning below.
+static void add_stacked(const table *t, int page, text *out) {
+    for (int i = 0; i < t->count; i++) {
+        const text *cells = t->rows[i].cells;
+        text head = {0};
+        text_add(&head, "%s  %s", cells[0].bytes, cells[1].length ? cells[1].bytes : "");
+        if (cells[2].length) text_add(&head, "  [%s]", cells[2].bytes);
+        text_add_wrapped(out, head.bytes, shallow, page);
+        if (cells[3].length) text_add_wrapped(out, cells[3].bytes, deep, page);
+        text_free(&head);
+    }
+}
+
+static void add_table(const table *t, int page, text *out) {
     static const char *const titles[COLUMNS] = {"setting", "type", "default", "meaning"};
     int width[COLUMNS], used = INDENT;
     for (int k = 0; k < COLUMNS - 1; k++) {
@@ -117,8 +117,12 @@ static void add_table(const table *t, text *out) {
         used += width[k] + GAP;
     }
     for (int k = 1; k < COLUMNS - 1; k++)
-        while (PAGE_WIDTH - used < NARROWEST_MEANING && width[k] > narrowest[k]) width[k]--, used--;
-    width[COLUMNS - 1] = PAGE_WIDTH - used > NARROWEST_MEANING ? PAGE_WIDTH - used : NARROWEST_MEANING;
+        while (page - used < GOOD_MEANING && width[k] > narrowest[k]) width[k]--, used--;
+    if (page - used < NARROWEST_MEANING) {
+        add_stacked(t, page, out);
+        return;
+    }
+    width[COLUMNS - 1] = page - used;
     const char *rest[COLUMNS];
     for (int k = 0; k < COLUMNS; k++) rest[k] = titles[k];
     add_line_of_cells(rest, width, out);
@@ -130,12 +134,13 @@ static void add_table(const table *t, text *out) {
 }
 
 // The settings of a component, then those of each of its sections under a title of their own.
-static void add_settings(const component *c, const char *title, const char *prefix, text *out) {
+static void add_settings(const component *c, const char *title, const char *prefix, int page, text *out) {
     table t = {0};
     add_options(&t, c);
     if (t.count) {
-        text_add(out, "\n%s\n", title);
-        add_table(&t, out);
+        text_add(out, "\n");
+        text_add_wrapped(out, title, "", page);
+        add_table(&t, page, out);
     }
     free_table(&t);
     for (const option *o = c->options; o && o->key; o++) {
@@ -144,7 +149,7 @@ static void add_settings(const component *c, const char *title, const char *pref
         const char *about = o->doc ? o->doc : o->section->summary;
         text_add(&section_title, "%s%s%s%s", prefix, o->key, about ? ": " : "", about ? about : "");
         text_add(&section_prefix, "%s%s.", prefix, o->key);
-        add_settings(o->section, section_title.bytes, section_prefix.bytes, out);
+        add_settings(o->section, section_title.bytes, section_prefix.bytes, page, out);
         text_free(&section_title);
         text_free(&section_prefix);
     }
@@ -161,19 +166,20 @@ static void add_indented(const char *s, int indent, text *out) {
     }
 }
 
-void component_describe(const component *c, text *out) {
+void component_describe(const component *c, int columns, text *out) {
+    const int page = columns > 0 && columns < WIDEST_PAGE ? columns : WIDEST_PAGE;
     text_add(out, "%s (%s)\n", c->name, c->kind);
     text head = {0};
     if (c->summary) text_add(&head, "%s", c->summary);
     if (c->paper) text_add(&head, "%s[%s]", head.length ? "  " : "", c->paper);
-    if (head.length) add_wrapped(head.bytes, INDENT, out);
+    if (head.length) text_add_wrapped(out, head.bytes, shallow, page);
     text_free(&head);
     if (c->details) {
         text_add(out, "\n");
-        add_wrapped(c->details, INDENT, out);
+        text_add_wrapped(out, c->details, shallow, page);
     }
     if (c->options && c->options->key)
-        add_settings(c, "Settings", "", out);
+        add_settings(c, "Settings", "", page, out);
     else
         text_add(out, "\nIt has no settings.\n");
     const option *list = option_of_list(c);
@@ -181,7 +187,7 @@ void component_describe(const component *c, text *out) {
         text note = {0};
         text_add(&note, "Shorthand: {%s: [...]} means {%s: {%s: [...]}}.", c->name, c->name, list->key);
         text_add(out, "\n");
-        add_wrapped(note.bytes, INDENT, out);
+        text_add_wrapped(out, note.bytes, shallow, page);
         text_free(&note);
     }
     if (c->example) {

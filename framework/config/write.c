@@ -186,7 +186,29 @@ static int line_width(const char *s, size_t length) {
     return width;
 }
 
-static void join(const writer *w, text *out) {
+// The comments stand beside their lines, from the same column on where the lines are short enough for it. In
+// `columns` columns (0: as many as it takes) they are wrapped, and stand below lines that leave no room.
+static void join_with_comment(const char *line, const char *note, int column, int columns, text *out) {
+    enum { NARROWEST = 20, SPACE = 4 }; // "  # "
+    const size_t length = line_length(line), note_length = line_length(note);
+    const int width = line_width(line, length), start = width < column ? column : width;
+    text_add_bytes(out, line, length);
+    if (!columns) {
+        text_add(out, "%*s  # %.*s\n", start - width, "", (int)note_length, note);
+        return;
+    }
+    const bool beside = columns - start - SPACE >= NARROWEST;
+    text indent = {0}, comment = {0}, wrapped = {0};
+    text_add(&indent, "%*s# ", beside ? start + 2 : (int)strspn(line, " -") + 2, "");
+    text_add_bytes(&comment, note, note_length);
+    text_add_wrapped(&wrapped, comment.bytes, indent.bytes, columns);
+    text_add(out, "%s%s", beside ? "" : "\n", wrapped.bytes + (beside ? width : 0));
+    text_free(&indent);
+    text_free(&comment);
+    text_free(&wrapped);
+}
+
+static void join(const writer *w, int columns, text *out) {
     int column = 0;
     const char *line = w->lines.bytes, *note = w->comments.bytes;
     for (; *line; line += line_length(line) + 1, note += line_length(note) + 1) {
@@ -195,24 +217,19 @@ static void join(const writer *w, text *out) {
     }
     line = w->lines.bytes, note = w->comments.bytes;
     for (; *line; line += line_length(line) + 1, note += line_length(note) + 1) {
-        size_t length = line_length(line);
-        text_add_bytes(out, line, length);
-        if (line_length(note)) {
-            int width = line_width(line, length);
-            text_add(out, "%*s  # ", width < column ? column - width : 0, "");
-            text_add_bytes(out, note, line_length(note));
-        }
-        text_add(out, "\n");
+        if (line_length(note))
+            join_with_comment(line, note, column, columns, out);
+        else
+            text_add(out, "%.*s\n", (int)line_length(line), line);
     }
 }
 
-void config_write(const config *c, const component *root, bool annotate, text *out) {
-    (void)root;
+void config_write(const config *c, bool annotate, int columns, text *out) {
     writer w = {.annotate = annotate};
     text_add(&w.lines, "%s", "");
     text_add(&w.comments, "%s", "");
     write_map(&w, c->root, 0);
-    join(&w, out);
+    join(&w, columns, out);
     text_free(&w.lines);
     text_free(&w.comments);
 }

@@ -353,10 +353,9 @@ static node *read_node(reader *r, yaml_event_t *event, int depth) {
             n = read_map(r, event, depth);
             break;
         case YAML_ALIAS_EVENT:
-            problem_add(
-                r->p, place_of(r, event->start_mark),
-                "to use a value twice, refer to it by ${section.name}; quote a string that begins with *",
-                "aliases (*%s) are not supported", (const char *)event->data.alias.anchor);
+            problem_add(r->p, place_of(r, event->start_mark),
+                        "write \"*...\"; to use a value twice, refer to it by ${section.name}",
+                        "a string that begins with * needs quotes");
             n = node_scalar(r->a, "", place_of(r, event->start_mark), origin_at(r, event->start_mark));
             n->broken = true;
             break;

@@ -16,9 +16,10 @@ const char *const split_names[] = {"train", "val", "test", NULL};
 
 #define SETTINGS dataset_settings
 static const option options[] = {
-    STRINGS(source, "tinyshakespeare",
-            "a name from the catalogue (./runexp data), a path, a glob, or a list of these to join",
-            .may_be_path = true, .min_count = 1),
+    STRINGS(
+        source, "tinyshakespeare",
+        "a name from the catalogue (./runexp data), a file, a folder, a glob, or a list of these to join",
+        .may_be_path = true, .min_count = 1),
     STRINGS(val_source, OPTIONAL, "separate text for validation; its share of `split` then goes to train",
             .may_be_path = true, .min_count = 1),
     STRINGS(test_source, OPTIONAL, "separate text for testing; its share of `split` then goes to train",
@@ -39,9 +40,12 @@ const component dataset_section = {
     .kind = "section",
     .summary = "the text, how it is split, turned into tokens and drawn in batches",
     .details =
-        "A source with one of / . * ? [ in it is a path or glob, relative to the experiment's file; any other\n"
-        "is a name of the catalogue (runexp data), and stands for exactly that text: a file with another\n"
-        "SHA-256 is refused. Splits are cut by characters, whatever the tokenizer. A corpus that comes in\n"
+        "A source with one of / . * ? [ in it is a path or glob, relative to the experiment's file, or to the\n"
+        "home folder when it begins with ~/. A folder stands for the files directly in it, in the order of\n"
+        "their names, without hidden ones. Any other source is a name of the catalogue (runexp data), and\n"
+        "stands for exactly that text: a file with another SHA-256 is refused.\n"
+        "\n"
+        "Splits are cut by characters, whatever the tokenizer. A corpus that comes in\n"
         "parts (wikitext2) keeps them and must be complete; to use some of its files only, or another way,\n"
         "name them by path in source, val_source and test_source.",
     .example = "dataset:\n"
@@ -171,12 +175,18 @@ static status shares(const dataset_settings *settings, bool needs_train, double 
     return OK;
 }
 
+// How many of the files belong to a corpus that comes in parts.
+static int count_parts(const source_files *files) {
+    int count = 0;
+    for (int i = 0; i < files->count; i++) count += files->items[i].part != SPLIT_COUNT;
+    return count;
+}
+
 // Texts of the splits that `source` gives.
 static status read_source(const dataset_settings *settings, const source_files *files, bool needs_train,
                           arena *scratch, split_text texts[SPLIT_COUNT], error *err) {
     text_part *parts = arena_alloc(scratch, (size_t)files->count * sizeof *parts);
-    int in_parts = 0;
-    for (int i = 0; i < files->count; i++) in_parts += files->items[i].part != SPLIT_COUNT;
+    const int in_parts = count_parts(files);
     if (in_parts > 0 && in_parts < files->count) {
         fail(err, ERR_CONFIG,
              "dataset.source mixes a corpus that comes in parts with text that is to be cut");
@@ -195,15 +205,13 @@ static status read_source(const dataset_settings *settings, const source_files *
 
 // The text of a split with a source of its own. Every file of it belongs to that split; of a corpus in
 // parts, only that part does.
-static status read_own_source(const string_list *items, split which, const data_places *places,
-                              catalogue *c, arena *scratch, split_text *to, error *err) {
-    source_files files;
-    TRY(sources_resolve(items, places, c, scratch, &files, err));
-    int kept = 0;
-    for (int i = 0; i < files.count; i++)
-        if (files.items[i].part == SPLIT_COUNT || files.items[i].part == which)
-            files.items[kept++] = files.items[i];
-    files.count = kept;
+static status read_own_source(const source_files *all, split which, arena *scratch, split_text *to,
+                              error *err) {
+    source_files files = {arena_alloc(scratch, (size_t)all->count * sizeof *files.items), 0};
+    for (int i = 0; i < all->count; i++)
+        if (all->items[i].part == SPLIT_COUNT || all->items[i].part == which)
+            files.items[files.count++] = all->items[i];
+    const int kept = files.count;
     *to = (split_text){arena_alloc(scratch, (size_t)kept * sizeof *to->parts), 0};
     text_part *parts = arena_alloc(scratch, (size_t)kept * sizeof *parts);
     TRY(read_files(&files, scratch, parts, err));
@@ -229,9 +237,12 @@ static status check_length(const dataset_settings *settings, const dataset *d, b
     return OK;
 }
 
-static const char *base_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
+// The last part of a path, which may end in a slash.
+static void add_base_name(text *out, const char *path) {
+    size_t end = strlen(path), start;
+    while (end > 1 && path[end - 1] == '/') end--;
+    for (start = end; start > 0 && path[start - 1] != '/';) start--;
+    text_add_bytes(out, path + start, end - start);
 }
 
 static const char *describe(const dataset_settings *settings, const source_files *source, const dataset *d,
@@ -242,8 +253,10 @@ static const char *describe(const dataset_settings *settings, const source_files
         characters += d->splits[s].characters;
         bytes += d->splits[s].bytes;
     }
-    for (int i = 0; i < settings->source.count; i++)
-        text_add(&line, "%s%s", i ? ", " : "", base_name(settings->source.values[i]));
+    for (int i = 0; i < settings->source.count; i++) {
+        if (i) text_add(&line, ", ");
+        add_base_name(&line, settings->source.values[i]);
+    }
     if (source->count > settings->source.count) text_add(&line, " (%d files)", source->count);
     char size[32];
     text_add(&line, ": %s, %zu characters, %s vocabulary of %d;",
@@ -299,8 +312,12 @@ static status read_texts(const dataset_settings *settings, const data_places *pl
     TRY(read_source(settings, source, needs_train, scratch, texts, err));
     const string_list *own[SPLIT_COUNT] = {
         [SPLIT_VAL] = &settings->val_source, [SPLIT_TEST] = &settings->test_source};
-    for (int s = SPLIT_VAL; s < SPLIT_COUNT; s++)
-        if (own[s]->count > 0) TRY(read_own_source(own[s], (split)s, places, &c, scratch, &texts[s], err));
+    for (int s = SPLIT_VAL; s < SPLIT_COUNT; s++) {
+        source_files files;
+        if (own[s]->count == 0) continue;
+        TRY(sources_resolve(own[s], places, &c, scratch, &files, err));
+        TRY(read_own_source(&files, (split)s, scratch, &texts[s], err));
+    }
     return OK;
 }
 
@@ -339,6 +356,28 @@ status dataset_digests(const dataset_settings *settings, const data_places *plac
     split_text texts[SPLIT_COUNT];
     status result = read_texts(settings, places, true, scratch, &source, texts, err);
     if (result == OK) result = digest_texts(texts, a, out, err);
+    arena_free(scratch);
+    return result;
+}
+
+static status open_text(const char *item, split which, const data_places *places, const tokenizer *t,
+                        arena *scratch, arena *a, split_tokens *out, const char **name, error *err) {
+    catalogue c = {0};
+    source_files files;
+    split_text whole;
+    encoding e;
+    TRY(sources_resolve(&(string_list){&item, 1}, places, &c, scratch, &files, err));
+    TRY(read_own_source(&files, which, scratch, &whole, err));
+    TRY(tokenizer_encode_parts(t, whole.parts, whole.count, a, &e, err));
+    *name = count_parts(&files) ? arena_format(a, "%s (%s)", item, split_names[which]) : item;
+    *out = (split_tokens){e.ids, e.count, e.characters, e.bytes, e.unknown};
+    return OK;
+}
+
+status dataset_open_text(const char *item, split which, const data_places *places, const tokenizer *t,
+                         arena *a, split_tokens *out, const char **name, error *err) {
+    arena *scratch = arena_new();
+    status result = open_text(item, which, places, t, scratch, a, out, name, err);
     arena_free(scratch);
     return result;
 }

@@ -13,7 +13,7 @@ typedef enum split { SPLIT_TRAIN, SPLIT_VAL, SPLIT_TEST, SPLIT_COUNT } split;
 extern const char *const split_names[]; // "train", "val", "test", NULL
 
 typedef struct dataset_settings {
-    string_list source;                  // catalogue names, paths, globs: concatenated in order
+    string_list source;                  // catalogue names, files, folders, globs: joined in order
     string_list val_source, test_source; // separate files for these splits; else parts of source by `split`
     component_choice tokenizer;
     component_choice batches; // out of batches_registry (data/batches.h)
@@ -29,12 +29,13 @@ struct problems; // config/problems.h
 // section.
 void dataset_check(const dataset_settings *settings, const struct node *section, struct problems *p);
 
-// Where corpora are looked for, in this order. The command line fills it in from RUNEXP_DATA and the cache
-// folder.
+// Where corpora are looked for, in this order. The command line fills it in from RUNEXP_DATA, the cache
+// folder and HOME.
 typedef struct data_places {
     const char *catalogue;      // path of datasets.yaml
     const char *const *folders; // NULL-terminated
     const char *cache;          // where `data get` puts files
+    const char *home;           // the folder that ~/ stands for; NULL: not known
 } data_places;
 
 // SHA-256, in hexadecimal, of the text of each split; NULL: it has none.
@@ -69,6 +70,12 @@ typedef struct dataset {
 // catalogue, is not valid text, or is too short.
 status dataset_open(const dataset_settings *settings, const data_places *places, tokenizer *tokenizer,
                     arena *a, dataset **out, error *err);
+
+// A text by itself, all of it: an item like those of `source`. Of a corpus that comes in parts it is part
+// `which`. *name is the item as messages name it. Errors of dataset_open; memory from a.
+status dataset_open_text(const char *item, split which, const data_places *places,
+                         const tokenizer *tokenizer, arena *a, split_tokens *out, const char **name,
+                         error *err);
 
 // The digests alone, without building a tokenizer or encoding anything. Errors of dataset_open.
 status dataset_digests(const dataset_settings *settings, const data_places *places, arena *a,

@@ -2,13 +2,14 @@
 
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-// Whether an item is a path or glob rather than a name of the catalogue.
-static bool is_path(const char *item) {
+bool source_is_path(const char *item) {
     return strpbrk(item, "/.*?[") != NULL;
 }
 
@@ -21,17 +22,47 @@ static void append(source_files *files, arena *a, source_file file) {
     files->items[files->count++] = file;
 }
 
-static status add_path(const char *path, arena *a, source_files *out, error *err) {
-    if (file_is_folder(path)) {
-        fail(err, ERR_DATA, "cannot read %s: it is a folder", path);
-        return error_hint(err, "name its files with a glob: %s/*.txt", path);
-    }
-    append(out, a, (source_file){.path = path, .part = SPLIT_COUNT});
-    return OK;
-}
-
+// By bytes, whatever the locale.
 static int by_name(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int by_path(const void *a, const void *b) {
+    return strcmp(((const source_file *)a)->path, ((const source_file *)b)->path);
+}
+
+// Whether an entry of a folder is one of its texts; what cannot be looked at is, so that reading it fails.
+static bool is_text(const char *name, const char *path) {
+    struct stat info;
+    return name[0] != '.' && (stat(path, &info) != 0 || S_ISREG(info.st_mode));
+}
+
+static void add_files_of(DIR *opened, const char *folder, arena *a, source_files *out) {
+    const int before = out->count;
+    for (struct dirent *e; (e = readdir(opened));) {
+        const char *path = path_join(a, folder, e->d_name);
+        if (is_text(e->d_name, path)) append(out, a, (source_file){.path = path, .part = SPLIT_COUNT});
+    }
+    if (out->count > before)
+        qsort(out->items + before, (size_t)(out->count - before), sizeof *out->items, by_path);
+}
+
+static status add_folder(const char *folder, arena *a, source_files *out, error *err) {
+    const int before = out->count;
+    DIR *opened = opendir(folder);
+    if (!opened) return fail_errno(err, "read", folder);
+    add_files_of(opened, folder, a, out);
+    closedir(opened);
+    if (out->count > before) return OK;
+    fail(err, ERR_DATA, "there is no file in the folder %s", folder);
+    return error_hint(
+        err, "hidden files and those of folders in it do not count; name them with a glob: %s/*/*", folder);
+}
+
+static status add_path(const char *path, arena *a, source_files *out, error *err) {
+    if (file_is_folder(path)) return add_folder(path, a, out, err);
+    append(out, a, (source_file){.path = path, .part = SPLIT_COUNT});
+    return OK;
 }
 
 static status add_glob(const char *pattern, arena *a, source_files *out, error *err) {
@@ -47,10 +78,9 @@ static status add_glob(const char *pattern, arena *a, source_files *out, error *
     if (code == GLOB_NOMATCH) {
         globfree(&found);
         fail(err, ERR_DATA, "no file matches %s", pattern);
-        return error_hint(err,
-                          "check the pattern; a relative one starts at the folder of the experiment file");
+        return error_hint(err, "check the pattern");
     }
-    qsort(found.gl_pathv, found.gl_pathc, sizeof *found.gl_pathv, by_name); // by bytes, whatever the locale
+    qsort(found.gl_pathv, found.gl_pathc, sizeof *found.gl_pathv, by_name);
     status result = OK;
     for (size_t i = 0; i < found.gl_pathc && result == OK; i++)
         result = add_path(arena_copy_text(a, found.gl_pathv[i]), a, out, err);
@@ -72,12 +102,24 @@ static status add_entry(const char *name, const data_places *places, catalogue *
     return OK;
 }
 
+// ~/ stands for the home folder.
+static status expand(const char **item, const data_places *places, arena *a, error *err) {
+    if (strncmp(*item, "~/", 2) != 0) return OK;
+    if (!places->home) {
+        fail(err, ERR_DATA, "%s is in the home folder, which is not known: HOME is not set", *item);
+        return error_hint(err, "set HOME, or write the path in full; a folder that is called ~ is ./~");
+    }
+    *item = path_absolute(a, path_join(a, places->home, *item + 2));
+    return OK;
+}
+
 status sources_resolve(const string_list *items, const data_places *places, catalogue *c, arena *a,
                        source_files *out, error *err) {
     *out = (source_files){0};
     for (int i = 0; i < items->count; i++) {
         const char *item = items->values[i];
-        if (!is_path(item))
+        TRY(expand(&item, places, a, err));
+        if (!source_is_path(item))
             TRY(add_entry(item, places, c, a, out, err));
         else if (!strpbrk(item, "*?[") || file_exists(item))
             TRY(add_path(item, a, out, err));

@@ -121,7 +121,6 @@ parameter_declaration implicit_filter_rates(int channels, double slowest, double
 // backpropagation through time).
 typedef struct recurrence_options {
     cell_type cell;
-    int layer; // number among those of one path: part of the names of the carried states
     tensor *w_ih, *w_hh, *b_ih, *b_hh, *h, *c;
 } recurrence_options;
 

@@ -19,7 +19,7 @@ enum {
     PACKED_HH,
     INPUTS
 };
-enum { Y, GATES, SAVED, H_FIRST, C_FIRST, OUTPUTS };
+enum { Y, GATES, SAVED, H_FIRST, C_FIRST };
 
 typedef struct recurrence_settings {
     cell_type cell;
@@ -219,17 +219,14 @@ tensor *op_recurrence(graph *g, tensor *x, const recurrence_options *options) {
         if (gradients && x->differentiable) in[PACKED_IH] = op_pack(g, options->w_ih, false);
     }
     if (g->options.states) {
-        in[H] = graph_state(g, arena_format(g->memory, "h_l%d", options->layer), 2, first);
-        if (has_c) in[C] = graph_state(g, arena_format(g->memory, "c_l%d", options->layer), 2, first);
+        in[H] = graph_state(g, "h", 2, first);
+        if (has_c) in[C] = graph_state(g, "c", 2, first);
     }
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, 3, (int[]){g->batch, g->time, s->width});
     op *o = graph_append(g, &recurrence_kind, in, INPUTS, y, s);
-    o->out[GATES] = graph_tensor(g, TENSOR_ACTIVATION, 3, (int[]){g->batch, g->time, s->gates});
-    o->out[SAVED] = graph_tensor(g, TENSOR_ACTIVATION, 3, y->shape);
-    o->out[H_FIRST] = graph_tensor(g, TENSOR_ACTIVATION, 2, first);
-    o->out_count = H_FIRST + 1;
-    if (!has_c) return y;
-    o->out[C_FIRST] = graph_tensor(g, TENSOR_ACTIVATION, 2, first);
-    o->out_count = OUTPUTS;
+    op_output(g, o, 3, (int[]){g->batch, g->time, s->gates}); // GATES
+    op_output(g, o, 3, y->shape);                             // SAVED
+    op_output(g, o, 2, first);                                // H_FIRST
+    if (has_c) op_output(g, o, 2, first);                     // C_FIRST
     return y;
 }

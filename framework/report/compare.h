@@ -18,11 +18,11 @@ status report_compare(const report_run *runs, int count, const char *plots_folde
 
 // One row for each run, the best validation loss first: the settings that differ, losses, perplexity,
 // speed, time, status. As text, a dozen settings at most are columns, and a note says how many were left
-// out; as CSV, all of them under their full paths and every number in full.
-void report_compare_table(const report_run *runs, int count, bool csv, text *out);
+// out; as CSV, all of them under their full paths and every number in full. columns as in table_text.
+void report_compare_table(const report_run *runs, int count, bool csv, int columns, text *out);
 
 // One row for each run, in the given order: status, steps done and wanted, best validation loss, when.
-void report_list_table(const report_run *runs, int count, text *out);
+void report_list_table(const report_run *runs, int count, int columns, text *out);
 
 // Loads every run found directly in a folder, sorted by name. One that cannot be read is a warning. ERR_IO
 // when the folder cannot be read. Memory from a.

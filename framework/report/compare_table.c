@@ -2,7 +2,7 @@
 #include "base/log.h"
 #include "report/compare.h"
 #include "report/differences.h"
-#include "report/table.h"
+#include "base/table.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -52,7 +52,7 @@ static void add_run(table *t, const report_run *run, bool csv) {
     table_cell(t, "%s", report_run_status(run));
 }
 
-void report_compare_table(const report_run *runs, int count, bool csv, text *out) {
+void report_compare_table(const report_run *runs, int count, bool csv, int columns, text *out) {
     arena *a = arena_new();
     differing_setting *settings;
     int independent, found = report_differences(runs, count, a, &settings, &independent);
@@ -63,16 +63,28 @@ void report_compare_table(const report_run *runs, int count, bool csv, text *out
 
     table *t = table_new(a);
     table_column(t, "run", false);
-    for (int i = 0; i < shown; i++) table_column(t, csv ? settings[i].path : settings[i].heading, false);
+    table_shortens(t);
+    for (int i = 0; i < shown; i++) {
+        table_column(t, csv ? settings[i].path : settings[i].heading, false);
+        table_gives_way(t, 1 + i);
+    }
     static const struct {
         const char *in_text, *in_csv;
-    } headings[] = {{"parameters", "parameters"},      {"step", "step"},
-                    {"best val", "best_val_loss"},     {"at step", "best_step"},
-                    {"perplexity", "perplexity"},      {"final val", "final_val_loss"},
-                    {"tokens/s", "tokens_per_second"}, {"time", "seconds"}};
-    for (size_t i = 0; i < sizeof headings / sizeof *headings; i++)
+        int gives_way; // before any setting does
+    } headings[] = {{"parameters", "parameters", MAX_SETTINGS + 3},
+                    {"step", "step", 0},
+                    {"best val", "best_val_loss", 0},
+                    {"at step", "best_step", MAX_SETTINGS + 6},
+                    {"perplexity", "perplexity", MAX_SETTINGS + 4},
+                    {"final val", "final_val_loss", MAX_SETTINGS + 5},
+                    {"tokens/s", "tokens_per_second", MAX_SETTINGS + 1},
+                    {"time", "seconds", MAX_SETTINGS + 2}};
+    for (size_t i = 0; i < sizeof headings / sizeof *headings; i++) {
         table_column(t, csv ? headings[i].in_csv : headings[i].in_text, true);
+        table_gives_way(t, headings[i].gives_way);
+    }
     table_column(t, "status", false);
+    table_shortens(t);
     for (int i = 0; i < count; i++) {
         table_row(t);
         table_cell(t, "%s", order[i]->name);
@@ -85,7 +97,7 @@ void report_compare_table(const report_run *runs, int count, bool csv, text *out
     if (csv)
         table_csv(t, out);
     else
-        table_text(t, out);
+        table_text(t, columns, out);
     if (shown < found)
         text_add(out, "%d more setting%s; --csv shows all of them\n", found - shown,
                  found - shown == 1 ? " differs" : "s differ");
@@ -101,14 +113,17 @@ static const char *minute_of(const char *time, arena *a) {
     return copy;
 }
 
-void report_list_table(const report_run *runs, int count, text *out) {
+void report_list_table(const report_run *runs, int count, int columns, text *out) {
     arena *a = arena_new();
     table *t = table_new(a);
     table_column(t, "run", false);
+    table_shortens(t);
     table_column(t, "status", false);
+    table_shortens(t);
     table_column(t, "step", true);
     table_column(t, "best val", true);
     table_column(t, "when", false);
+    table_gives_way(t, 1);
     for (int i = 0; i < count; i++) {
         const report_run *r = &runs[i];
         table_row(t);
@@ -122,7 +137,7 @@ void report_list_table(const report_run *runs, int count, text *out) {
         table_cell(t, "%s",
                    minute_of(r->metrics.finished ? r->metrics.finished : r->metrics.facts.started, a));
     }
-    table_text(t, out);
+    table_text(t, columns, out);
     arena_free(a);
 }
 

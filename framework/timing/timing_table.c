@@ -1,6 +1,8 @@
 #include "timing/timing_table.h"
 
-#include "report/table.h"
+#include "base/table.h"
+
+#include <limits.h>
 
 static double rate(double work, double seconds) {
     return seconds > 0 ? work / seconds : 0;
@@ -27,17 +29,26 @@ static void rate_cells(table *to, double work, double seconds, double ceiling) {
     table_cell(to, "%.0f%%", 100 * rate(work, seconds) / ceiling);
 }
 
-static void columns(table *to, timing_group by) {
+static void add_columns(table *to, timing_group by) {
     table_column(to, by == TIMING_BY_LAYER ? "layer" : "operator", false);
+    table_shortens(to);
     if (by == TIMING_BY_OPERATOR) {
         table_column(to, "layer", false);
+        table_shortens(to);
         table_column(to, "output", false);
     } else {
         table_column(to, "operators", true);
     }
-    static const char *const figures[] = {"forward us", "backward us", "us",   "of step",
-                                          "GFLOP/s",    "of peak",     "GB/s", "of memory"};
-    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) table_column(to, figures[i], true);
+    table_gives_way(to, 7);
+    static const struct {
+        const char *heading;
+        int gives_way;
+    } figures[] = {{"forward us", 5}, {"backward us", 6}, {"us", 0},   {"of step", 0},
+                   {"GFLOP/s", 1},    {"of peak", 2},     {"GB/s", 3}, {"of memory", 4}};
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        table_column(to, figures[i].heading, true);
+        table_gives_way(to, figures[i].gives_way);
+    }
 }
 
 static void row(table *to, const timing_row *r, const timing *t, const ceilings *c) {
@@ -65,17 +76,20 @@ static void row(table *to, const timing_row *r, const timing *t, const ceilings 
     rate_cells(to, r->forward_bytes + r->backward_bytes, seconds, c->triad);
 }
 
-void timing_table(const timing *t, const ceilings *c, text *out) {
+void timing_table(const timing *t, const ceilings *c, int columns, text *out) {
     arena *a = arena_new();
     table *to = table_new(a);
-    columns(to, t->by);
+    add_columns(to, t->by);
     for (int i = 0; i < t->count; i++) row(to, &t->rows[i], t, c);
-    table_text(to, out);
+    table_text(to, columns, out);
     arena_free(a);
     char tokens[32];
-    text_add(out, "step: %.1f us, %s tokens/s, %.1f GFLOP/s, %.1f%% of peak\n", 1e6 * t->seconds,
+    text step = {0};
+    text_add(&step, "step: %.1f us, %s tokens/s, %.1f GFLOP/s, %.1f%% of peak", 1e6 * t->seconds,
              text_count(rate((double)t->tokens, t->seconds), tokens, sizeof tokens),
              1e-9 * rate(t->flops, t->seconds), 100 * rate(t->flops, t->seconds) / c->flops);
+    text_add_wrapped(out, step.bytes, "", columns ? columns : INT_MAX);
+    text_free(&step);
 }
 
 // --- for programs

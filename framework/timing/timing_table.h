@@ -7,7 +7,8 @@
 #include "timing/timing.h"
 
 // For people: rates and shares of the ceilings of each row, the two steps of its operators together.
-void timing_table(const timing *t, const ceilings *c, text *out);
+// columns as in table_text.
+void timing_table(const timing *t, const ceilings *c, int columns, text *out);
 
 // For programs: a line of headings, a line for each row and one for the step, columns separated by tabs.
 // Times are microseconds, rates GFLOP/s and GB/s, each step by itself; 0 where there is nothing to count.

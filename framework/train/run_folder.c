@@ -141,10 +141,10 @@ status run_folder_check_texts(const run_folder *f, const text_digests *texts, er
     return result;
 }
 
-status run_folder_prepare(const run_folder *f, const component *root, const config *c, error *err) {
+status run_folder_prepare(const run_folder *f, const config *c, error *err) {
     TRY(folder_create(f->path, err));
     text yaml = {0};
-    config_write(c, root, false, &yaml);
+    config_write(c, false, 0, &yaml);
     status result = file_write(f->config, yaml.bytes, yaml.length, err);
     text_free(&yaml);
     return result;

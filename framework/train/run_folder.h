@@ -39,7 +39,7 @@ status run_folder_check_texts(const run_folder *f, const text_digests *texts, er
 bool run_setting_is_free(const char *setting);
 
 // Creates the folder (others may be creating it at the same moment) and writes config.yaml.
-status run_folder_prepare(const run_folder *f, const component *root, const config *c, error *err);
+status run_folder_prepare(const run_folder *f, const config *c, error *err);
 
 // Removes the files of an earlier run: --fresh.
 status run_folder_clear(const run_folder *f, error *err);

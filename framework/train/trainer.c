@@ -94,7 +94,7 @@ status trainer_new(const trainer_request *request, trainer **out, error *err) {
     }
     t->request.facts.parameters = (int64_t)t->model->parameters->learned;
     tokenizer_save(request->dataset->tokenizer, &t->tokenizer_text);
-    config_write(request->config, &experiment_component, false, &t->config_text);
+    config_write(request->config, false, 0, &t->config_text);
     *out = t;
     return OK;
 }

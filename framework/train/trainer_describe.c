@@ -1,5 +1,6 @@
 // The plan of a training run in words.
 #include "base/log.h"
+#include "base/table.h"
 #include "train/trainer_parts.h"
 
 #include <stdio.h>
@@ -13,19 +14,42 @@ static size_t parameters_of(const op *o) {
 }
 
 static void describe_operators(const graph *g) {
-    int widest = 5;
-    for (int i = 0; i < g->op_count; i++)
-        if ((int)strlen(g->ops[i]->path) > widest) widest = (int)strlen(g->ops[i]->path);
-    log_line("%-*s  %-20s  %-18s  %10s  %12s", widest, "layer", "operator", "output", "parameters",
-             "FLOP/token");
+    static const struct {
+        const char *heading;
+        bool to_the_right;
+        int gives_way;
+    } columns[] = {{"layer", false, 0},
+                   {"operator", false, 0},
+                   {"output", false, 2},
+                   {"parameters", true, 1},
+                   {"FLOP/token", true, 3}};
+    arena *a = arena_new();
+    table *t = table_new(a);
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+        table_column(t, columns[i].heading, columns[i].to_the_right);
+        if (columns[i].gives_way)
+            table_gives_way(t, columns[i].gives_way);
+        else
+            table_shortens(t);
+    }
     for (int i = 0; i < g->op_count; i++) {
         const op *o = g->ops[i];
         char shape[64], parameters[32] = "", flops[32] = "";
         if (parameters_of(o)) snprintf(parameters, sizeof parameters, "%zu", parameters_of(o));
         if (o->kind->flops) text_count(o->kind->flops(o) / (g->batch * g->time), flops, sizeof flops);
-        log_line("%-*s  %-20s  %-18s  %10s  %12s", widest, o->path, o->kind->name,
-                 text_shape(o->out[0]->shape, o->out[0]->rank, shape, sizeof shape), parameters, flops);
+        table_row(t);
+        table_cell(t, "%s", o->path);
+        table_cell(t, "%s", o->kind->name);
+        table_cell(t, "%s", text_shape(o->out[0]->shape, o->out[0]->rank, shape, sizeof shape));
+        table_cell(t, "%s", parameters);
+        table_cell(t, "%s", flops);
     }
+    text out = {0};
+    table_text(t, log_columns(), &out);
+    out.bytes[--out.length] = '\0'; // log_line ends the last line
+    log_line("%s", out.bytes);
+    text_free(&out);
+    arena_free(a);
 }
 
 void trainer_describe(const trainer *t, bool details) {

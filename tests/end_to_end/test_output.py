@@ -100,3 +100,60 @@ class Output(runs.RunTest):
             self.assertNotIn("\x1b", output)
             self.assertNotIn("\r", output)
             self.assertIn("step 15/300  loss", output)
+
+    def test_tables_and_manuals_fit(self):
+        name = "имя-which-is-much-longer-than-any-terminal-of-the-test-is-wide-и-в-конце-é-日本"
+        ran = [f"{name}{seed}" for seed in "12"]
+        for seed in "12":
+            self.runexp(*self.SHORT[:-1], f"seed={seed}", f"optimizer.lr=0.00{seed}", f"name={name}{seed}")
+        self.assertIn(ran[0], self.runexp("list").out)
+        self.assertIn(ran[0], self.runexp("compare", *ran, "--no-plots").out)
+        self.assertIn(f"runs/{ran[0]}/best.h5 (step", self.runexp("eval", ran[0]).out)
+        time = ("time", "small.yaml", "--seconds", "0")
+        for columns in (40, 60, 80):
+            for words in (["list"], ["compare", *ran, "--no-plots"], ["eval", ran[0]], [*time, f"name={name}"],
+                          [*time, "--by", "layer"], [*time, "--by", "operator"], ["small.yaml", "--dry-run"], ["--help"],
+                          ["sample", "--help"], ["eval", "--help"], ["describe"], ["describe", "attention"],
+                          ["describe", "all"], ["show", "small.yaml"]):
+                with self.subTest(words=words, columns=columns):
+                    output = self.in_terminal(*words, columns=columns)
+                    # Examples and what YAML says are to be copied: never broken.
+                    texts = [line for line in re.sub(r"(?m)^Examples?:?\n(.+\n)+", "", output).split("\n")
+                             if not line.startswith(("description: ", "name: ", "  source: "))]
+                    self.assertLessEqual(max(self.widths("\n".join(texts))), columns)
+                    if words[0] in ("list", "compare"):
+                        self.assertEqual(output.count("…"), 2)
+                        self.assertEqual(len(re.findall(r"  4(/4)?  ", output)), 2)
+                    if words == ["eval", ran[0]]:
+                        self.assertRegex(output, r"checkpoint      runs/.*….*best\.h5 \(step \d\)")
+        self.assertIn("1 more column in a wider terminal", self.in_terminal("list", columns=40))
+
+    def test_a_dumb_terminal_shortens_nothing(self):
+        name = 60 * "long"
+        self.runexp(*self.SHORT[:-1], f"name={name[:200]}")
+        self.assertIn(name[:200], self.in_terminal("list", columns=40, term="dumb"))
+
+    def test_the_plan_is_printed_also_when_quiet(self):
+        quiet, loud = (self.runexp("small.yaml", "--dry-run", *words) for words in (["--quiet"], []))
+        self.assertIn("FLOP/token", quiet.out)
+        self.assertEqual(quiet.out, loud.out)
+
+    # --- threads
+
+    def test_threads_of_the_environment(self):
+        first = lambda words, value: self.runexp("small.yaml", "--dry-run", *words, environment={"OMP_NUM_THREADS": value})
+        self.assertIn(" 1 thread,", first([], "1").out)
+        self.assertIn(" 3 threads,", first([], "3,2").out)
+        self.assertIn(" 2 threads,", first(["--threads", "2"], "1").out)
+        for value in ("many", "0", "-1", "2x", "5000"):
+            done = first([], value)
+            self.assertIn(f"warning: OMP_NUM_THREADS={value} is not a number of threads: ignored", done.err)
+            self.assertEqual(done.out, first([], "").out)
+
+    def test_more_threads_than_processors_are_noted(self):
+        many = ("small.yaml", "--dry-run", "--threads", "900")
+        done = self.runexp(*many)
+        self.assertRegex(done.err, r"note: 900 threads share \d+ processors?: fewer are faster")
+        self.assertNotIn("fewer", done.out)
+        self.assertEqual(self.runexp(*many, "--quiet").err, "")
+        self.assertEqual(self.runexp("small.yaml", "--dry-run").err, "")

@@ -3,6 +3,8 @@
 import math
 import os
 import re
+import subprocess
+import time
 
 import h5py
 
@@ -52,6 +54,61 @@ class Prompts(runs.RunTest):
         done = self.runexp("small.yaml", "training.log_interval=2", "--no-plots")
         self.assertEqual(done.err.count("warning: no sample at step"), 1, done.err)
         self.assertEqual(self.status("small"), "finished")
+
+
+class PromptFiles(runs.RunTest):
+    def setUp(self):
+        super().setUp()
+        self.runexp("small.yaml", "name=small", "training.max_steps=4", "evaluation.interval=2", "--no-plots")
+
+    def sample(self, *words, **how):
+        return self.runexp("sample", "small", "--tokens", "20", *words, **how)
+
+    def test_a_file_is_the_prompt_but_for_its_last_newline(self):
+        text = "the old hen\nsat"
+        for written, meant in ((text, text), (text + "\n", text), (text + "\n\n", text + "\n")):
+            self.write("prompt.txt", written)
+            given = self.sample("--prompt", meant).out
+            self.assertTrue(given.startswith(meant))
+            self.assertEqual(self.sample("--prompt-file", "prompt.txt").out, given)
+            with open(self.path("prompt.txt")) as prompt:
+                self.assertEqual(self.sample("--prompt-file", "-", stdin=prompt).out, given)
+        self.write("prompt.txt", "")
+        self.assertEqual(self.sample("--prompt-file", "prompt.txt").out, self.sample("--prompt", "").out)
+
+    def test_what_is_wrong_with_a_prompt_file(self):
+        self.write("prompt.txt", "the old\nhen X\n")
+        err = self.sample("--prompt-file", "prompt.txt", code=2).err
+        self.assertIn("prompt.txt:2:5: error: the prompt cannot be encoded: the character \"X\" (U+0058)", err)
+        with open(self.path("prompt.txt")) as prompt:
+            self.assertIn("standard input:2:5: error: ", self.sample("--prompt-file", "-", stdin=prompt, code=2).err)
+        self.assertIn("--prompt and --prompt-file", self.sample("--prompt", "a", "--prompt-file", "prompt.txt", code=2).err)
+        self.assertIn("cannot read none.txt: No such", self.sample("--prompt-file", "none.txt", code=1).err)
+        self.write("prompt.txt", "the\0old")
+        self.assertIn("prompt.txt: error: the prompt has a NUL byte", self.sample("--prompt-file", "prompt.txt", code=1).err)
+
+    def test_an_interrupt_while_the_prompt_is_waited_for(self):
+        process = self.start("sample", "small", "--prompt-file", "-", stdin=subprocess.PIPE)
+        time.sleep(0.5)
+        process.send_signal(runs.INT)
+        self.assertEqual(process.wait(timeout=10), 130)
+        for stream in (process.stdin, process.stdout, process.stderr):
+            self.assertFalse(stream is process.stderr and stream.read())
+            stream.close()
+
+    def test_raw_bytes(self):
+        self.runexp("small.yaml", "name=bytes", "training.max_steps=2", "evaluation.interval=0", "--no-plots",
+                    "dataset.tokenizer=byte")
+        words = ("sample", "bytes", "--prompt", "день", "--tokens", "200", "--temperature", "1")
+        raw = self.runexp(*words, "--raw", text=False).out
+        self.assertEqual(len(raw), 8 + 200)
+        self.assertTrue(raw.startswith("день".encode()))
+        shown = self.runexp(*words, text=False).out.decode()
+        self.assertIn("\N{REPLACEMENT CHARACTER}", shown)
+        ascii_of = lambda text: [c for c in text if ord(c) < 128]
+        self.assertEqual(ascii_of(shown), ascii_of(raw.decode("latin-1") + "\n"))
+        both = self.runexp(*words, "--raw", "--count", "2", text=False).out
+        self.assertTrue(both.startswith(b"--- 1\n" + raw + b"\n\n--- 2\n"))
 
 
 class Texts(runs.RunTest):
@@ -132,6 +189,74 @@ class Texts(runs.RunTest):
             self.assertGreaterEqual(len(lines), 2)
             for loss, bits in lines:
                 self.assertAlmostEqual(float(loss) / math.log(2), float(bits), delta=2e-3)
+
+
+class Evaluation(runs.RunTest):
+    """Any text by --data."""
+
+    def setUp(self):
+        super().setUp()
+        self.runexp("small.yaml", "name=small", "training.max_steps=4", "evaluation.interval=2", "--no-plots")
+        self.write("other.txt", "the old hen sat on the hill.\n" * 3)
+
+    def loss(self, *words, **how):
+        return re.search(r"loss +(\S+)", self.runexp("eval", "small", *words, **how).out)[1]
+
+    def test_files_folders_and_standard_input_are_the_same_text(self):
+        expected = self.loss("--data", "other.txt")
+        self.write("folder/a", "the old hen sat on the hill.\n")
+        self.write("folder/b", "the old hen sat on the hill.\n" * 2)
+        self.write("noextension", "the old hen sat on the hill.\n" * 3)
+        for data in ("./other.txt", "~/other.txt", "./folder", "folder", "folder/*", "noextension"):
+            self.assertEqual(self.loss("--data", data), expected, data)
+        with open(self.path("other.txt")) as text:
+            done = self.runexp("eval", "small", "--data", "-", stdin=text)
+        self.assertIn(f"loss            {expected}", done.out)
+        self.assertIn("text            standard input\n", done.out)
+
+    def test_names_of_the_catalogue(self):
+        self.write("experiments/datasets.yaml", "hens: {title: t, licence: l, home: h, files: "
+                   "[{name: other.txt, url: 'http://localhost/x'}]}\nparts: {title: t, licence: l, home: h, files: "
+                   "[{name: val.txt, url: 'http://localhost/x', part: val}, {name: test.txt, url: 'http://localhost/x', part: test}]}\n")
+        self.write("val.txt", "the cat\n")
+        self.write("test.txt", "the dog sat\n")
+        places = {"RUNEXP_DATA": self.folder}
+        self.assertEqual(self.loss("--data", "hens", environment=places), self.loss("--data", "other.txt"))
+        done = self.runexp("eval", "small", "--data", "parts", "--split", "test", environment=places)
+        self.assertIn("text            parts (test)\ntokens          11\n", done.out)
+        self.assertIn("no corpus is called \"hen\"; did you mean \"hens\"?",
+                      self.runexp("eval", "small", "--data", "hen", code=2).err)
+
+    def test_messages_name_the_text(self):
+        self.write("one.txt", "t")
+        self.write("empty.txt", "")
+        self.write("unknown.txt", "the old\nhen X\n")
+        for data, message in (("one.txt", "one.txt has a single token: there is nothing to predict"),
+                              ("empty.txt", "empty.txt has no text: there is nothing to predict"),
+                              ("unknown.txt", "unknown.txt:2:5: error: the character \"X\" (U+0058)"),
+                              ("none.txt", "cannot read none.txt: No such file")):
+            err = self.runexp("eval", "small", "--data", data, code=1).err
+            self.assertIn(message, err)
+            self.assertNotIn("split", err)
+            if data == "none.txt":
+                continue
+            with open(self.path(data)) as text:
+                err = self.runexp("eval", "small", "--data", "-", stdin=text, code=1).err
+            self.assertIn(message.replace(data, "standard input"), err)
+
+    def test_an_interrupt_while_standard_input_is_waited_for(self):
+        process = self.start("eval", "small", "--data", "-", stdin=subprocess.PIPE)
+        time.sleep(0.5)
+        process.send_signal(runs.INT)
+        self.assertEqual(process.wait(timeout=10), 130)
+        self.assertEqual(process.stderr.read(), "")
+        for stream in (process.stdin, process.stdout, process.stderr):
+            stream.close()
+
+    def test_home_in_an_experiment(self):
+        words = ("small.yaml", "--dry-run", "dataset.source=~/other.txt", "dataset.block_size=8", "dataset.split=[1]")
+        self.assertIn("data: other.txt: ", self.runexp(*words).out)
+        self.assertIn("HOME is not set", self.runexp(*words, environment={"HOME": ""}, code=1).err)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (config_load_text(&test_root, "fuzz.yaml", yaml, length, overrides, separator != NULL, a, &first, &p,
                          &err) == OK) {
         text written = {0}, difference = {0};
-        config_write(&first, &test_root, length % 2, &written);
+        config_write(&first, length % 2, length % 3 ? 0 : 60, &written);
         if (config_load_text(&test_root, "written.yaml", written.bytes, written.length, NULL, 0, a, &second,
                              &p, &err) != OK ||
             config_difference(&first, &second, NULL, &difference) != 0) {

@@ -73,8 +73,8 @@ class RunTest(unittest.TestCase):
     def start(self, *words, **how):
         environment = {"PATH": "/usr/bin:/bin", "HOME": self.folder, "LC_ALL": "C.UTF-8"}
         environment.update(how.pop("environment", {}))
-        return subprocess.Popen([PROGRAM, *words], cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how)
+        return subprocess.Popen([PROGRAM, *words], cwd=self.folder, env=environment, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, **{"stdin": subprocess.DEVNULL, "text": True, **how})
 
     def finish(self, process):
         out, err = process.communicate(timeout=120)

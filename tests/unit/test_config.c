@@ -116,12 +116,14 @@ static void test_paths_are_absolute(void **state) {
     (void)state;
     char here[1024], expected[2048];
     assert_non_null(getcwd(here, sizeof here));
-    loaded l = load("name: x\ndataset: {source: [shakespeare, ./b/../c.txt, /d/e], cache: ./f}\n", NULL);
+    loaded l = load(
+        "name: x\ndataset: {source: [shakespeare, ./b/../c.txt, /d/e, ~/f/*.txt], cache: ./f}\n", NULL);
     assert_fine(&l);
     assert_string_equal(l.s->dataset.source.values[0], "shakespeare");
     snprintf(expected, sizeof expected, "%s/c.txt", here);
     assert_string_equal(l.s->dataset.source.values[1], expected);
     assert_string_equal(l.s->dataset.source.values[2], "/d/e");
+    assert_string_equal(l.s->dataset.source.values[3], "~/f/*.txt");
     snprintf(expected, sizeof expected, "%s/f", here);
     assert_string_equal(l.s->dataset.cache, expected);
     done(&l);

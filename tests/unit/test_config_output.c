@@ -12,20 +12,20 @@ static const char *const rich =
 
 // ---- config_write
 
-static void assert_round_trip(const char *yaml, bool annotate) {
+static void assert_round_trip(const char *yaml, bool annotate, int columns) {
     loaded first = load(yaml, NULL);
     assert_fine(&first);
     text written = {0}, again = {0}, difference = {0};
-    config_write(&first.c, &test_root, annotate, &written);
+    config_write(&first.c, annotate, columns, &written);
     loaded second = load(written.bytes, NULL);
     if (second.result != OK) print_error("%s", written.bytes);
     assert_fine(&second);
     assert_int_equal(config_difference(&first.c, &second.c, NULL, &difference), 0);
     assert_string_equal(second.s->name, first.s->name);
     assert_string_equal(second.s->sampling.prompt, first.s->sampling.prompt);
-    config_write(&first.c, &test_root, false, &again);
+    config_write(&first.c, false, 0, &again);
     text_clear(&written);
-    config_write(&second.c, &test_root, false, &written);
+    config_write(&second.c, false, 0, &written);
     assert_string_equal(written.bytes, again.bytes);
     text_free(&written);
     text_free(&again);
@@ -36,10 +36,12 @@ static void assert_round_trip(const char *yaml, bool annotate) {
 
 static void test_round_trips(void **state) {
     (void)state;
-    assert_round_trip(HEAD, false);
-    assert_round_trip(HEAD, true);
-    assert_round_trip(rich, false);
-    assert_round_trip(rich, true);
+    assert_round_trip(HEAD, false, 0);
+    assert_round_trip(rich, false, 0);
+    for (int columns = 0; columns < 120; columns += 20) {
+        assert_round_trip(HEAD, true, columns);
+        assert_round_trip(rich, true, columns);
+    }
 }
 
 static void test_every_text_round_trips(void **state) {
@@ -123,7 +125,7 @@ static void test_every_text_round_trips(void **state) {
         node_append(first.memory, list, n);
         node_put(first.memory, node_get(first.c.root, "dataset"), "labels", labels->where, list);
         text written = {0};
-        config_write(&first.c, &test_root, i % 2, &written);
+        config_write(&first.c, i % 2, 0, &written);
         loaded second = load(written.bytes, NULL);
         if (second.result != OK) print_error("%s", written.bytes);
         assert_fine(&second);
@@ -143,7 +145,7 @@ static void test_what_is_written(void **state) {
         "optimizer.lr=1e-3");
     assert_fine(&l);
     text written = {0};
-    config_write(&l.c, &test_root, true, &written);
+    config_write(&l.c, true, 0, &written);
     static const char *const expected =
         "name: x                         # string, required, from x.yaml:1\n"
         "description: null               # string, not set\n"
@@ -206,6 +208,23 @@ static void test_what_is_written(void **state) {
         const char *note = strstr(line, "  # ");
         if (note && note < line + strcspn(line, "\n")) assert_int_equal((int)(note + 2 - line), column);
     }
+    text_free(&written);
+    done(&l);
+}
+
+static void test_comments_fit(void **state) {
+    (void)state;
+    loaded l = load(HEAD "optimizer: {lr: 0.001}\n", NULL);
+    assert_fine(&l);
+    text written = {0};
+    config_write(&l.c, true, 64, &written);
+    assert_non_null(strstr(written.bytes, "  source: a                   # string or list of strings,\n"
+                                          "                              # required, from x.yaml:2\n"));
+    text_clear(&written);
+    config_write(&l.c, true, 40, &written);
+    assert_non_null(strstr(written.bytes, "  lr: 0.001\n"
+                                          "    # real, default 6.0e-4, from\n"
+                                          "    # x.yaml:3\n"));
     text_free(&written);
     done(&l);
 }
@@ -333,7 +352,7 @@ static void test_schema_is_json(void **state) {
 static void test_description(void **state) {
     (void)state;
     text page = {0};
-    component_describe(&layer_mlp, &page);
+    component_describe(&layer_mlp, 0, &page);
     assert_string_equal(
         page.bytes,
         "mlp (layer)\n"
@@ -358,15 +377,15 @@ static void test_description(void **state) {
         "      hidden: 512\n"
         "      activation: relu\n");
     text_clear(&page);
-    component_describe(&layer_residual, &page);
+    component_describe(&layer_residual, 0, &page);
     assert_non_null(strstr(page.bytes, "{residual: [...]} means {residual: {layers: [...]}}"));
     assert_non_null(strstr(page.bytes, "required"));
     text_clear(&page);
-    component_describe(&layer_embedding, &page);
+    component_describe(&layer_embedding, 0, &page);
     assert_string_equal(page.bytes,
                         "embedding (layer)\n  A vector for every token\n\nIt has no settings.\n");
     text_clear(&page);
-    component_describe(&test_root, &page);
+    component_describe(&test_root, 0, &page);
     assert_non_null(strstr(
         page.bytes,
         "\ntraining: how long\n  setting     type                         default  meaning\n  batch_size  int >= 1 (sequences) "));
@@ -378,8 +397,9 @@ static void test_description(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trips),     cmocka_unit_test(test_every_text_round_trips),
-        cmocka_unit_test(test_what_is_written), cmocka_unit_test(test_differences),
-        cmocka_unit_test(test_schema_is_json),  cmocka_unit_test(test_description),
+        cmocka_unit_test(test_what_is_written), cmocka_unit_test(test_comments_fit),
+        cmocka_unit_test(test_differences),     cmocka_unit_test(test_schema_is_json),
+        cmocka_unit_test(test_description),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

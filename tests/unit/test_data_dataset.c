@@ -245,11 +245,83 @@ static void test_globs_are_sorted_and_must_match(void **state) {
     assert_mentions(w.err.message, "no file matches");
     w.settings.source = list_of(f, fixture_file(f, "g/[x].txt", "not a glob"), NULL);
     assert_opens(f, &w);
-    w.settings.source = list_of(f, fixture_path(f, "g"), NULL);
-    assert_int_equal(open_world(f, &w), ERR_DATA);
-    assert_mentions(w.err.hint, "g/*.txt");
     w.settings.source = list_of(f, fixture_path(f, "g/none.txt"), NULL);
     assert_int_equal(open_world(f, &w), ERR_IO);
+}
+
+static void test_a_folder_is_the_files_in_it(void **state) {
+    fixture *f = *state;
+    fixture_file(f, "d/b.txt", "b");
+    fixture_file(f, "d/B", "B");
+    fixture_file(f, "d/a.txt", "a");
+    fixture_file(f, "d/.hidden", "no");
+    fixture_file(f, "d/sub/c.txt", "c");
+    assert_int_equal(symlink("../e.txt", fixture_path(f, "d/link")), 0);
+    fixture_file(f, "e.txt", "e");
+    world w = world_of(f, fixture_path(f, "d/"));
+    w.settings.split = fractions(f, 1, 0, 0);
+    assert_opens(f, &w);
+    assert_splits(f, &w, "Babe", "", "");
+    assert_ptr_equal(strstr(w.d->description, "d (4 files): "), w.d->description);
+    w.settings.source = list_of(f, fixture_path(f, "e.txt"), fixture_path(f, "d/sub"));
+    assert_opens(f, &w);
+    assert_splits(f, &w, "ec", "", "");
+    unlink(fixture_path(f, "e.txt"));
+    w.settings.source = list_of(f, fixture_path(f, "d"), NULL);
+    assert_int_equal(open_world(f, &w), ERR_IO);
+    assert_mentions(w.err.message, "d/link");
+}
+
+static void test_a_folder_without_files_is_refused(void **state) {
+    fixture *f = *state;
+    fixture_file(f, "none/.hidden", "no");
+    fixture_file(f, "none/sub/c.txt", "c");
+    world w = world_of(f, fixture_path(f, "none"));
+    assert_int_equal(open_world(f, &w), ERR_DATA);
+    assert_mentions(w.err.message, "there is no file in the folder");
+    assert_mentions(w.err.hint, "none/*/*");
+}
+
+static void test_the_home_folder_is_expanded(void **state) {
+    fixture *f = *state;
+    fixture_file(f, "home/corpus/a.txt", "ab");
+    world w = world_of(f, "~/corpus/a.txt");
+    w.settings.split = fractions(f, 1, 0, 0);
+    assert_int_equal(open_world(f, &w), ERR_DATA);
+    assert_mentions(w.err.message, "~/corpus/a.txt is in the home folder, which is not known");
+    w.places.home = fixture_path(f, "home");
+    static const char *const items[] = {"~/corpus/a.txt", "~/corpus/", "~/*/?.txt"};
+    for (int i = 0; i < 3; i++) {
+        w.settings.source = list_of(f, items[i], NULL);
+        assert_opens(f, &w);
+        assert_splits(f, &w, "ab", "", "");
+    }
+    w.settings.source = list_of(f, "~/none.txt", NULL);
+    assert_int_equal(open_world(f, &w), ERR_IO);
+    assert_mentions(w.err.message, fixture_path(f, "home/none.txt"));
+}
+
+static void test_a_text_by_itself(void **state) {
+    fixture *f = *state;
+    world w = world_of(f, fixture_file(f, "whole.txt", "abcd"));
+    assert_opens(f, &w);
+    split_tokens tokens;
+    const char *name;
+    const char *path = fixture_file(f, "t.txt", "xyz");
+    assert_int_equal(
+        dataset_open_text(path, SPLIT_VAL, &w.places, w.d->tokenizer, f->a, &tokens, &name, &w.err), OK);
+    assert_string_equal(name, path);
+    assert_int_equal(tokens.count, 3);
+    assert_int_equal(tokens.tokens[2], 'z');
+    fixture_file(f, "cache/a.txt", "aaa");
+    fixture_file(f, "cache/b.txt", "bb");
+    fixture_file(f, "cache/c.txt", "c");
+    assert_int_equal(
+        dataset_open_text("parts", SPLIT_TEST, &w.places, w.d->tokenizer, f->a, &tokens, &name, &w.err),
+        OK);
+    assert_string_equal(name, "parts (test)");
+    assert_int_equal(tokens.count, 1);
+    assert_int_equal(tokens.tokens[0], 'c');
 }
 
 static void test_names_are_looked_up_in_folders_then_in_the_cache(void **state) {
@@ -425,6 +497,10 @@ int main(void) {
         cmocka_unit_test(test_a_given_tokenizer_is_used),
         cmocka_unit_test(test_wrong_splits_are_refused),
         cmocka_unit_test(test_globs_are_sorted_and_must_match),
+        cmocka_unit_test(test_a_folder_is_the_files_in_it),
+        cmocka_unit_test(test_a_folder_without_files_is_refused),
+        cmocka_unit_test(test_the_home_folder_is_expanded),
+        cmocka_unit_test(test_a_text_by_itself),
         cmocka_unit_test(test_names_are_looked_up_in_folders_then_in_the_cache),
         cmocka_unit_test(test_files_of_a_package_come_from_its_folder),
         cmocka_unit_test(test_unknown_names_get_the_nearest),

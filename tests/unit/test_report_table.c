@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "config/yaml.h"
 #include "report/compare.h"
-#include "report/table.h"
+#include "base/table.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -34,7 +34,7 @@ static void test_text_is_aligned(void **state) {
     table_cell(t, "%s", "");
     table_cell(t, "failed");
     text out = {0};
-    table_text(t, &out);
+    table_text(t, 0, &out);
     assert_string_equal(out.bytes, "run     loss  status\n"
                                    "naïve  12.35  done\n"
                                    "x\n"
@@ -91,7 +91,7 @@ static void test_compared_runs(void **state) {
                "model: {layers: [embedding]}, sampling: {k: 5}}",
                better, 1)};
     text out = {0};
-    report_compare_table(runs, 3, false, &out);
+    report_compare_table(runs, 3, false, 0, &out);
     assert_string_equal(
         out.bytes, "run     optimizer.type  lr      betas.0  betas.1  parameters  step  best val  at step  "
                    "perplexity  final val  tokens/s   time  status\n"
@@ -102,7 +102,7 @@ static void test_compared_runs(void **state) {
                    "none    sgd             1.0e-3  -        -             804 K   100                     "
                    "                          30000  2.6 s  interrupted (killed)\n");
     text_clear(&out);
-    report_compare_table(runs, 3, true, &out);
+    report_compare_table(runs, 3, true, 0, &out);
     assert_string_equal(
         out.bytes, "run,optimizer.type,optimizer.lr,optimizer.betas.0,optimizer.betas.1,parameters,step,"
                    "best_val_loss,best_step,perplexity,final_val_loss,tokens_per_second,seconds,status\n"
@@ -118,7 +118,7 @@ static void test_equal_settings_are_no_columns(void **state) {
     const report_run runs[] = {run_of("a", "finished", "{name: a, optimizer: {lr: 1.0e-3}}", NULL, 0),
                                run_of("b", "finished", "{name: b, optimizer: {lr: 0.001}}", NULL, 0)};
     text out = {0};
-    report_compare_table(runs, 2, false, &out);
+    report_compare_table(runs, 2, false, 0, &out);
     assert_ptr_equal(strstr(out.bytes, "run  parameters"), out.bytes);
     text_free(&out);
 }
@@ -145,7 +145,7 @@ static void test_layers_are_named_once(void **state) {
             "positions]}}",
             NULL, 0)};
     text out = {0};
-    report_compare_table(runs, 3, false, &out);
+    report_compare_table(runs, 3, false, 0, &out);
     assert_string_equal(
         out.bytes,
         "run    lr  dropout  order  layers               parameters  step  best val  at step  perplexity"
@@ -190,7 +190,7 @@ static void test_listed_runs(void **state) {
     assert_int_equal(count, 2);
     for (int i = 0; i < 2; i++) runs[i].metrics.finished = "2024-05-01T13:00:00+0200";
     text out = {0};
-    report_list_table(runs, count, &out);
+    report_list_table(runs, count, 0, &out);
     assert_string_equal(out.bytes, "run    status      step  best val  when\n"
                                    "alpha  diverged  40/300            2024-05-01 13:00\n"
                                    "beta   finished  20/300    3.2500  2024-05-01 13:00\n");
@@ -212,11 +212,58 @@ static int tear_down(void **state) {
     return 0;
 }
 
+static void test_tables_fit(void **state) {
+    (void)state;
+    arena *a = arena_new();
+    table *t = table_new(a);
+    table_column(t, "run", false);
+    table_shortens(t);
+    table_column(t, "lr", true);
+    table_gives_way(t, 2);
+    table_column(t, "tokens", true);
+    table_gives_way(t, 1);
+    table_column(t, "loss", true);
+    table_row(t);
+    for (const char *const *cell =
+             (const char *const[]){"длинное_имя,seed=7", "0.001", "1234567", "1.2345", NULL};
+         *cell; cell++)
+        table_cell(t, "%s", *cell);
+    text out = {0};
+    table_text(t, 42, &out);
+    assert_string_equal(out.bytes, "run                    lr   tokens    loss\n"
+                                   "длинное_имя,seed=7  0.001  1234567  1.2345\n");
+    text_clear(&out);
+    table_text(t, 41, &out);
+    assert_string_equal(out.bytes, "run                   lr   tokens    loss\n"
+                                   "длинное_…я,seed=7  0.001  1234567  1.2345\n");
+    text_clear(&out);
+    table_text(t, 39, &out);
+    assert_string_equal(out.bytes, "run                  tokens    loss\n"
+                                   "длинное_имя,seed=7  1234567  1.2345\n"
+                                   "1 more column in a wider terminal\n");
+    text_clear(&out);
+    table_text(t, 20, &out);
+    assert_string_equal(out.bytes, "run             loss\n"
+                                   "длинно…eed=7  1.2345\n"
+                                   "2 more columns in a wider terminal\n");
+    text_clear(&out);
+    table_text(t, 4, &out);
+    assert_string_equal(out.bytes, "run         loss\n"
+                                   "длин…d=7  1.2345\n"
+                                   "2 more columns in a wider terminal\n");
+    text_free(&out);
+    arena_free(a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text_is_aligned),       cmocka_unit_test(test_csv_is_quoted),
-        cmocka_unit_test(test_compared_runs),         cmocka_unit_test(test_equal_settings_are_no_columns),
-        cmocka_unit_test(test_layers_are_named_once), cmocka_unit_test(test_listed_runs),
+        cmocka_unit_test(test_tables_fit),
+        cmocka_unit_test(test_text_is_aligned),
+        cmocka_unit_test(test_csv_is_quoted),
+        cmocka_unit_test(test_compared_runs),
+        cmocka_unit_test(test_equal_settings_are_no_columns),
+        cmocka_unit_test(test_layers_are_named_once),
+        cmocka_unit_test(test_listed_runs),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -79,6 +79,19 @@ static void test_lines_count_columns(void **state) {
     assert_string_equal(next, "語");
 }
 
+static void test_paragraphs_are_wrapped(void **state) {
+    (void)state;
+    text out = {0};
+    text_add_wrapped(&out, "one two\nthree  four\n\n  as it is, and long\nпять шесть", "> ", 12);
+    assert_string_equal(out.bytes, "> one two\n"
+                                   "> three\n"
+                                   "> four\n"
+                                   "\n"
+                                   ">   as it is, and long\n"
+                                   "> пять шесть\n");
+    text_free(&out);
+}
+
 static void test_errors_hold_whole_characters(void **state) {
     (void)state;
     text long_text = {0};
@@ -106,6 +119,7 @@ int main(void) {
         cmocka_unit_test(test_columns),
         cmocka_unit_test(test_shortened_in_the_middle),
         cmocka_unit_test(test_lines_count_columns),
+        cmocka_unit_test(test_paragraphs_are_wrapped),
         cmocka_unit_test(test_errors_hold_whole_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
