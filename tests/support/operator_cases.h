@@ -157,6 +157,8 @@ static const operator_case operator_cases[] = {
      MAKES(recurrence), .cell = CELL_GRU, RECURRENCE_LIMITS},
     {"gru without biases", SMALL, {ROWS(1), MATRIX(3, 1), MATRIX(3, 1)},
      MAKES(recurrence), .cell = CELL_GRU, RECURRENCE_LIMITS},
+    {"gru, large", LARGE, {LARGE_ROWS(20), MATRIX(3 * 40, 20), MATRIX(3 * 40, 40), VECTOR(3 * 40), VECTOR(3 * 40)},
+     MAKES(recurrence), .cell = CELL_GRU, RECURRENCE_LIMITS},
     {"gru, many rows", .batch = 29, .time = 7,
      {{3, {29, 7, 9}, false, 0, 1}, MATRIX(3 * 11, 9), MATRIX(3 * 11, 11), VECTOR(3 * 11), VECTOR(3 * 11)},
      MAKES(recurrence), .cell = CELL_GRU, RECURRENCE_LIMITS},
