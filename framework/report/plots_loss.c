@@ -24,8 +24,8 @@ static void add_marks(const report_run *run, const axes *drawn, text *s) {
     }
     if (h->diverged) {
         text_clear(&label);
-        text_add(&label, "diverged at step %lld", (long long)h->diverged_step);
-        script_vertical_mark(s, drawn, (double)h->diverged_step, h->overfits, COLOUR_VAL, label.bytes);
+        text_add(&label, "diverged after step %lld", (long long)h->diverged_after);
+        script_vertical_mark(s, drawn, (double)h->diverged_after, h->overfits, COLOUR_VAL, label.bytes);
     }
     text_free(&label);
 }
