@@ -132,8 +132,8 @@ static const char *description_of(const comparison *c, const overlay *o, const l
                         report_setting_list(c->settings, c->independent, COLUMNS - utf8_columns(words), a));
 }
 
-// The panels have the same height whatever the number of runs (pixels). The strip, with a gap below it, is the
-// upper part of the panel of losses.
+// The panels have the same height whatever the number of runs (pixels). The strip, with a gap below it, is
+// the upper part of the panel of losses.
 enum { HEAD = 76, LOSS_PANEL = 430, STRIP = 70, STRIP_GAP = 12, BETWEEN = 40, RATE_PANEL = 215, FOOT = 58 };
 
 static void add_panel(text *s, int height, int top, int panel_height) {

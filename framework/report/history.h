@@ -23,8 +23,8 @@ typedef struct history {
     bool gap_is_evaluated; // training loss from whole evaluations; else smoothed losses of batches
     gap_row *gaps;
     size_t gap_count;
-    // The status says so, or a training or validation loss is NaN or infinite, the first one after this step
-    // (0: there is no row before it).
+    // The status says so, or a training or validation loss is NaN or infinite, the first one after this
+    // step (0: there is no row before it).
     bool diverged;
     int64_t diverged_after;
     int64_t steps, tokens;             // of the last row

@@ -126,8 +126,8 @@ void script_x_axis(text *s, axes *drawn, const char *title, double last) {
     if (last == floor(last) && last <= 10) text_add(s, "set xtics 1\n");
 }
 
-// gnuplot labels whole powers of ten only: over few decades hardly any label would remain. Over many it draws so
-// many small tics that they become a bar.
+// gnuplot labels whole powers of ten only: over few decades hardly any label would remain. Over many it
+// draws so many small tics that they become a bar.
 void script_logarithmic_tics(text *s, const char *axis, double low, double high) {
     static const double few[] = {1, 2, 5, 0}, many[] = {1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9, 0};
     const double decades = log10(high) - log10(low);

@@ -1,7 +1,7 @@
 // Writing gnuplot scripts: what every picture of the program has in common.
 //
-// A script carries its data inside, chooses among the terminals of the installed gnuplot, and writes
-// its picture beside itself, so that it can be run again on another machine. Whoever sets gnuplot's variable
+// A script carries its data inside, chooses among the terminals of the installed gnuplot, and writes its
+// picture beside itself, so that it can be run again on another machine. Whoever sets gnuplot's variable
 // `suffix` gets the picture under its name with that suffix.
 #ifndef RUNEXP_REPORT_SCRIPT_H
 #define RUNEXP_REPORT_SCRIPT_H
@@ -49,7 +49,8 @@ void script_begin(text *s, const script_heading *h);
 void script_end(text *s);
 
 // Any string as an expression of gnuplot: control characters become blanks, invalid UTF-8 a question mark.
-// In at most max_columns columns, with an ellipsis in the middle (0: no limit), as both ends tell names apart.
+// In at most max_columns columns, with an ellipsis in the middle (0: no limit), as both ends tell names
+// apart.
 void script_add_quoted(text *s, const char *value, int max_columns);
 
 typedef struct legend_entry {
@@ -63,8 +64,8 @@ typedef struct legend_entry {
 void script_legend(text *s, int height, const legend_entry *entries, int count);
 int script_legend_height(const legend_entry *entries, int count); // pixels
 
-// The plot command of a picture, curve by curve, with its legend. Start with {0}; looks and titles must live
-// until the end; a curve without a title is not in the legend.
+// The plot command of a picture, curve by curve, with its legend. Start with {0}; looks and titles must
+// live until the end; a curve without a title is not in the legend.
 enum { SCRIPT_CURVES = 8 };
 typedef struct script_plot {
     text command;
@@ -88,8 +89,8 @@ typedef struct axes {
 // "set xlabel", "set xrange" and tics from 0 to last.
 void script_x_axis(text *s, axes *drawn, const char *title, double last);
 
-// "set yrange" and tics around the values, with some room; logarithmic when they are positive and spread over more
-// than a factor of `log_above`. AXIS_FROM_ZERO: linear axes of positive values start at 0.
+// "set yrange" and tics around the values, with some room; logarithmic when they are positive and spread
+// over more than a factor of `log_above`. AXIS_FROM_ZERO: linear axes of positive values start at 0.
 typedef enum axis_start { AXIS_FITTED, AXIS_FROM_ZERO } axis_start;
 void script_value_axis(text *s, axes *drawn, const char *title, range r, double log_above,
                        axis_start start);

@@ -20,7 +20,8 @@ static bool is_control(uint32_t c) {
 }
 
 // In double quotes gnuplot turns \0ooo into any byte. What it could take for a quote, an escape, a macro, a
-// command, a comment or a block is written so; single quotes have no escapes, and `'''x'` ends too early there.
+// command, a comment or a block is written so; single quotes have no escapes, and `'''x'` ends too early
+// there.
 static void add_character(text *s, uint32_t code_point, const char *bytes, int length) {
     if (is_control(code_point))
         text_add(s, " ");
@@ -115,8 +116,8 @@ int script_legend_height(const legend_entry *entries, int count) {
 void script_legend(text *s, int height, const legend_entry *entries, int count) {
     const layout l = layout_of(entries, count);
     for (int i = 0; i < count; i++) {
-        const double left = LEFT + GAP + l.column_width * (i / l.lines),
-                     middle = HEAD + 2 + LINE * (i % l.lines);
+        const int column = i / l.lines, line = i % l.lines;
+        const double left = LEFT + GAP + l.column_width * column, middle = HEAD + 2 + LINE * line;
         const double x = left / PICTURE, end = (left + SAMPLE) / PICTURE, y = 1 - middle / height;
         text_add(s, "set arrow from screen %.4f, screen %.4f to screen %.4f, screen %.4f nohead %s\n", x, y,
                  end, y, entries[i].look);
