@@ -120,9 +120,9 @@ static void add_line(const table *t, const row *r, const int widths[MAX_COLUMNS]
 
 void table_text(const table *t, int columns, text *out) {
     int widths[MAX_COLUMNS] = {0}, left_out = 0;
-    for (const row *r = &t->headings; r; r = r->next)
-        for (int c = 0; c < t->columns; c++) {
-            int width = utf8_columns(cell_of(r, c));
+    for (int c = 0; c < t->columns; c++)
+        for (const row *r = &t->headings; r; r = r->next) {
+            const int width = utf8_columns(cell_of(r, c));
             if (width > widths[c]) widths[c] = width;
         }
     if (columns > 0) {

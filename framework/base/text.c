@@ -11,7 +11,7 @@
 #include <string.h>
 
 static void reserve(text *t, size_t more) {
-    if (t->length + more + 1 <= t->capacity) return;
+    if (t->bytes && t->length + more + 1 <= t->capacity) return;
     t->capacity = (t->length + more + 1) * 2;
     t->bytes = memory_resize(t->bytes, t->capacity);
 }
@@ -311,25 +311,25 @@ static size_t paragraph_length(const char *s) {
 
 void text_add_wrapped(text *t, const char *paragraphs, const char *indent, int columns) {
     const int room = columns - utf8_columns(indent) > 1 ? columns - utf8_columns(indent) : 1;
-    text paragraph = {0};
     for (const char *s = paragraphs, *rest; *s; s += *s == '\n') {
         const bool as_it_is = strchr(" \n", *s);
         const size_t length = as_it_is ? strcspn(s, "\n") : paragraph_length(s);
-        text_clear(&paragraph);
-        text_add_bytes(&paragraph, s, length);
-        s += length;
         if (as_it_is) {
-            text_add(t, "%s%s\n", length ? indent : "", paragraph.bytes);
+            text_add(t, "%s%.*s\n", length ? indent : "", (int)length, s);
+            s += length;
             continue;
         }
+        text paragraph = {0};
+        text_add_bytes(&paragraph, s, length);
+        s += length;
         for (char *c = paragraph.bytes; *c; c++)
             if (*c == '\n') *c = ' ';
         for (const char *line = paragraph.bytes; *line; line = rest) {
             const int fits = (int)text_line_that_fits(line, room, &rest);
             text_add(t, "%s%.*s\n", indent, fits, line);
         }
+        text_free(&paragraph);
     }
-    text_free(&paragraph);
 }
 
 void text_add_visible(text *t, const char *bytes, size_t count) {

@@ -38,6 +38,7 @@ struct generator {
     sampler *sampler;
     int block_size, vocabulary;
     overflow_mode overflow;
+    bool emits_bytes;
     int position;        // tokens in the states
     const real *logits;  // of the last token read of the first text
     size_t logits_apart; // stride of the logits from text to text
@@ -133,6 +134,10 @@ void generator_free(generator *g) {
     free(g);
 }
 
+void generator_emit_bytes(generator *g) {
+    g->emits_bytes = true;
+}
+
 int generator_streams(const generator *g) {
     return g->many.streams ? g->many.streams : 1;
 }
@@ -209,6 +214,11 @@ static void emit_complete(text *pending, bool all, uint32_t stream, generate_emi
     pending->length -= at;
 }
 
+static void emit_bytes(text *pending, uint32_t stream, generate_emit *emit, void *to) {
+    if (emit) emit(to, stream, pending->bytes, pending->length);
+    text_clear(pending);
+}
+
 // Reads the prompt once; all texts continue from there.
 static void read_prompt(generator *g, const contexts *c) {
     begin(g, c);
@@ -247,7 +257,10 @@ void generate(generator *g, const tokenizer *t, const int32_t *prompt, size_t pr
             ids[c.count] = sampler_pick(g->sampler, g->logits + (size_t)i * g->logits_apart, ids, c.count,
                                         stream, (uint32_t)produced);
             tokenizer_decode(t, ids[c.count], &pending[i]);
-            if (pending[i].length) emit_complete(&pending[i], false, stream, emit, to);
+            if (pending[i].length && g->emits_bytes)
+                emit_bytes(&pending[i], stream, emit, to);
+            else if (pending[i].length)
+                emit_complete(&pending[i], false, stream, emit, to);
         }
         c.count++;
         produced++;
@@ -307,6 +320,8 @@ status opening_encode(const tokenizer *t, const char *prompt, place where, arena
     }
     error why;
     if (encode(t, prompt, a, out, &why) != OK) {
+        if (where.line == 0 && where.column == 0) // a file that is the prompt
+            where = (place){.file = where.file, .line = why.line, .column = why.column};
         fail_at(err, ERR_CONFIG, where, "the prompt cannot be encoded: %s", why.message);
         return error_hint(err, "choose a prompt of characters that the training text has");
     }

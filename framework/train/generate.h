@@ -16,6 +16,8 @@ status generator_new(model *m, const sampling_settings *settings, int streams, g
 status generator_check(const model *m, const sampling_settings *settings, error *err);
 
 int generator_streams(const generator *g); // most texts at once
+// The pieces of text are the bytes of the tokens as they are, from now on, whether they are UTF-8 or not.
+void generator_emit_bytes(generator *g);
 void generator_free(generator *g);
 
 typedef struct generated {
@@ -24,7 +26,8 @@ typedef struct generated {
     bool finite; // false: it ended at logits none of which was finite
 } generated;
 
-// Receives a piece of the text of a stream as soon as it is complete UTF-8; never an empty one.
+// Receives a piece of the text of a stream as soon as it is complete UTF-8, with U+FFFD for what cannot
+// become it; never an empty one.
 typedef void generate_emit(void *to, uint32_t stream, const char *bytes, size_t count);
 
 // Continues the prompt (at least one token) by up to max_tokens tokens, `streams` times at once (1 to
@@ -47,8 +50,8 @@ typedef struct opening {
 } opening;
 
 // Encodes a prompt for a model. The default prompt (a newline, also for NULL and "") is replaced where the
-// vocabulary has no newline: by a space, else by the first character that it has. ERR_CONFIG at `where` when
-// another prompt cannot be encoded; characters that become the unknown token are a warning naming them.
+// vocabulary has no newline: by a space, else by the first character that it has. ERR_CONFIG when
+// another prompt cannot be encoded, at `where`, or at its place in the prompt when `where` is but a file; characters that become the unknown token are a warning naming them.
 // Memory from a.
 status opening_encode(const tokenizer *t, const char *prompt, place where, arena *a, opening *out,
                       error *err);

@@ -56,6 +56,61 @@ class Prompts(runs.RunTest):
         self.assertEqual(self.status("small"), "finished")
 
 
+class PromptFiles(runs.RunTest):
+    def setUp(self):
+        super().setUp()
+        self.runexp("small.yaml", "name=small", "training.max_steps=4", "evaluation.interval=2", "--no-plots")
+
+    def sample(self, *words, **how):
+        return self.runexp("sample", "small", "--tokens", "20", *words, **how)
+
+    def test_a_file_is_the_prompt_but_for_its_last_newline(self):
+        text = "the old hen\nsat"
+        for written, meant in ((text, text), (text + "\n", text), (text + "\n\n", text + "\n")):
+            self.write("prompt.txt", written)
+            given = self.sample("--prompt", meant).out
+            self.assertTrue(given.startswith(meant))
+            self.assertEqual(self.sample("--prompt-file", "prompt.txt").out, given)
+            with open(self.path("prompt.txt")) as prompt:
+                self.assertEqual(self.sample("--prompt-file", "-", stdin=prompt).out, given)
+        self.write("prompt.txt", "")
+        self.assertEqual(self.sample("--prompt-file", "prompt.txt").out, self.sample("--prompt", "").out)
+
+    def test_what_is_wrong_with_a_prompt_file(self):
+        self.write("prompt.txt", "the old\nhen X\n")
+        err = self.sample("--prompt-file", "prompt.txt", code=2).err
+        self.assertIn("prompt.txt:2:5: error: the prompt cannot be encoded: the character \"X\" (U+0058)", err)
+        with open(self.path("prompt.txt")) as prompt:
+            self.assertIn("standard input:2:5: error: ", self.sample("--prompt-file", "-", stdin=prompt, code=2).err)
+        self.assertIn("--prompt and --prompt-file", self.sample("--prompt", "a", "--prompt-file", "prompt.txt", code=2).err)
+        self.assertIn("cannot read none.txt: No such", self.sample("--prompt-file", "none.txt", code=1).err)
+        self.write("prompt.txt", "the\0old")
+        self.assertIn("prompt.txt: error: the prompt has a NUL byte", self.sample("--prompt-file", "prompt.txt", code=1).err)
+
+    def test_an_interrupt_while_the_prompt_is_waited_for(self):
+        process = self.start("sample", "small", "--prompt-file", "-", stdin=subprocess.PIPE)
+        time.sleep(0.5)
+        process.send_signal(runs.INT)
+        self.assertEqual(process.wait(timeout=10), 130)
+        for stream in (process.stdin, process.stdout, process.stderr):
+            self.assertFalse(stream is process.stderr and stream.read())
+            stream.close()
+
+    def test_raw_bytes(self):
+        self.runexp("small.yaml", "name=bytes", "training.max_steps=2", "evaluation.interval=0", "--no-plots",
+                    "dataset.tokenizer=byte")
+        words = ("sample", "bytes", "--prompt", "день", "--tokens", "200", "--temperature", "1")
+        raw = self.runexp(*words, "--raw", text=False).out
+        self.assertEqual(len(raw), 8 + 200)
+        self.assertTrue(raw.startswith("день".encode()))
+        shown = self.runexp(*words, text=False).out.decode()
+        self.assertIn("\N{REPLACEMENT CHARACTER}", shown)
+        ascii_of = lambda text: [c for c in text if ord(c) < 128]
+        self.assertEqual(ascii_of(shown), ascii_of(raw.decode("latin-1") + "\n"))
+        both = self.runexp(*words, "--raw", "--count", "2", text=False).out
+        self.assertTrue(both.startswith(b"--- 1\n" + raw + b"\n\n--- 2\n"))
+
+
 class Texts(runs.RunTest):
     def stopped(self, *words):
         process = self.start("small.yaml", "training.max_steps=100000", "name=stopped", *words, "--no-plots")

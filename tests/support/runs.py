@@ -74,7 +74,7 @@ class RunTest(unittest.TestCase):
         environment = {"PATH": "/usr/bin:/bin", "HOME": self.folder, "LC_ALL": "C.UTF-8"}
         environment.update(how.pop("environment", {}))
         return subprocess.Popen([PROGRAM, *words], cwd=self.folder, env=environment, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True, **{"stdin": subprocess.DEVNULL, **how})
+                                stderr=subprocess.PIPE, **{"stdin": subprocess.DEVNULL, "text": True, **how})
 
     def finish(self, process):
         out, err = process.communicate(timeout=120)
