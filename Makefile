@@ -108,11 +108,22 @@ quickstart: ## install what is missing, build, train a first model (a minute), p
 deps: ## install the Debian packages needed to build and run
 	@tools/packages build run
 
+# What is installed where. The program finds its experiments from where it is itself: an installation can be moved.
+SHARED := $(DESTDIR)$(PREFIX)/share/runexp
+MANUAL := $(DESTDIR)$(PREFIX)/share/doc/runexp
+
 .PHONY: install
 install: all ## install the program and its experiments under PREFIX (/usr/local)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/runexp
+	install -d $(DESTDIR)$(PREFIX)/bin $(SHARED)/experiments/base $(MANUAL)
 	install -m 755 $(OUT)/runexp $(DESTDIR)$(PREFIX)/bin/runexp
-	cp -r experiments $(DESTDIR)$(PREFIX)/share/runexp/
+	install -m 644 experiments/*.yaml $(SHARED)/experiments
+	install -m 644 experiments/base/*.yaml $(SHARED)/experiments/base
+	install -m 644 LICENSE README.md $(MANUAL)
+
+.PHONY: uninstall
+uninstall: ## remove what `make install` installed, with the same PREFIX; runs and plots stay where they are
+	rm -f $(DESTDIR)$(PREFIX)/bin/runexp
+	rm -rf $(SHARED) $(MANUAL)
 
 .PHONY: clean
 clean: ## remove what was built; runs/ and plots/ stay

@@ -1,5 +1,8 @@
 #include "base/file.h"
 
+#include "base/text.h"
+
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -129,6 +132,13 @@ char *path_join(arena *a, const char *folder, const char *name) {
     return arena_format(a, folder[length - 1] == '/' ? "%s%s" : "%s/%s", folder, name);
 }
 
+char *path_find(arena *a, const char *name, const char *folder, const char *library) {
+    char *path = path_join(a, folder, name);
+    if (!library || name[0] == '.' || name[0] == '/' || file_exists(path)) return path;
+    char *other = path_join(a, library, name);
+    return file_exists(other) ? other : path;
+}
+
 char *path_folder(arena *a, const char *path) {
     const char *slash = strrchr(path, '/');
     if (!slash) return arena_copy_text(a, ".");
@@ -160,4 +170,21 @@ char *path_absolute(arena *a, const char *path) {
     if (used == 0) out[used++] = '/';
     out[used] = '\0';
     return out;
+}
+
+static int is_visible(const struct dirent *entry) {
+    return entry->d_name[0] != '.';
+}
+
+const char *folder_nearest(arena *a, const char *folder, const char *name) {
+    struct dirent **entries;
+    const int count = scandir(folder, &entries, is_visible, alphasort);
+    if (count < 0) return NULL;
+    const char **names = arena_alloc(a, ((size_t)count + 1) * sizeof *names);
+    for (int i = 0; i < count; i++) {
+        names[i] = arena_copy_text(a, entries[i]->d_name);
+        free(entries[i]);
+    }
+    free(entries);
+    return nearest_name(name, names);
 }

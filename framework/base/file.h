@@ -29,9 +29,17 @@ status folder_create(const char *path, error *err);
 // folder + "/" + name, or name alone when it is absolute or folder is empty or ".".
 char *path_join(arena *a, const char *folder, const char *name);
 
+// The path of a file given by name: that in `folder`; where there is none, that in `library` (NULL: no such
+// folder), but only for a name that does not begin with "." or "/". The path in `folder` when neither exists.
+char *path_find(arena *a, const char *name, const char *folder, const char *library);
+
 // The folder of a path ("." when it has none), and the path made absolute without touching the file
 // system's links.
 char *path_folder(arena *a, const char *path);
 char *path_absolute(arena *a, const char *path);
+
+// The name in a folder that is nearest to `name` (nearest_name, base/text.h), or NULL. Hidden files do not
+// count.
+const char *folder_nearest(arena *a, const char *folder, const char *name);
 
 #endif

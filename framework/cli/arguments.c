@@ -1,4 +1,5 @@
 #include "base/log.h"
+#include "base/program.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "config/value.h"
@@ -40,18 +41,21 @@ static int collect_names(const component *c, const char **names, int count, int 
     return count;
 }
 
-static status unknown_option(const command *c, const char *word, size_t length, arena *a, error *err) {
+// dashes: as they were written, one or two.
+static status unknown_option(const command *c, const char *dashes, const char *word, size_t length,
+                             arena *a, error *err) {
     const char *names[64];
     int count = collect_names(&c->about, names, 0, 62, a);
     count = collect_names(c->section, names, count, 62, a);
     names[count++] = "help";
     names[count] = NULL;
     const char *near = nearest_name(arena_copy_bytes(a, word, length), names);
-    fail(err, ERR_USAGE, "unknown option --%.*s", (int)length, word);
+    if (near && length == 1 && near[0] != word[0]) near = NULL;
+    fail(err, ERR_USAGE, "unknown option %s%.*s", dashes, (int)length, word);
     if (near)
-        return error_hint(err, "did you mean --%s? runexp %s --help lists the options", near,
+        return error_hint(err, "did you mean --%s? %s %s --help lists the options", near, program_name(),
                           c->about.name);
-    return error_hint(err, "runexp %s --help lists the options", c->about.name);
+    return error_hint(err, "%s %s --help lists the options", program_name(), c->about.name);
 }
 
 static status store(const option *o, const char *written, void *settings, arena *a, error *err) {
@@ -126,6 +130,33 @@ static status take_defaults(const command *c, void *settings, arena *a, error *e
     return OK;
 }
 
+// The option that an argument "key=value" or "section.key=value" sets, or NULL.
+static const option *find_assigned(const command *c, const char *argument) {
+    const char *equals = strchr(argument, '='), *key = argument;
+    if (!equals) return NULL;
+    for (const char *at = argument; at < equals; at++)
+        if (*at == '.') key = at + 1;
+    const option *own = find(&c->about, key, (size_t)(equals - key));
+    return own ? own : find(c->section, key, (size_t)(equals - key));
+}
+
+static status check_count(const command *c, const command_call *call, error *err) {
+    const char *program = program_name(), *usage = c->usage;
+    char name[LONGEST_NAME];
+    if (call->count < c->min_arguments) {
+        fail(err, ERR_USAGE, "%s %s needs %s", program, c->about.name, usage);
+    } else if (c->max_arguments >= 0 && call->count > c->max_arguments) {
+        const char *first = call->arguments[c->max_arguments];
+        const option *meant = find_assigned(c, first);
+        fail(err, ERR_USAGE, "%s %s does not take \"%s\"", program, c->about.name, first);
+        if (meant)
+            return error_hint(err, "did you mean --%s%s?", dashed(meant->key, name), strchr(first, '='));
+    } else {
+        return OK;
+    }
+    return error_hint(err, "usage: %s %s%s%s", program, c->about.name, usage[0] ? " " : "", usage);
+}
+
 status arguments_parse(const command *c, const char *const *words, int count, command_call *call,
                        bool *help, error *err) {
     arena *a = call->memory;
@@ -150,17 +181,12 @@ status arguments_parse(const command *c, const char *const *words, int count, co
             only_arguments = true;
             continue;
         }
-        if (word[1] != '-') {
-            fail(err, ERR_USAGE, "unknown option %s", word);
-            return error_hint(err,
-                              "options are written in full, as in --threads 2; runexp %s --help lists them",
-                              c->about.name);
-        }
+        if (word[1] != '-') return unknown_option(c, "-", word + 1, strcspn(word + 1, "="), a, err);
         const char *name = word + 2, *equals = strchr(name, '='), *value = equals ? equals + 1 : NULL;
         size_t length = equals ? (size_t)(equals - name) : strlen(name);
         const option *own = find(&c->about, name, length),
                      *setting = own ? NULL : find(c->section, name, length);
-        if (!own && !setting) return unknown_option(c, name, length, a, err);
+        if (!own && !setting) return unknown_option(c, "--", name, length, a, err);
         if (!value && !(own && own->type == OPTION_BOOL) && i + 1 < count) value = words[++i];
         TRY(refuse_twice(&given, own ? own : setting, value, err));
         if (own && own->type == OPTION_BOOL) {
@@ -179,15 +205,7 @@ status arguments_parse(const command *c, const char *const *words, int count, co
                        a);
         }
     }
-    if (call->count < c->min_arguments || (c->max_arguments >= 0 && call->count > c->max_arguments)) {
-        if (call->count < c->min_arguments)
-            fail(err, ERR_USAGE, "runexp %s needs %s", c->about.name, c->usage);
-        else
-            fail(err, ERR_USAGE, "runexp %s does not take \"%s\"", c->about.name,
-                 call->arguments[c->max_arguments]);
-        return error_hint(err, "usage: runexp %s%s%s", c->about.name, c->usage[0] ? " " : "", c->usage);
-    }
-    return OK;
+    return check_count(c, call, err);
 }
 
 // --- help
@@ -214,11 +232,36 @@ static int page_columns(void) {
     return columns && columns < WIDEST_PAGE ? columns : WIDEST_PAGE;
 }
 
+// Adds text that calls the program "runexp", with the name that it was called by.
+static void add_as_called(text *out, const char *s) {
+    static const char word[] = "runexp ";
+    const size_t length = strlen(word);
+    for (const char *at = s, *found; *at; at = found + length) {
+        found = strstr(at, word);
+        if (!found) {
+            text_add(out, "%s", at);
+            return;
+        }
+        const bool is_command = found == s || strchr(" \n`(", found[-1]);
+        text_add_bytes(out, at, (size_t)(found - at));
+        text_add(out, "%s ", is_command ? program_name() : "runexp");
+    }
+}
+
 void help_text(const char *s) {
-    text out = {0};
-    text_add_wrapped(&out, s, "", page_columns());
+    text named = {0}, out = {0};
+    add_as_called(&named, s);
+    text_add_wrapped(&out, named.bytes, "", page_columns());
     fputs(out.bytes, stdout);
+    text_free(&named);
     text_free(&out);
+}
+
+static void help_examples(const char *lines) {
+    text named = {0};
+    add_as_called(&named, lines);
+    printf("\nExamples:\n%s", named.bytes);
+    text_free(&named);
 }
 
 // The meaning stands beside the name, or below it where that is too narrow.
@@ -264,13 +307,20 @@ void help_command(const command *c) {
     if (has_options) printf("\nOptions:\n");
     for (const option *o = c->about.options; o && o->key; o++) help_option(o, false);
     for (const option *o = c->section ? c->section->options : NULL; o && o->key; o++) help_option(o, true);
-    if (c->about.example) printf("\nExamples:\n%s", c->about.example);
+    if (c->about.example) help_examples(c->about.example);
+}
+
+static void help_usage(const char *arguments, const char *meaning) {
+    text line = {0};
+    text_add(&line, "%s %s", program_name(), arguments);
+    help_entry(line.bytes, (int)strlen(program_name()) + 41, meaning);
+    text_free(&line);
 }
 
 void help_program(void) {
     help_text("runexp: trains and compares sequence models described in YAML files\n\n");
-    help_entry("runexp EXPERIMENT.yaml [key.path=value ...]", 47, "train (the default command)");
-    help_entry("runexp COMMAND --help", 47, "arguments and options of a command");
+    help_usage("EXPERIMENT.yaml [key.path=value ...]", "train (the default command)");
+    help_usage("COMMAND --help", "arguments and options of a command");
     printf("\nCommands:\n");
     for (int i = 0; commands[i]; i++) help_entry(commands[i]->about.name, 10, commands[i]->about.summary);
     help_text(

@@ -13,6 +13,7 @@ typedef struct command_call {
     int count;
     const void *options;   // the command's settings struct
     string_list overrides; // options that stand for settings of an experiment ("sampling.k=5")
+    const char *shipped;   // folder of the experiments that come with the program; NULL: there is none
     data_places places;
     const volatile int *stop; // set by SIGINT, SIGTERM and SIGHUP
     arena *memory;            // freed after the command

@@ -1,4 +1,5 @@
 // runexp data: the corpora of the catalogue; runexp data get NAME...: downloads them.
+#include "base/program.h"
 #include "cli/commands.h"
 #include "data/catalogue.h"
 
@@ -24,15 +25,17 @@ static status get(const catalogue *c, const command_call *call, error *err) {
 }
 
 static status run(const command_call *call, error *err) {
+    const char *program = program_name();
     catalogue c;
     bool getting = call->count > 0 && strcmp(call->arguments[0], "get") == 0;
     if (call->count > 0 && !getting) {
-        fail(err, ERR_USAGE, "`runexp data` does not know \"%s\"", call->arguments[0]);
-        return error_hint(err, "runexp data lists the corpora, runexp data get NAME... downloads them");
+        fail(err, ERR_USAGE, "%s data does not know \"%s\"", program, call->arguments[0]);
+        return error_hint(err, "%s data lists the corpora, %s data get NAME... downloads them", program,
+                          program);
     }
     if (getting && call->count < 2) {
-        fail(err, ERR_USAGE, "`runexp data get` needs the name of a corpus");
-        return error_hint(err, "runexp data lists them");
+        fail(err, ERR_USAGE, "%s data get needs the name of a corpus", program);
+        return error_hint(err, "%s data lists them", program);
     }
     TRY(catalogue_load(call->places.catalogue, call->memory, &c, err));
     if (getting) return get(&c, call, err);

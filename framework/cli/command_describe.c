@@ -1,5 +1,6 @@
 // runexp describe [NAME]: the reference manual.
 #include "base/log.h"
+#include "base/program.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "config/config.h"
@@ -72,8 +73,8 @@ static status run(const command_call *call, error *err) {
     if (found) return OK;
     fail(err, ERR_USAGE, "there is no component \"%s\"", name);
     const char *near = nearest_name(name, names);
-    if (near) return error_hint(err, "did you mean %s? runexp describe lists them all", near);
-    return error_hint(err, "runexp describe lists them all");
+    if (near) return error_hint(err, "did you mean %s? %s describe lists them all", near, program_name());
+    return error_hint(err, "%s describe lists them all", program_name());
 }
 
 const command command_describe = {

@@ -143,8 +143,7 @@ static status run(const command_call *call, error *err) {
     const eval_options *o = call->options;
     trained from;
     TRY(compute_begin(&o->compute, err));
-    TRY(open_trained(call->arguments[0], o->runs, o->checkpoint, &call->overrides, call->memory, &from,
-                     err));
+    TRY(open_trained(call, call->arguments[0], o->runs, o->checkpoint, &call->overrides, &from, err));
     evaluated what;
     status result = o->data ? open_text(&from, call, o->data, (split)o->split, &what, err)
                             : open_split(&from, call, (split)o->split, &what, err);

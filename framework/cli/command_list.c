@@ -1,7 +1,9 @@
 // runexp list [RUN...]: runs and their state.
 #include "base/file.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "cli/commands.h"
+#include "cli/places.h"
 #include "cli/runs.h"
 #include "report/compare.h"
 
@@ -27,7 +29,10 @@ static status run(const command_call *call, error *err) {
     else if (file_exists(o->runs))
         TRY(report_find_runs(o->runs, call->memory, &runs, &count, err));
     if (count == 0) {
-        printf("no runs yet in %s: runexp EXPERIMENT.yaml makes one\n", o->runs);
+        const char *first = "quickstart.yaml", *path;
+        const bool is_shipped = find_experiment(first, call->shipped, call->memory, &path);
+        printf("no runs yet in %s: `%s %s` makes one\n", o->runs, program_name(),
+               is_shipped ? first : "EXPERIMENT.yaml");
         return OK;
     }
     text table = {0};

@@ -193,8 +193,8 @@ static status run(const command_call *call, error *err) {
     if (o->tokens) overrides[count++] = arena_format(a, "sampling.max_tokens=%lld", (long long)o->tokens);
     log_set_quiet(o->quiet);
     TRY(compute_begin(&o->compute, err));
-    TRY(open_trained(call->arguments[0], o->runs, o->checkpoint, &(string_list){overrides, count}, a, &from,
-                     err));
+    TRY(open_trained(call, call->arguments[0], o->runs, o->checkpoint, &(string_list){overrides, count},
+                     &from, err));
     problems none = {0}; // of settings alone there are none that the run had not
     experiment_check(&from.config, CHECK_OVERRIDES, a, &none);
     problems_free(&none);

@@ -1,12 +1,14 @@
 // runexp show FILE|RUN: the resolved experiment.
 #include "base/file.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "cli/commands.h"
 #include "cli/load.h"
 #include "cli/runs.h"
 #include "train/run_folder.h"
 
 #include <stdio.h>
+#include <string.h>
 
 typedef struct show_options {
     bool plain;
@@ -21,16 +23,40 @@ static const option options[] = {
 };
 #undef SETTINGS
 
+static bool is_file(const char *path) {
+    return file_exists(path) && !file_is_folder(path);
+}
+
+// err says why it is no run.
+static status refuse(const command_call *call, const char *argument, const char *runs, error *err) {
+    const bool is_folder =
+        file_is_folder(argument) || file_is_folder(path_join(call->memory, runs, argument));
+    if (is_folder || is_checkpoint_name(argument) || strpbrk(argument, "*?[")) return err->code;
+    const char *near = nearest_runs(call, argument, runs);
+    if (!near) near = nearest_experiment(call, argument);
+    fail(err, ERR_USAGE, "\"%s\" is neither an experiment file nor a run", argument);
+    if (near) return error_hint(err, "did you mean %s?", near);
+    return error_hint(err, "%s list shows the runs", program_name());
+}
+
+// An experiment file, the experiment of a run, or what a checkpoint carries.
+static status load(const command_call *call, const char *runs, config *out, error *err) {
+    const char *argument = call->arguments[0], *const *overrides = call->arguments + 1, *folder;
+    const int count = call->count - 1;
+    if (is_file(argument) && is_checkpoint_name(argument))
+        return load_checkpoint_experiment(call, argument, overrides, count, out, err);
+    if (is_file(argument) || yaml_extension(argument)[0])
+        return load_experiment(call, argument, overrides, count, out, err);
+    if (find_run(call, argument, runs, &folder, err) != OK) return refuse(call, argument, runs, err);
+    const run_folder run = run_folder_at(call->memory, folder);
+    if (file_exists(run.config)) return load_experiment(call, run.config, overrides, count, out, err);
+    return load_checkpoint_experiment(call, run_folder_best(&run), overrides, count, out, err);
+}
+
 static status run(const command_call *call, error *err) {
     const show_options *o = call->options;
-    const char *path = call->arguments[0], *folder;
-    error not_a_run;
-    // A folder, or a name that is no file, is a run: its config.yaml.
-    if (!file_exists(path) || file_is_folder(path))
-        if (find_run(path, o->runs, call->memory, &folder, &not_a_run) == OK)
-            path = run_folder_at(call->memory, folder).config;
     config c;
-    TRY(load_experiment(path, call->arguments + 1, call->count - 1, call->memory, &c, err));
+    TRY(load(call, o->runs, &c, err));
     text yaml = {0};
     config_write(&c, !o->plain, log_columns(), &yaml);
     fwrite(yaml.bytes, 1, yaml.length, stdout);

@@ -60,10 +60,9 @@ static status run(const command_call *call, error *err) {
     timing result;
     ceilings c = {0};
     TRY(compute_begin(&o->compute, err));
-    TRY(load_experiment(call->arguments[0], call->arguments + 1, call->count - 1, call->memory, &settings,
-                        err));
+    TRY(load_experiment(call, call->arguments[0], call->arguments + 1, call->count - 1, &settings, err));
     const experiment *e = experiment_of(&settings);
-    TRY(dataset_open(&e->dataset, &call->places, NULL, call->memory, &data, err));
+    TRY(open_dataset(call, &settings, &data, err));
     const trainer_request request = {
         .experiment = e, .config = &settings, .dataset = data, .stop = call->stop};
     TRY(trainer_new(&request, &t, err));

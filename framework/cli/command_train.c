@@ -62,7 +62,7 @@ static status train(const command_call *call, const config *c, const run_folder 
     const train_options *o = call->options;
     const experiment *e = experiment_of(c);
     dataset *data;
-    TRY(dataset_open(&e->dataset, &call->places, NULL, call->memory, &data, err));
+    TRY(open_dataset(call, c, &data, err));
     if (progress != RUN_NEW) TRY(run_folder_check_texts(folder, &data->digests, err));
     const trainer_request request = {
         .experiment = e,
@@ -111,7 +111,7 @@ static status run(const command_call *call, error *err) {
     config c;
     log_set_quiet(o->quiet);
     TRY(compute_begin(&o->compute, err));
-    TRY(load_experiment(call->arguments[0], call->arguments + 1, call->count - 1, call->memory, &c, err));
+    TRY(load_experiment(call, call->arguments[0], call->arguments + 1, call->count - 1, &c, err));
     const experiment *e = experiment_of(&c);
     const run_folder folder = run_folder_at(call->memory, path_join(call->memory, o->runs, e->name));
     run_progress progress = RUN_NEW;

@@ -2,6 +2,10 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/program.h"
+#include "cli/places.h"
+#include "cli/runs.h"
+#include "store/checkpoint.h"
 #include "train/experiment_checks.h"
 #include "train/run_folder.h"
 
@@ -16,6 +20,11 @@ enum { VOCABULARY_OF_CHECKS = 251, LONGEST_NAME = 200 };
 const char *yaml_extension(const char *path) {
     const char *dot = strrchr(path, '.');
     return dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0) ? dot : "";
+}
+
+bool is_checkpoint_name(const char *path) {
+    const size_t length = strlen(path);
+    return length > 3 && strcmp(path + length - 3, ".h5") == 0;
 }
 
 int print_problems(problems *p) {
@@ -94,23 +103,95 @@ static void check_name(const experiment *e, const config *c, problems *p) {
                     "name must not contain \"/\" or begin with a dot, as \"%s\" does", e->name);
 }
 
-status load_experiment(const char *path, const char *const *overrides, int override_count, arena *a,
-                       config *out, error *err) {
-    problems p = {0};
-    status result = config_load(&experiment_component, path, overrides, override_count, a, out, &p, err);
-    if (result == OK) {
-        check_layers(experiment_of(out), &p);
-        dataset_check(&experiment_of(out)->dataset, node_get(out->root, "dataset"), &p);
-        give_name(out, path, a);
-        check_name(experiment_of(out), out, &p);
-        experiment_check(out, CHECK_SETTINGS, a, &p);
+// --- what an argument means that is no experiment file
+
+// The folder of the run that an argument stands for: the run itself, one of its checkpoints.
+static const char *run_of(const command_call *call, const char *argument) {
+    const char *folder;
+    error none;
+    if (is_checkpoint_name(argument)) argument = path_folder(call->memory, argument);
+    const bool found = find_run(call, argument, RUNS_FOLDER, &folder, &none) == OK;
+    return found && file_exists(run_folder_at(call->memory, folder).config) ? folder : NULL;
+}
+
+const char *nearest_experiment(const command_call *call, const char *path) {
+    arena *a = call->memory;
+    const char *ignored, *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const char *folder = arena_copy_bytes(a, path, (size_t)(name - path));
+    const char *full = yaml_extension(name)[0] ? name : arena_format(a, "%s.yaml", name);
+    const char *suggested = arena_format(a, "%s%s", folder, full);
+    if (find_experiment(suggested, call->shipped, a, &ignored)) return suggested;
+    const char *near = folder_nearest(a, slash ? folder : ".", full);
+    if (!near && call->shipped) near = folder_nearest(a, call->shipped, full);
+    if (!near || !yaml_extension(near)[0]) return NULL;
+    suggested = arena_format(a, "%s%s", folder, near);
+    return find_experiment(suggested, call->shipped, a, &ignored) ? suggested : NULL;
+}
+
+static status refuse(const command_call *call, const char *argument, error *err) {
+    const char *run = run_of(call, argument), *near;
+    if (run) {
+        fail(err, ERR_USAGE, "%s is a %s, not an experiment file", argument,
+             is_checkpoint_name(argument) ? "checkpoint" : "run");
+        return error_hint(err, "its experiment is %s", run_folder_at(call->memory, run).config);
     }
-    if (print_problems(&p)) {
+    if (file_is_folder(argument)) {
+        fail(err, ERR_USAGE, "%s is a folder, not an experiment file", argument);
+        return error_hint(err, "name a file in it");
+    }
+    fail(err, ERR_USAGE, "there is no experiment file %s", argument);
+    if ((near = nearest_experiment(call, argument))) return error_hint(err, "did you mean %s?", near);
+    if (!call->shipped) return error_hint(err, "check the spelling of the path");
+    return error_hint(err, "check the spelling of the path; the experiments that come with %s are in %s",
+                      program_name(), call->shipped);
+}
+
+// --- loading
+
+// Completes an experiment that was read, whose result and problems these are.
+static status finish(const command_call *call, const char *path, status result, config *c, problems *p,
+                     error *err) {
+    if (result == OK) {
+        check_layers(experiment_of(c), p);
+        dataset_check(&experiment_of(c)->dataset, node_get(c->root, "dataset"), p);
+        give_name(c, path, call->memory);
+        check_name(experiment_of(c), c, p);
+        experiment_check(c, CHECK_SETTINGS, call->memory, p);
+    }
+    if (print_problems(p)) {
         err->message[0] = '\0';
         result = err->code = ERR_CONFIG;
     }
-    problems_free(&p);
+    problems_free(p);
     if (result == ERR_IO) result = err->code = ERR_USAGE; // the path on the command line is wrong
-    for (int i = 0; result == OK && i < out->notes.count; i++) log_note("%s", out->notes.values[i]);
+    for (int i = 0; result == OK && i < c->notes.count; i++) log_note("%s", c->notes.values[i]);
     return result;
+}
+
+status load_experiment(const command_call *call, const char *written, const char *const *overrides,
+                       int override_count, config *out, error *err) {
+    problems p = {0};
+    const char *path;
+    if (!find_experiment(written, call->shipped, call->memory, &path) || file_is_folder(path) ||
+        is_checkpoint_name(path))
+        return refuse(call, written, err);
+    status result = config_load(&experiment_component, path, call->shipped, overrides, override_count,
+                                call->memory, out, &p, err);
+    return finish(call, path, result, out, &p, err);
+}
+
+status load_checkpoint_experiment(const command_call *call, const char *path, const char *const *overrides,
+                                  int override_count, config *out, error *err) {
+    problems p = {0};
+    checkpoint_texts texts;
+    TRY(checkpoint_read_texts(path, call->memory, &texts, err));
+    status result = config_load_text(&experiment_component, path, texts.config, texts.config_length,
+                                     overrides, override_count, call->memory, out, &p, err);
+    return finish(call, path, result, out, &p, err);
+}
+
+status open_dataset(const command_call *call, const config *c, dataset **out, error *err) {
+    const dataset_settings *settings = &experiment_of(c)->dataset;
+    TRY(dataset_locate(settings, node_get(c->root, "dataset"), &call->places, err));
+    return dataset_open(settings, &call->places, NULL, call->memory, out, err);
 }

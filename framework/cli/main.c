@@ -1,16 +1,18 @@
 // The table of commands, and what every command needs: environment, signals, exit status.
 #include "base/file.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "cli/load.h"
+#include "cli/places.h"
+#include "cli/runs.h"
 #include "kernels/kernels.h"
 #include "version.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,69 +52,45 @@ static void out_of_memory(size_t bytes) {
     _exit(1);
 }
 
-// The first catalogue that exists: in the working directory's experiments/, beside the program's sources,
-// where `make install` puts it.
-static const char *find_catalogue(arena *a) {
-    char program[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    const char *candidates[3] = {"experiments/datasets.yaml", NULL, NULL};
-    if (length > 0) {
-        program[length] = '\0';
-        const char *folder = path_folder(a, program);
-        candidates[1] = path_absolute(a, path_join(a, folder, "../../experiments/datasets.yaml"));
-        candidates[2] = path_absolute(a, path_join(a, folder, "../share/runexp/experiments/datasets.yaml"));
-    }
-    for (int i = 0; i < 3; i++)
-        if (candidates[i] && file_exists(candidates[i])) return candidates[i];
-    return candidates[0];
-}
-
-// RUNEXP_DATA is a list of folders separated by colons; the cache follows the XDG convention.
-static data_places find_places(arena *a) {
-    const char *list = getenv("RUNEXP_DATA"), *cache_home = getenv("XDG_CACHE_HOME"),
-               *home = getenv("HOME");
-    if (!list) list = "";
-    const char **folders = arena_alloc(a, (strlen(list) + 2) * sizeof *folders);
-    int count = 0;
-    while (*list) {
-        size_t length = strcspn(list, ":");
-        if (length) folders[count++] = arena_copy_bytes(a, list, length);
-        list += length + (list[length] == ':');
-    }
-    const char *cache = cache_home && cache_home[0] ? path_join(a, cache_home, "runexp")
-                        : home && home[0]           ? path_join(a, home, ".cache/runexp")
-                                                    : ".runexp-cache";
-    return (data_places){
-        .catalogue = find_catalogue(a),
-        .folders = folders,
-        .cache = cache,
-        .home = home && home[0] ? home : NULL,
-    };
-}
-
 static const command *find_command(const char *name) {
     for (int i = 0; commands[i]; i++)
         if (strcmp(commands[i]->about.name, name) == 0) return commands[i];
     return NULL;
 }
 
+static const char *nearest_command(const char *word) {
+    const char *names[32];
+    int n = 0;
+    for (; commands[n]; n++) names[n] = commands[n]->about.name;
+    names[n] = NULL;
+    return nearest_name(word, names);
+}
+
+static status refuse_word(const command_call *call, const char *word, error *err) {
+    const char *program = program_name(), *near = nearest_command(word), *run;
+    error not_a_run;
+    fail(err, ERR_USAGE, "\"%s\" is neither a command nor an experiment file", word);
+    if (find_run(call, word, RUNS_FOLDER, &run, &not_a_run) == OK)
+        return error_hint(err, "it is a run, for commands such as `%s sample %s`", program, word);
+    if (near)
+        return error_hint(err, "did you mean `%s %s`? %s --help lists the commands", program, near,
+                          program);
+    near = nearest_experiment(call, word);
+    if (near) return error_hint(err, "did you mean `%s %s`?", program, near);
+    return error_hint(err, "%s --help lists the commands", program);
+}
+
 // The command that the first word of a command line means, and how many words name it, 0 or 1: an
 // experiment file, or an option, means `train`.
-static status choose_command(const char *first, const command **out, int *used, error *err) {
+static status choose_command(const command_call *call, const char *first, const command **out, int *used,
+                             error *err) {
     *used = 1;
     *out = find_command(first);
     if (*out) return OK;
     *used = 0;
     *out = &command_train;
     if (first[0] == '-' || yaml_extension(first)[0] || file_exists(first)) return OK;
-    const char *names[32];
-    int n = 0;
-    for (; commands[n]; n++) names[n] = commands[n]->about.name;
-    names[n] = NULL;
-    const char *near = nearest_name(first, names);
-    fail(err, ERR_USAGE, "\"%s\" is neither a command nor an experiment file", first);
-    if (near) return error_hint(err, "did you mean `runexp %s`? runexp --help lists the commands", near);
-    return error_hint(err, "runexp --help lists the commands");
+    return refuse_word(call, first, err);
 }
 
 static bool is_help(const char *word) {
@@ -132,14 +110,15 @@ static status run(int count, const char *const *words, arena *a, error *err) {
         printf("runexp %s (commit %s)\n", RUNEXP_VERSION, RUNEXP_COMMIT);
         return OK;
     }
-    TRY(choose_command(words[0], &chosen, &used, err));
+    call.shipped = find_shipped_experiments(a);
+    TRY(choose_command(&call, words[0], &chosen, &used, err));
     TRY(arguments_parse(chosen, words + used, count - used, &call, &help, err));
     if (help) {
         help_command(chosen);
         return OK;
     }
     TRY(kernels_select("auto", err)); // until the command chooses others
-    call.places = find_places(a);
+    call.places = find_data_places(call.shipped, a);
     return chosen->run(&call, err);
 }
 
@@ -173,6 +152,7 @@ static status finish_output(status result, error *err) {
 
 int main(int argc, char **argv) {
     hold_standard_streams();
+    program_set_name(argc > 0 ? argv[0] : NULL);
     memory_on_failure(out_of_memory);
     install_signals();
     log_set_terminal(can_overwrite_lines());

@@ -7,19 +7,27 @@
 #include "report/run.h"
 #include "train/trained.h"
 
-// The row of --runs in the option table of a command; its settings struct has a member `const char *runs`.
-#define RUNS_OPTION STRING(runs, "runs", "folder of the runs")
+#define RUNS_FOLDER "runs"
 
-// The folder of a run: the argument itself, or <runs>/<argument>. ERR_USAGE when neither is a folder.
-status find_run(const char *argument, const char *runs, arena *a, const char **folder, error *err);
+// The row of --runs in the option table of a command; its settings struct has a member `const char *runs`.
+#define RUNS_OPTION STRING(runs, RUNS_FOLDER, "folder of the runs")
+
+// The folder of a run: the argument itself, or <runs>/<argument>. ERR_USAGE when neither is the folder of a
+// run; the hint then names what is near. Memory from the call.
+status find_run(const command_call *call, const char *argument, const char *runs, const char **folder,
+                error *err);
+
+// What to type instead of an argument that is no run: the runs whose names begin like it, or the nearest. NULL:
+// nothing comes near. Memory from the call.
+const char *nearest_runs(const command_call *call, const char *argument, const char *runs);
 
 // Loads the run that each argument of the call names, in order. Memory from the call.
 status load_runs(const command_call *call, const char *runs, report_run **out, error *err);
 
 // Opens a checkpoint of a run: `which` is best, last, auto (the best there is) or the path of a file; the
 // argument may also be a checkpoint file itself. Problems with the overrides are printed: ERR_CONFIG with
-// an empty message then. Free with trained_free.
-status open_trained(const char *run, const char *runs, const char *which, const string_list *overrides,
-                    arena *a, trained *out, error *err);
+// an empty message then. Memory from the call; free with trained_free.
+status open_trained(const command_call *call, const char *run, const char *runs, const char *which,
+                    const string_list *overrides, trained *out, error *err);
 
 #endif

@@ -21,12 +21,15 @@ typedef struct config {
 // Loads an experiment: reads the file and the files it extends, applies overrides ("key.path=value", the
 // value in YAML; a number in the path is an index into a list), replaces references ${a.b}, fills in
 // defaults, and checks types, ranges, unknown and duplicate keys and unused variables. `root` describes the
-// top level of the file. All problems are added to p. Returns ERR_CONFIG if there was any (err then gives
+// top level of the file. What a file extends is found relative to that file, then in the folder `library`,
+// which may be NULL. All problems are added to p. Returns ERR_CONFIG if there was any (err then gives
 // their number), ERR_IO if the file itself cannot be read.
-status config_load(const component *root, const char *path, const char *const *overrides,
-                   int override_count, arena *a, config *out, problems *p, error *err);
+status config_load(const component *root, const char *path, const char *library,
+                   const char *const *overrides, int override_count, arena *a, config *out, problems *p,
+                   error *err);
 
-// The same from text in memory (a checkpoint's stored configuration). name is shown in place of its path.
+// The same from text in memory (a checkpoint's stored configuration), without a library. name is shown in
+// place of its path.
 status config_load_text(const component *root, const char *name, const char *yaml, size_t length,
                         const char *const *overrides, int override_count, arena *a, config *out,
                         problems *p, error *err);

@@ -12,6 +12,7 @@ enum { DEEPEST = 16, MOST_FILES = 64 };
 typedef struct reading {
     arena *a;
     const component *table;
+    const char *library; // or NULL
     problems *p;
     const char *chain[DEEPEST]; // absolute paths of the files being read, outermost first
     int depth, files, rank;
@@ -19,6 +20,18 @@ typedef struct reading {
 } reading;
 
 static node *read_layer(reading *r, const char *name, const char *folder, const char *yaml, size_t length);
+
+// What to write instead of a path to no file: one that is there.
+static const char *missing_hint(const reading *r, const node *at) {
+    const char *slash = strrchr(at->scalar, '/'), *name = slash ? slash + 1 : at->scalar;
+    const char *folder = arena_copy_bytes(r->a, at->scalar, (size_t)(name - at->scalar));
+    const char *near = folder_nearest(r->a, path_join(r->a, at->folder, slash ? folder : "."), name);
+    if (!near && r->library && folder[0] != '/')
+        near = folder_nearest(r->a, path_join(r->a, r->library, folder), name);
+    if (near) return arena_format(r->a, "did you mean %s%s?", folder, near);
+    return arena_format(r->a, "paths in extends are relative to the file that contains them%s%s",
+                        r->library ? ", or to " : "", r->library ? r->library : "");
+}
 
 // Reads one extended file; at: the node with its path. Returns NULL after a problem.
 static node *read_extended(reading *r, const node *at) {
@@ -31,7 +44,7 @@ static node *read_extended(reading *r, const node *at) {
         problem_add(r->p, at->where, "write the path in full", "extends cannot contain references");
         return NULL;
     }
-    char *path = path_join(r->a, at->folder, at->scalar), *absolute = path_absolute(r->a, path);
+    char *path = path_find(r->a, at->scalar, at->folder, r->library), *absolute = path_absolute(r->a, path);
     for (int i = 0; i < r->depth; i++)
         if (strcmp(r->chain[i], absolute) == 0) {
             problem_add(r->p, at->where, NULL, "%s extends itself%s", path,
@@ -47,7 +60,8 @@ static node *read_extended(reading *r, const node *at) {
     size_t length;
     error err;
     if (file_read(path, r->a, &bytes, &length, &err) != OK) {
-        problem_add(r->p, at->where, "paths in extends are relative to the file that contains them", "%s",
+        problem_add(r->p, at->where,
+                    file_exists(path) ? "extends takes experiment files" : missing_hint(r, at), "%s",
                     err.message);
         return NULL;
     }
@@ -100,9 +114,9 @@ static node *read_layer(reading *r, const char *name, const char *folder, const 
     return merged ? merge(r->a, r->table, merged, layer) : layer;
 }
 
-node *extends_read(arena *a, const component *table, const char *name, const char *folder, const char *yaml,
-                   size_t length, int *rank, problems *p) {
-    reading r = {.a = a, .table = table, .p = p};
+node *extends_read(arena *a, const component *table, const char *name, const char *folder,
+                   const char *library, const char *yaml, size_t length, int *rank, problems *p) {
+    reading r = {.a = a, .table = table, .library = library, .p = p};
     r.chain[r.depth++] = path_absolute(a, name);
     node *root = read_layer(&r, name, folder, yaml, length);
     *rank = r.rank;

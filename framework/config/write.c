@@ -40,6 +40,14 @@ static void add_short(text *out, const char *s, size_t longest) {
     if (*s) text_add(out, "...");
 }
 
+// An origin ends in what tells most, the number of the line: a long one is shortened in its middle.
+static void add_origin(text *out, const char *s) {
+    text whole = {0};
+    add_short(&whole, s, strlen(s));
+    text_add_shortened(out, whole.bytes ? whole.bytes : "", LONGEST_ORIGIN);
+    text_free(&whole);
+}
+
 // The highest-ranking origin of a value and its items.
 static origin latest(const node *n) {
     origin from = n->from;
@@ -56,7 +64,7 @@ static void comment(writer *w, const option *o, const node *n) {
     if (o->unit) text_add(&w->comments, " (%s)", o->unit);
     if (from.rank == 0) {
         text_add(&w->comments, ", ");
-        add_short(&w->comments, option_may_be_absent(o) ? "not set" : from.text, LONGEST_ORIGIN);
+        add_origin(&w->comments, option_may_be_absent(o) ? "not set" : from.text);
         return;
     }
     if (o->required)
@@ -69,7 +77,7 @@ static void comment(writer *w, const option *o, const node *n) {
             text_add(&w->comments, "\"\"");
     }
     text_add(&w->comments, ", from ");
-    add_short(&w->comments, from.text, LONGEST_ORIGIN);
+    add_origin(&w->comments, from.text);
 }
 
 // --- values

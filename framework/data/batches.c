@@ -120,7 +120,7 @@ static const batches_type batches_windows = {
     .about =
         {
             .name = "windows",
-            .kind = "batches",
+            .kind = "sampler",
             .summary = "random windows of block_size tokens, drawn anew every step",
             .details =
                 "Each row of a batch starts at a place drawn uniformly from the training split, as nanoGPT\n"
@@ -137,7 +137,7 @@ static const batches_type batches_chunks = {
     .about =
         {
             .name = "chunks",
-            .kind = "batches",
+            .kind = "sampler",
             .summary =
                 "consecutive chunks of block_size tokens, each seen once an epoch, shuffled every epoch",
             .details =

@@ -1,6 +1,7 @@
 #include "data/catalogue.h"
 
 #include "base/file.h"
+#include "base/program.h"
 #include "config/yaml.h"
 
 #include <stdlib.h>
@@ -195,7 +196,8 @@ status catalogue_missing(const catalogue_file *file, const catalogue_entry *corp
         error_hint(err, "install it: sudo apt-get install %s (looked in %s)", corpus->package,
                    looked.bytes);
     else
-        error_hint(err, "get it: ./runexp data get %s (looked in %s)", corpus->name, looked.bytes);
+        error_hint(err, "get it: %s data get %s (looked in %s)", program_name(), corpus->name,
+                   looked.bytes);
     text_free(&looked);
     return err->code;
 }

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "data/download.h"
 #include "data/sha256.h"
 
@@ -57,9 +58,10 @@ status catalogue_verify(const char *path, const char *digest, const char *expect
     if (!expected || strcmp(digest, expected) == 0) return OK;
     fail(err, ERR_DATA, "%s is not the file of the catalogue: its SHA-256 is %s, it should be %s", path,
          digest, expected);
-    return error_hint(
-        err, "move it away and get the right one with ./runexp data get; to use it as it is, give its "
-             "path as the source");
+    return error_hint(err,
+                      "move it away and get the right one with %s data get; to use it as it is, give its "
+                      "path as the source",
+                      program_name());
 }
 
 // --- getting

@@ -2,6 +2,7 @@
 #include "data/catalogue.h"
 
 #include "base/file.h"
+#include "base/program.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -46,7 +47,7 @@ static void list_files(const catalogue_entry *corpus, const data_places *places,
         if (path)
             text_add(out, "%s  %s\n", size_of(path, &bytes, buffer), path);
         else
-            text_add(out, "missing: ./runexp data get %s\n", corpus->name);
+            text_add(out, "missing: %s data get %s\n", program_name(), corpus->name);
     }
 }
 

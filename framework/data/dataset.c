@@ -16,10 +16,9 @@ const char *const split_names[] = {"train", "val", "test", NULL};
 
 #define SETTINGS dataset_settings
 static const option options[] = {
-    STRINGS(
-        source, "tinyshakespeare",
-        "a name from the catalogue (./runexp data), a file, a folder, a glob, or a list of these to join",
-        .may_be_path = true, .min_count = 1),
+    STRINGS(source, "tinyshakespeare",
+            "a name from the catalogue (runexp data), a file, a folder, a glob, or a list of these to join",
+            .may_be_path = true, .min_count = 1),
     STRINGS(val_source, OPTIONAL, "separate text for validation; its share of `split` then goes to train",
             .may_be_path = true, .min_count = 1),
     STRINGS(test_source, OPTIONAL, "separate text for testing; its share of `split` then goes to train",
@@ -300,6 +299,47 @@ static status build_tokenizer(const dataset_settings *settings, const split_text
     if (test->count) memcpy(rest + val->count, test->parts, (size_t)test->count * sizeof *rest);
     return tokenizer_build(&settings->tokenizer, texts[SPLIT_TRAIN].parts, texts[SPLIT_TRAIN].count, rest,
                            count, a, out, err);
+}
+
+// The place of an item of a source setting, which may be a list.
+static place item_place(const node *section, const char *key, int index) {
+    const node *list = section ? node_get(section, key) : NULL;
+    const bool is_written = list && list->from.rank > 0;
+    if (is_written && list->kind == NODE_LIST && index < list->count) return list->items[index]->where;
+    return problem_place(section, key);
+}
+
+static status locate(const string_list *items, const node *section, const char *key,
+                     const data_places *places, catalogue *c, arena *scratch, error *err) {
+    for (int i = 0; i < items->count; i++) {
+        source_files files;
+        error missing;
+        if (sources_resolve(&(string_list){items->values + i, 1}, places, c, scratch, &files, &missing) ==
+            OK)
+            continue;
+        if (missing.file[0]) { // it is the catalogue that is wrong
+            *err = missing;
+            return err->code;
+        }
+        const bool is_mistake = missing.code == ERR_DATA && source_is_path(items->values[i]);
+        fail_at(err, is_mistake ? ERR_CONFIG : missing.code, item_place(section, key, i), "dataset.%s: %s",
+                key, missing.message);
+        return error_hint(err, "%s", missing.hint);
+    }
+    return OK;
+}
+
+status dataset_locate(const dataset_settings *settings, const node *section, const data_places *places,
+                      error *err) {
+    arena *scratch = arena_new();
+    catalogue c = {0};
+    status result = locate(&settings->source, section, "source", places, &c, scratch, err);
+    if (result == OK)
+        result = locate(&settings->val_source, section, "val_source", places, &c, scratch, err);
+    if (result == OK)
+        result = locate(&settings->test_source, section, "test_source", places, &c, scratch, err);
+    arena_free(scratch);
+    return result;
 }
 
 // Finds the files of `source` and reads the texts of all splits.

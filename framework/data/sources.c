@@ -59,7 +59,17 @@ static status add_folder(const char *folder, arena *a, source_files *out, error 
         err, "hidden files and those of folders in it do not count; name them with a glob: %s/*/*", folder);
 }
 
+static status missing(const char *path, arena *a, error *err) {
+    const char *folder = path_folder(a, path), *slash = strrchr(path, '/');
+    fail(err, ERR_DATA, "there is no file %s", path);
+    if (!file_is_folder(folder)) return error_hint(err, "there is no folder %s", folder);
+    const char *near = folder_nearest(a, folder, slash ? slash + 1 : path);
+    if (near) return error_hint(err, "did you mean %s?", path_join(a, folder, near));
+    return error_hint(err, "check the spelling of the path");
+}
+
 static status add_path(const char *path, arena *a, source_files *out, error *err) {
+    if (!file_exists(path) && (errno == ENOENT || errno == ENOTDIR)) return missing(path, a, err);
     if (file_is_folder(path)) return add_folder(path, a, out, err);
     append(out, a, (source_file){.path = path, .part = SPLIT_COUNT});
     return OK;
@@ -69,13 +79,14 @@ static status add_glob(const char *pattern, arena *a, source_files *out, error *
     glob_t found;
     int code = glob(pattern, GLOB_NOSORT | GLOB_ERR, NULL, &found);
     if (code == GLOB_NOSPACE) return fail(err, ERR_MEMORY, "not enough memory to look for %s", pattern);
-    if (code == GLOB_ABORTED) {
+    const bool is_no_folder = code == GLOB_ABORTED && (errno == ENOENT || errno == ENOTDIR);
+    if (code == GLOB_ABORTED && !is_no_folder) {
         int number = errno;
         globfree(&found);
         errno = number;
         return fail_errno(err, "look for", pattern);
     }
-    if (code == GLOB_NOMATCH) {
+    if (code == GLOB_NOMATCH || is_no_folder) {
         globfree(&found);
         fail(err, ERR_DATA, "no file matches %s", pattern);
         return error_hint(err, "check the pattern");
@@ -106,7 +117,7 @@ static status add_entry(const char *name, const data_places *places, catalogue *
 static status expand(const char **item, const data_places *places, arena *a, error *err) {
     if (strncmp(*item, "~/", 2) != 0) return OK;
     if (!places->home) {
-        fail(err, ERR_DATA, "%s is in the home folder, which is not known: HOME is not set", *item);
+        fail(err, ERR_IO, "%s is in the home folder, which is not known: HOME is not set", *item);
         return error_hint(err, "set HOME, or write the path in full; a folder that is called ~ is ./~");
     }
     *item = path_absolute(a, path_join(a, places->home, *item + 2));

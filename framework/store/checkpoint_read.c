@@ -14,10 +14,19 @@ static status damaged_hint(error *err) {
     return error_hint(err, "use the run's other checkpoint (last.h5, best.h5) or train again");
 }
 
+static status names_hint(error *err) {
+    return error_hint(err, "a run's checkpoints are last.h5 and best.h5 in its folder");
+}
+
+static bool has_name_of_checkpoint(const char *path) {
+    const size_t length = strlen(path);
+    return length > 3 && strcmp(path + length - 3, ".h5") == 0;
+}
+
 static status open_checkpoint(const char *path, hid_t *file, error *err) {
     h5_begin();
     status result = h5_open(path, false, file, err);
-    if (result == ERR_DATA) return damaged_hint(err);
+    if (result == ERR_DATA) return has_name_of_checkpoint(path) ? damaged_hint(err) : names_hint(err);
     TRY(result);
     int version = 0;
     bool known = h5_get_attribute(*file, "runexp_checkpoint", H5T_NATIVE_INT, &version);
@@ -25,7 +34,7 @@ static status open_checkpoint(const char *path, hid_t *file, error *err) {
     H5Fclose(*file);
     if (!known) {
         fail(err, ERR_DATA, "%s is not a checkpoint", path);
-        return error_hint(err, "a run's checkpoints are last.h5 and best.h5 in its folder");
+        return names_hint(err);
     }
     fail(err, ERR_DATA, "%s is a checkpoint of format %d; this program reads format %d", path, version,
          CHECKPOINT_VERSION);

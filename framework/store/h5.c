@@ -35,10 +35,14 @@ void h5_begin(void) {
 status h5_fail(error *err, status code, const char *what, const char *path) {
     // The file driver reports "file write failed: ..., errno = 28, error message = '...', ...".
     const char *number = strstr(first_reason, "errno = ");
+    unsigned long long there, whole;
     int value = 0;
     if (number && sscanf(number, "errno = %d", &value) == 1 && value != 0) {
         errno = value;
         fail_errno(err, what, path);
+    } else if (sscanf(first_reason, "truncated file: eof = %llu, sblock->base_addr = 0, stored_eof = %llu",
+                      &there, &whole) == 2) {
+        fail(err, code, "cannot %s %s: only %llu of its %llu bytes are there", what, path, there, whole);
     } else {
         fail(err, code, "cannot %s %s: %s", what, path, first_reason[0] ? first_reason : "HDF5 failed");
     }

@@ -1,4 +1,5 @@
 #include "base/file.h"
+#include "base/program.h"
 #include "store/h5.h"
 #include "store/metrics.h"
 #include "store/metrics_columns.h"
@@ -91,8 +92,8 @@ status metrics_read(const char *folder, arena *a, metrics_data *out, error *err)
         error twin;
         if (metrics_text_read(folder, a, out, &twin) != OK) {
             *out = (metrics_data){0};
-            return error_hint(err, "is %s the folder of a run? runexp list shows the runs there are",
-                              folder);
+            return error_hint(err, "is %s the folder of a run? %s list shows the runs there are", folder,
+                              program_name());
         }
     }
     if (running)

@@ -33,6 +33,13 @@ run_folder run_folder_at(arena *a, const char *path) {
     };
 }
 
+bool run_folder_is_run(const char *path, arena *a) {
+    static const char *const names[] = {"config.yaml", "metrics.tsv", "metrics.h5", "last.h5", "best.h5"};
+    bool found = false;
+    for (int i = 0; i < 5; i++) found |= file_exists(path_join(a, path, names[i]));
+    return found;
+}
+
 const char *run_folder_best(const run_folder *f) {
     return file_exists(f->best) ? f->best : f->last;
 }
@@ -57,7 +64,7 @@ static status same_settings(const run_folder *f, const component *root, const co
                             error *err) {
     config stored;
     problems found = {0};
-    status result = config_load(root, f->config, NULL, 0, a, &stored, &found, err);
+    status result = config_load(root, f->config, NULL, NULL, 0, a, &stored, &found, err);
     problems_free(&found);
     if (result != OK) {
         error_context(err, "cannot read the settings of the run in %s", f->path);

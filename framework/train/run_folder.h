@@ -14,6 +14,9 @@ typedef struct run_folder {
 
 run_folder run_folder_at(arena *a, const char *path);
 
+// Whether a folder is that of a run: it holds settings, metrics or a checkpoint.
+bool run_folder_is_run(const char *path, arena *a);
+
 // The path of the best checkpoint there is: best.h5, or last.h5 where there is no best.
 const char *run_folder_best(const run_folder *f);
 

@@ -234,7 +234,7 @@ class Evaluation(runs.RunTest):
         for data, message in (("one.txt", "one.txt has a single token: there is nothing to predict"),
                               ("empty.txt", "empty.txt has no text: there is nothing to predict"),
                               ("unknown.txt", "unknown.txt:2:5: error: the character \"X\" (U+0058)"),
-                              ("none.txt", "cannot read none.txt: No such file")):
+                              ("none.txt", "there is no file none.txt")):
             err = self.runexp("eval", "small", "--data", data, code=1).err
             self.assertIn(message, err)
             self.assertNotIn("split", err)

@@ -323,9 +323,9 @@ static void test_missing_file(void **state) {
     config c;
     problems p = {0};
     error err;
-    assert_int_equal(config_load(&test_root, "/nowhere/x.yaml", NULL, 0, a, &c, &p, &err), ERR_IO);
+    assert_int_equal(config_load(&test_root, "/nowhere/x.yaml", NULL, NULL, 0, a, &c, &p, &err), ERR_IO);
     assert_int_equal(p.count, 0);
-    assert_int_equal(config_load(&test_root, "/", NULL, 0, a, &c, &p, &err), ERR_IO);
+    assert_int_equal(config_load(&test_root, "/", NULL, NULL, 0, a, &c, &p, &err), ERR_IO);
     arena_free(a);
 }
 

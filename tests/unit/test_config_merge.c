@@ -35,7 +35,9 @@ static loaded load_file(const char *name, const char *const *overrides) {
     int count = 0;
     while (overrides && overrides[count]) count++;
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    l.result = config_load(&test_root, path, overrides, count, l.memory, &l.c, &l.p, &l.err);
+    char library[256];
+    snprintf(library, sizeof library, "%s/library", folder);
+    l.result = config_load(&test_root, path, library, overrides, count, l.memory, &l.c, &l.p, &l.err);
     l.s = l.c.settings;
     return l;
 }
@@ -73,6 +75,48 @@ static void test_mappings_merge_and_lists_replace(void **state) {
     assert_string_equal(node_find(l.c.root, "model.width")->from.text, from);
     assert_int_equal(node_find(l.c.root, "model.width")->from.rank, 1);
     assert_int_equal(node_find(l.c.root, "model.depth")->from.rank, 2);
+    done(&l);
+}
+
+static void test_bases_of_the_library(void **state) {
+    (void)state;
+    write_yaml("library/shared/a.yaml", "seed: 7\nextends: b.yaml\n");
+    write_yaml("library/shared/b.yaml", "training: {max_steps: 5}\n");
+    write_yaml("mine/x.yaml", "extends: shared/a.yaml\n" HEAD);
+    loaded l = load_file("mine/x.yaml", NULL);
+    assert_fine(&l);
+    assert_int_equal(l.s->seed, 7);
+    assert_int_equal(l.s->training.max_steps, 5);
+    done(&l);
+    // What is beside the file comes first.
+    write_yaml("mine/shared/a.yaml", "seed: 8\n");
+    l = load_file("mine/x.yaml", NULL);
+    assert_fine(&l);
+    assert_int_equal(l.s->seed, 8);
+    done(&l);
+    // A path that says where the file is means no other.
+    write_yaml("mine/y.yaml", "extends: ./shared/b.yaml\n" HEAD);
+    l = load_file("mine/y.yaml", NULL);
+    assert_problem_in_folder(&l, "error: cannot read %s/mine/./shared/b.yaml: No such file");
+    done(&l);
+}
+
+static void test_nearest_base(void **state) {
+    (void)state;
+    write_yaml("base/models.yaml", "seed: 1\n");
+    write_yaml("library/base/others.yaml", "seed: 1\n");
+    write_yaml("x.yaml", "extends: base/modles.yaml\n" HEAD);
+    loaded l = load_file("x.yaml", NULL);
+    assert_some_problem(&l, "  did you mean base/models.yaml?\n");
+    done(&l);
+    write_yaml("x.yaml", "extends: base/othres.yaml\n" HEAD);
+    l = load_file("x.yaml", NULL);
+    assert_some_problem(&l, "  did you mean base/others.yaml?\n");
+    done(&l);
+    write_yaml("x.yaml", "extends: nothing_like_it.yaml\n" HEAD);
+    l = load_file("x.yaml", NULL);
+    assert_problem_in_folder(
+        &l, "paths in extends are relative to the file that contains them, or to %s/library\n");
     done(&l);
 }
 
@@ -411,6 +455,8 @@ static void test_wrong_overrides(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mappings_merge_and_lists_replace),
+        cmocka_unit_test(test_bases_of_the_library),
+        cmocka_unit_test(test_nearest_base),
         cmocka_unit_test(test_several_bases_in_order),
         cmocka_unit_test(test_paths_belong_to_their_file),
         cmocka_unit_test(test_cycles_are_refused),

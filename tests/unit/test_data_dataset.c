@@ -246,7 +246,7 @@ static void test_globs_are_sorted_and_must_match(void **state) {
     w.settings.source = list_of(f, fixture_file(f, "g/[x].txt", "not a glob"), NULL);
     assert_opens(f, &w);
     w.settings.source = list_of(f, fixture_path(f, "g/none.txt"), NULL);
-    assert_int_equal(open_world(f, &w), ERR_IO);
+    assert_int_equal(open_world(f, &w), ERR_DATA);
 }
 
 static void test_a_folder_is_the_files_in_it(void **state) {
@@ -287,7 +287,7 @@ static void test_the_home_folder_is_expanded(void **state) {
     fixture_file(f, "home/corpus/a.txt", "ab");
     world w = world_of(f, "~/corpus/a.txt");
     w.settings.split = fractions(f, 1, 0, 0);
-    assert_int_equal(open_world(f, &w), ERR_DATA);
+    assert_int_equal(open_world(f, &w), ERR_IO);
     assert_mentions(w.err.message, "~/corpus/a.txt is in the home folder, which is not known");
     w.places.home = fixture_path(f, "home");
     static const char *const items[] = {"~/corpus/a.txt", "~/corpus/", "~/*/?.txt"};
@@ -297,7 +297,7 @@ static void test_the_home_folder_is_expanded(void **state) {
         assert_splits(f, &w, "ab", "", "");
     }
     w.settings.source = list_of(f, "~/none.txt", NULL);
-    assert_int_equal(open_world(f, &w), ERR_IO);
+    assert_int_equal(open_world(f, &w), ERR_DATA);
     assert_mentions(w.err.message, fixture_path(f, "home/none.txt"));
 }
 
@@ -324,6 +324,29 @@ static void test_a_text_by_itself(void **state) {
     assert_int_equal(tokens.tokens[0], 'c');
 }
 
+static void test_a_missing_text_is_found_without_reading(void **state) {
+    fixture *f = *state;
+    error err;
+    fixture_file(f, "here/text.txt", "ab");
+    world w = world_of(f, fixture_path(f, "here/text.txt"));
+    w.settings.split = fractions(f, 1, 0, 0);
+    assert_int_equal(dataset_locate(&w.settings, NULL, &w.places, &err), OK);
+    w.settings.val_source = list_of(f, fixture_path(f, "here/text.txt"), fixture_path(f, "here/txet.txt"));
+    assert_int_equal(dataset_locate(&w.settings, NULL, &w.places, &err), ERR_CONFIG);
+    assert_mentions(err.message, "dataset.val_source: there is no file");
+    assert_mentions(err.hint, "did you mean");
+    assert_mentions(err.hint, "here/text.txt?");
+    w.settings.val_source = list_of(f, fixture_path(f, "nowhere/text.txt"), NULL);
+    assert_int_equal(dataset_locate(&w.settings, NULL, &w.places, &err), ERR_CONFIG);
+    assert_mentions(err.hint, "there is no folder");
+    w.settings.val_source = list_of(f, "nothing", NULL);
+    assert_int_equal(dataset_locate(&w.settings, NULL, &w.places, &err), ERR_CONFIG);
+    // What only has to be fetched is no mistake of the experiment.
+    w.settings.val_source = list_of(f, "whole", NULL);
+    assert_int_equal(dataset_locate(&w.settings, NULL, &w.places, &err), ERR_DATA);
+    assert_mentions(err.hint, "data get whole");
+}
+
 static void test_names_are_looked_up_in_folders_then_in_the_cache(void **state) {
     fixture *f = *state;
     world w = world_of(f, "whole");
@@ -332,7 +355,7 @@ static void test_names_are_looked_up_in_folders_then_in_the_cache(void **state) 
     w.places.folders = w.folders;
     assert_int_equal(open_world(f, &w), ERR_DATA);
     assert_mentions(w.err.message, "whole.txt");
-    assert_mentions(w.err.hint, "./runexp data get whole");
+    assert_mentions(w.err.hint, "runexp data get whole");
     assert_mentions(w.err.hint, w.folders[1]);
     fixture_file(f, "cache/whole.txt", "cache");
     assert_opens(f, &w);
@@ -446,7 +469,7 @@ static void test_the_listing_tells_what_is_missing(void **state) {
     unlink(fixture_path(f, "package/two"));
     catalogue_list(&c, &w.places, &out);
     assert_mentions(out.bytes, arena_format(f->a, "whole.txt  5 B  %s/cache/whole.txt\n", f->folder));
-    assert_mentions(out.bytes, "b.txt  (val)  missing: ./runexp data get parts\n");
+    assert_mentions(out.bytes, "b.txt  (val)  missing: runexp data get parts\n");
     assert_mentions(out.bytes, "1 of 2 files missing: sudo apt-get install sayings\n");
     fixture_file(f, "package/two", "2");
     text_clear(&out);
@@ -501,6 +524,7 @@ int main(void) {
         cmocka_unit_test(test_a_folder_without_files_is_refused),
         cmocka_unit_test(test_the_home_folder_is_expanded),
         cmocka_unit_test(test_a_text_by_itself),
+        cmocka_unit_test(test_a_missing_text_is_found_without_reading),
         cmocka_unit_test(test_names_are_looked_up_in_folders_then_in_the_cache),
         cmocka_unit_test(test_files_of_a_package_come_from_its_folder),
         cmocka_unit_test(test_unknown_names_get_the_nearest),
