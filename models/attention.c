@@ -19,16 +19,18 @@ static const option attention_layer_options[] = {
     INT(kv_heads, "0", 0, 1024,
         "number of key and value heads, a divisor of heads (arXiv 2305.13245); 0: heads; 1: multi-query"),
     INT(head_size, "0", 0, 4096, "width of a head; 0: width / heads"),
-    CHOICE(projections, "all", projections_names,
-           "linear maps: to queries, keys and values, and of the output; only the former (qkv); or none, so that queries, keys and values are the input"),
+    CHOICE(
+        projections, "all", projections_names,
+        "linear maps: to queries, keys and values, and of the output; only the former (qkv); or none, so that queries, keys and values are the input"),
     BOOL(bias, "true", "biases in the projections"),
     INT(window, "0", 0, 1 << 30, "how far back a token sees, itself included; 0: the whole block",
         .unit = "tokens"),
     BOOL(rope, "false", "rotary positions (arXiv 2104.09864); element i is paired with i + rope_dim / 2"),
     INT(rope_dim, "0", 0, 4096, "number of elements of a head that are rotated, even; 0: all"),
     REAL(rope_base, "10000.0", ABOVE(1), 1e12, "base of the rotation frequencies"),
-    BOOL(learned_scale, "false",
-         "multiply queries by a learned number, which begins at 1 / sqrt(head_size), in place of that constant"),
+    BOOL(
+        learned_scale, "false",
+        "multiply queries by a learned number, which begins at 1 / sqrt(head_size), in place of that constant"),
     BOOL(qk_norm, "false", "RMSNorm of queries and keys over each head, before rotation"),
     DROPOUT(dropout, "dropout of the attention probabilities"),
     DROPOUT(output_dropout, "dropout of the output"),
@@ -44,7 +46,8 @@ static tensor *project(builder *b, const attention_settings *s, const attention_
         .name = "in_proj_",
         .out = queries + 2 * keys,
         .bias = s->bias,
-        .parts = o->heads / o->kv_heads + 2, // of kv_heads heads each: q, more than once when heads share keys; k; v
+        .parts = o->heads / o->kv_heads +
+                 2, // of kv_heads heads each: q, more than once when heads share keys; k; v
     };
     tensor *qkv = s->projections == PROJECT_NOTHING ? NULL : builder_linear(b, x, in_proj);
     if (!s->learned_scale) return qkv ? qkv : op_concat(g, (tensor *[]){x, x, x}, 3);
@@ -76,9 +79,10 @@ static tensor *build_attention(builder *b, const component_choice *choice, tenso
                             "rotary positions turn pairs: %d elements of a head of %d cannot be turned",
                             rope_dim, head_size);
     if (s->projections == PROJECT_NOTHING && (kv_heads != heads || heads * head_size != width))
-        return builder_fail(b, choice, "projections", "leave kv_heads and head_size out, or project",
-                            "without projections, %d heads of %d must be the input's width, %d, and have keys each",
-                            heads, head_size, width);
+        return builder_fail(
+            b, choice, "projections", "leave kv_heads and head_size out, or project",
+            "without projections, %d heads of %d must be the input's width, %d, and have keys each", heads,
+            head_size, width);
     attention_options options = {
         .heads = heads,
         .kv_heads = kv_heads,

@@ -11,7 +11,8 @@
     double dropout
 #define RECURRENT_OPTIONS                                                                                  \
     INT(hidden, "0", 0, 1 << 20, "width of the hidden state and of the output; 0: that of the input"),     \
-        INT(layers, "1", 1, 64, "number of layers, each of which reads the hidden states of the one before"), \
+        INT(layers, "1", 1, 64,                                                                            \
+            "number of layers, each of which reads the hidden states of the one before"),                  \
         BOOL(bias, "true", "biases of the gates, of the input and of the state"),                          \
         DROPOUT(dropout, "dropout between the layers, not after the last")
 

@@ -39,7 +39,7 @@ tensor *op_residual(graph *g, tensor *x, tensor *branch);
 
 tensor *op_add(graph *g, tensor *a, tensor *b);               // same shapes
 tensor *op_multiply(graph *g, tensor *a, tensor *b);          // same shapes
-tensor *op_scale(graph *g, tensor *x, tensor *factor);         // factor: one number
+tensor *op_scale(graph *g, tensor *x, tensor *factor);        // factor: one number
 tensor *op_concat(graph *g, tensor *const *parts, int count); // along the last axis
 
 tensor *op_activation(graph *g, tensor *x, activation act);

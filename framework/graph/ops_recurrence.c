@@ -114,9 +114,11 @@ static void to_bias(const run_context *c, const op *o, int bias, const gate_grad
 
 // Token t goes with the output of token t-1, the row before. First tokens go with the state before them, and
 // are then set to zero, because the row before is the end of another sequence.
-static void to_recurrent_weight(const graph *g, const run_context *c, const op *o, const gate_gradients *d) {
+static void to_recurrent_weight(const graph *g, const run_context *c, const op *o,
+                                const gate_gradients *d) {
     const recurrence_settings *s = o->settings;
-    to_weight(g, o, W_HH, d, g->batch, d->sums, g->time * d->ld, o->out[H_FIRST]->data, op_adds(c, o, W_HH));
+    to_weight(g, o, W_HH, d, g->batch, d->sums, g->time * d->ld, o->out[H_FIRST]->data,
+              op_adds(c, o, W_HH));
     if (g->time == 1) return;
     for (int b = 0; b < g->batch; b++)
         memset(d->sums + (size_t)b * (size_t)g->time * (size_t)d->ld, 0, (size_t)d->count * sizeof(real));

@@ -39,10 +39,10 @@ struct parameter_declaration {
     double init_last;  // for a formula's own use, as init_value is
     double (*formula)(const parameter_declaration *about, size_t index);
     parameter_part constant; // begins with a constant, whatever the others do
-    bool decay;           // weight decay applies
-    bool matrix;          // a hidden matrix (out x in), which Muon orthogonalises
-    int parts;            // stacked matrices (q|k|v: 3) that Muon splits along the first axis; 0 means 1
-    double lr_multiplier; // 0 means 1
+    bool decay;              // weight decay applies
+    bool matrix;             // a hidden matrix (out x in), which Muon orthogonalises
+    int parts;               // stacked matrices (q|k|v: 3) that Muon splits along the first axis; 0 means 1
+    double lr_multiplier;    // 0 means 1
 };
 
 typedef struct parameter {

@@ -142,8 +142,8 @@ typedef struct recurrence {
     // batch x time x R: from the forward step, c (LSTM), or the recurrent sum of n (GRU), whose gradient the
     // backward step then leaves there.
     real *saved;
-    real *h;        // batch x time x R: the outputs
-    const real *dy; // gradient of the outputs
+    real *h;                   // batch x time x R: the outputs
+    const real *dy;            // gradient of the outputs
     real *dh_first, *dc_first; // NULL: not wanted
     bool adds_dh_first, adds_dc_first;
     real *workspace; // recurrence_workspace bytes, 64-byte aligned

@@ -96,7 +96,8 @@ static ALWAYS_INLINE wide get_wide(const real *x) {
 }
 
 // With `squares`, y is x.
-static ALWAYS_INLINE void sum_products(const bool squares, const array_parts *a, int begin_part, int end_part) {
+static ALWAYS_INLINE void sum_products(const bool squares, const array_parts *a, int begin_part,
+                                       int end_part) {
     enum { SUMS = 8 };
     const real *x = a->x, *y = a->y;
     for (int part = begin_part; part < end_part; part++) {

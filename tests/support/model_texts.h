@@ -61,15 +61,14 @@ static const model_text model_texts[] = {
      "    - lstm: {hidden: 21, layers: 2}\n"
      "    - residual: [layernorm, {lstm: {forget_bias: 0, bias: false}}]\n"
      "    - unembedding: {tied: false}\n"},
-    {"gru of two layers",
-     "model:\n"
-     "  width: 12\n"
-     "  layers:\n"
-     "    - embedding: {init_std: 1.0}\n"
-     "    - gru: {layers: 2, hidden: 17}\n"
-     "    - linear: {out: 12}\n"
-     "    - residual: [gru]\n"
-     "    - unembedding\n"},
+    {"gru of two layers", "model:\n"
+                          "  width: 12\n"
+                          "  layers:\n"
+                          "    - embedding: {init_std: 1.0}\n"
+                          "    - gru: {layers: 2, hidden: 17}\n"
+                          "    - linear: {out: 12}\n"
+                          "    - residual: [gru]\n"
+                          "    - unembedding\n"},
     {"lstm and attention without projections",
      "model:\n"
      "  width: 12\n"

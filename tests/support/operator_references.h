@@ -250,7 +250,8 @@ static tensor *build_cube(graph *g, const operator_case *c, tensor *const *leaf)
     return op_multiply(g, leaf[0], op_multiply(g, leaf[0], leaf[0]));
 }
 
-static void reference_scale(const operator_case *c, const run_context *run, double *const *leaf, double *y) {
+static void reference_scale(const operator_case *c, const run_context *run, double *const *leaf,
+                            double *y) {
     (void)run;
     for (size_t i = 0; i < leaf_count(c, 0); i++) y[i] = leaf[1][0] * leaf[0][i];
 }

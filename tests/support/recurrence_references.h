@@ -59,8 +59,8 @@ static void reference_recurrence(const operator_case *c, const run_context *run,
 }
 
 static tensor *build_recurrence(graph *g, const operator_case *c, tensor *const *leaf) {
-    return op_recurrence(g, leaf[0],
-                         &(recurrence_options){c->cell, leaf[1], leaf[2], leaf[3], leaf[4], leaf[5], leaf[6]});
+    return op_recurrence(
+        g, leaf[0], &(recurrence_options){c->cell, leaf[1], leaf[2], leaf[3], leaf[4], leaf[5], leaf[6]});
 }
 
 #endif

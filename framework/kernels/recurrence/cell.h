@@ -22,8 +22,9 @@ typedef struct cell_gradient {
     real *recurrent; // receives the gradient of h_prev W_hh^T + b_hh
     const real *h_prev, *c_prev;
     const real *dy; // gradient of h as an output
-    real *dh, *dc;  // gradients of h and c as the next token's h_prev and c_prev; overwritten by this token's,
-                    // without what comes through `recurrent`
+    real *dh,
+        *dc; // gradients of h and c as the next token's h_prev and c_prev; overwritten by this token's,
+             // without what comes through `recurrent`
 } cell_gradient;
 
 typedef struct cell {
