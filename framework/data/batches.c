@@ -11,17 +11,20 @@ typedef struct batches_type {
     void (*fill)(const void *settings, const split_tokens *from, int block_size, int rows, uint64_t seed,
                  int64_t step, int32_t *ids, int32_t *targets);
     int64_t (*steps_per_epoch)(const void *settings, const split_tokens *from, int block_size, int rows);
+    bool carries_state; // see batches_carry_state
 } batches_type;
 
 // Numbers of the random streams (the `site` of an rng_stream); changing one changes every run.
 enum { STREAM_WINDOWS = 0, STREAM_CHUNKS = 1 };
 
-// One row: the tokens from start on, each with its successor as target; padded beyond the end of the split.
-static void fill_row(const split_tokens *from, size_t start, int block_size, int32_t *ids,
+// One row: the tokens from start on, each with its successor as target; padded from token `end` on, and beyond
+// the end of the split.
+static void fill_row(const split_tokens *from, size_t start, size_t end, int block_size, int32_t *ids,
                      int32_t *targets) {
     size_t wanted = (size_t)block_size, last = from->count - 1;
-    if (start > last) start = last;
-    size_t present = last - start < wanted ? last - start : wanted;
+    if (end > last) end = last;
+    if (start > end) start = end;
+    size_t present = end - start < wanted ? end - start : wanted;
     memcpy(ids, from->tokens + start, present * sizeof *ids);
     memcpy(targets, from->tokens + start + 1, present * sizeof *targets);
     memset(ids + present, 0, (wanted - present) * sizeof *ids);
@@ -42,7 +45,7 @@ static void windows_fill(const void *settings, const split_tokens *from, int blo
     size_t width = (size_t)block_size, starts = from->count > width ? from->count - width : 1;
     for (int row = 0; row < rows; row++) {
         size_t start = rng_below(&stream, (uint64_t)row, starts), at = (size_t)row * width;
-        fill_row(from, start, block_size, ids + at, targets + at);
+        fill_row(from, start, from->count, block_size, ids + at, targets + at);
     }
 }
 
@@ -101,13 +104,37 @@ static void chunks_fill(const void *settings, const split_tokens *from, int bloc
         size_t position = (size_t)(step % steps) * (size_t)rows + (size_t)row, at = (size_t)row * width;
         size_t chunk = position < chunks ? permuted(position, chunks, seed, epoch) : chunks;
         size_t start = chunk < chunks ? chunk * width : from->count;
-        fill_row(from, start, block_size, ids + at, targets + at);
+        fill_row(from, start, from->count, block_size, ids + at, targets + at);
     }
+}
+
+// --- stream
+
+// Targets of a lane. A split with fewer targets than there are lanes leaves the last ones empty.
+static size_t lane_length(const split_tokens *from, int lanes) {
+    const size_t length = (from->count - 1) / (size_t)lanes;
+    return length ? length : 1;
+}
+
+static int64_t stream_steps_per_epoch(const void *settings, const split_tokens *from, int block_size,
+                                      int rows) {
+    (void)settings;
+    return (int64_t)divide_up(lane_length(from, rows), (size_t)block_size);
+}
+
+static void stream_fill(const void *settings, const split_tokens *from, int block_size, int rows,
+                        uint64_t seed, int64_t step, int32_t *ids, int32_t *targets) {
+    (void)seed;
+    const size_t length = lane_length(from, rows), width = (size_t)block_size;
+    const size_t block = (size_t)(step % stream_steps_per_epoch(settings, from, block_size, rows));
+    for (size_t lane = 0; lane < (size_t)rows; lane++)
+        fill_row(from, lane * length + block * width, (lane + 1) * length, block_size, ids + lane * width,
+                 targets + lane * width);
 }
 
 // --- registry
 
-static const option windows_options[] = {{0}};
+static const option windows_options[] = {{0}}, stream_options[] = {{0}};
 
 #define SETTINGS chunks_settings
 static const option chunks_options[] = {
@@ -153,7 +180,33 @@ static const batches_type batches_chunks = {
     .steps_per_epoch = chunks_steps_per_epoch,
 };
 
-const component *const batches_registry[] = {&batches_windows.about, &batches_chunks.about, NULL};
+static const batches_type batches_stream = {
+    .about =
+        {
+            .name = "stream",
+            .kind = "sampler",
+            .summary = "contiguous text, from block to block with the state that the model carries",
+            .paper =
+                "truncated backpropagation through time: Williams and Peng, Neural Computation 2 (1990)",
+            .details =
+                "The targets of the training split are cut into as many lanes of one length as an update has\n"
+                "sequences (batch_size x accumulation); what is left over, less than a token for each lane, is\n"
+                "not used. In every step each lane reads its next block_size tokens, and recurrent layers go\n"
+                "on with the state in which they left the block before, without a gradient to it. All lanes\n"
+                "begin anew, with state 0, when an epoch has ended; its last block may be short.\n"
+                "\n"
+                "Attention and positions see the block alone and begin anew with each. Layers that cannot be\n"
+                "trained with carried state (hyena, long_conv) need another order.",
+            .example = "dataset: {batches: stream, block_size: 50}",
+            .options = stream_options,
+        },
+    .fill = stream_fill,
+    .steps_per_epoch = stream_steps_per_epoch,
+    .carries_state = true,
+};
+
+const component *const batches_registry[] = {&batches_windows.about, &batches_chunks.about,
+                                             &batches_stream.about, NULL};
 
 static const batches_type *type_of(const component_choice *batches) {
     return (const batches_type *)batches->about;
@@ -162,6 +215,10 @@ static const batches_type *type_of(const component_choice *batches) {
 void batches_fill(const component_choice *batches, const split_tokens *from, int block_size, int rows,
                   uint64_t seed, int64_t step, int32_t *ids, int32_t *targets) {
     type_of(batches)->fill(batches->settings, from, block_size, rows, seed, step, ids, targets);
+}
+
+bool batches_carry_state(const component_choice *batches) {
+    return type_of(batches)->carries_state;
 }
 
 int64_t batches_steps_per_epoch(const component_choice *batches, const split_tokens *from, int block_size,

@@ -54,6 +54,7 @@ static void test_batches_depend_on_seed_and_step_alone(void **state) {
         assert_memory_equal(ids, again, BLOCK * ROWS * sizeof *ids);
         assert_int_equal(batches_digest(again, targets, BLOCK * ROWS), digest);
         assert_memory_not_equal(ids, other, BLOCK * ROWS * sizeof *ids);
+        if (batches_carry_state(&choice)) continue; // there is no choice
         batches_fill(&choice, &from, BLOCK, ROWS, 2, 41, other, targets);
         assert_memory_not_equal(ids, other, BLOCK * ROWS * sizeof *ids);
         batches_fill(&choice, &from, BLOCK, ROWS, 1ull << 40, 41, again, targets);
@@ -122,6 +123,41 @@ static void test_a_batch_that_is_not_full_is_padded_or_dropped(void **state) {
     assert_int_equal(batches_steps_per_epoch(&chunks, &from, BLOCK, 100), 1); // nothing would be left
 }
 
+// Every epoch: each lane reads its own part of the text, block after block, and every target that all lanes
+// have once.
+static void test_lanes_of_a_stream_are_contiguous(void **state) {
+    fixture *f = *state;
+    component_choice stream = fixture_choice(f, batches_registry, "stream");
+    assert_true(batches_carry_state(&stream));
+    for (size_t count = ROWS + 1; count < 300; count += 1 + count / 8) {
+        split_tokens from = counting(f, count);
+        const int length = (int)(count - 1) / ROWS; // of a lane
+        const int64_t steps = batches_steps_per_epoch(&stream, &from, BLOCK, ROWS);
+        assert_int_equal(steps, (length + BLOCK - 1) / BLOCK);
+        for (int64_t step = 0; step < 2 * steps; step++) {
+            batches_fill(&stream, &from, BLOCK, ROWS, 5, step, ids, targets);
+            for (int i = 0; i < ROWS * BLOCK; i++) {
+                const int at = (int)(step % steps) * BLOCK + i % BLOCK; // in the lane
+                const int token = i / BLOCK * length + at + 1;
+                assert_int_equal(ids[i], at < length ? token : 0);
+                assert_int_equal(targets[i], at < length ? token + 1 : -1);
+            }
+        }
+    }
+}
+
+static void test_lanes_without_text_are_padded(void **state) {
+    fixture *f = *state;
+    component_choice stream = fixture_choice(f, batches_registry, "stream");
+    split_tokens from = counting(f, ROWS - 1);
+    assert_int_equal(batches_steps_per_epoch(&stream, &from, BLOCK, ROWS), 1);
+    batches_fill(&stream, &from, BLOCK, ROWS, 3, 7, ids, targets);
+    for (int i = 0; i < ROWS * BLOCK; i++) {
+        const int lane = i / BLOCK;
+        assert_int_equal(targets[i], i % BLOCK == 0 && lane < ROWS - 2 ? lane + 2 : -1);
+    }
+}
+
 static void test_a_split_shorter_than_a_block_is_padded(void **state) {
     fixture *f = *state;
     for (int kind = 0; batches_registry[kind]; kind++) {
@@ -149,6 +185,8 @@ int main(void) {
         cmocka_unit_test(test_chunks_see_every_token_once_an_epoch),
         cmocka_unit_test(test_chunks_come_in_another_order_every_epoch),
         cmocka_unit_test(test_a_batch_that_is_not_full_is_padded_or_dropped),
+        cmocka_unit_test(test_lanes_of_a_stream_are_contiguous),
+        cmocka_unit_test(test_lanes_without_text_are_padded),
         cmocka_unit_test(test_a_split_shorter_than_a_block_is_padded),
         cmocka_unit_test(test_the_digest_is_crc32),
     };
