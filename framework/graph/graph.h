@@ -151,6 +151,9 @@ state_set *states_new(int lanes);
 void states_free(state_set *s);
 void states_reset(state_set *s);                       // all zero: the beginning of a text
 const carried_state *states_first(const state_set *s); // the others follow by `next`
+// Other states of the same names and sizes, all zero; and a copy of the values from one set to such another.
+state_set *states_twin(const state_set *s);
+void states_copy(const state_set *from, state_set *to);
 // Gives every lane of `to` the state of the one lane of `from`; both belong to graphs of one model.
 void states_spread(const state_set *from, state_set *to);
 size_t states_bytes(const state_set *s);

@@ -39,10 +39,30 @@ const carried_state *states_first(const state_set *s) {
     return s->first;
 }
 
+// Puts a state of zeros in front of the others; the name becomes the set's.
+static carried_state *add(state_set *s, const char *name, int reals) {
+    carried_state *added = memory_alloc(sizeof *added);
+    *added = (carried_state){.name = name, .shape = {s->lanes, reals}, .next = s->first};
+    added->data = memory_alloc(bytes_of(added));
+    return s->first = added;
+}
+
 static carried_state *find(const state_set *s, const char *name) {
     carried_state *found = s->first;
     while (found && strcmp(found->name, name) != 0) found = found->next;
     return found;
+}
+
+state_set *states_twin(const state_set *s) {
+    state_set *twin = states_new(s->lanes);
+    for (const carried_state *each = s->first; each; each = each->next)
+        add(twin, memory_copy_text(each->name), each->shape[1]);
+    return twin;
+}
+
+void states_copy(const state_set *from, state_set *to) {
+    for (const carried_state *each = to->first; each; each = each->next)
+        memcpy(each->data, find(from, each->name)->data, bytes_of(each));
 }
 
 void states_spread(const state_set *from, state_set *to) {
@@ -78,16 +98,8 @@ tensor *graph_state(graph *g, const char *name, int rank, const int *shape) {
     state_set *set = g->options.states;
     const char *full = full_name(g, name);
     tensor *t = graph_tensor(g, TENSOR_STATE, rank, shape);
-    carried_state *found = find(set, full);
-    if (!found) {
-        found = memory_alloc(sizeof *found);
-        *found = (carried_state){.name = memory_copy_text(full),
-                                 .shape = {set->lanes, (int)(t->count / (size_t)g->batch)},
-                                 .next = set->first};
-        found->data = memory_alloc(bytes_of(found));
-        set->first = found;
-    }
-    t->state = found;
+    const carried_state *found = find(set, full);
+    t->state = found ? found : add(set, memory_copy_text(full), (int)(t->count / (size_t)g->batch));
     return t;
 }
 

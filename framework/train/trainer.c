@@ -19,7 +19,8 @@ static status build(trainer *t, int passes, error *err) {
     const graph_options options = {.batch = t->rows / passes,
                                    .time = t->model->block_size,
                                    .gradients = true,
-                                   .packs_weights = passes > 1};
+                                   .packs_weights = passes > 1,
+                                   .states = t->states};
     return model_build(t->model, &options, true, &t->built, err);
 }
 
@@ -64,7 +65,9 @@ static status place_memory(trainer *t, error *err) {
     TRY(optimizer_new(&e->optimizer, t->model->parameters, &t->optimizer, err));
     t->schedule = schedule_begin(&e->schedule, optimizer_lr(&e->optimizer));
     t->rows = (int)(e->training.batch_size * e->training.accumulation);
+    if (batches_carry_state(&e->dataset.batches)) t->states = states_new(t->rows);
     TRY(build_for_shapes(t, err));
+    if (t->states) t->states_before = states_twin(t->states);
     TRY(graph_place(t->built.graph, NULL, err));
     const int groups = gradient_tree_groups(t->passes, (size_t)t->rows * (size_t)block_size);
     TRY(gradient_tree_open(&t->tree, t->passes, groups, t->built.graph->gradient_reals, err));
@@ -106,6 +109,8 @@ void trainer_free(trainer *t) {
     gradient_tree_free(&t->tree);
     free(t->pass_losses);
     graph_free(t->built.graph);
+    states_free(t->states);
+    states_free(t->states_before);
     optimizer_free(t->optimizer);
     model_free(t->model);
     free(t->ids);

@@ -10,7 +10,7 @@ static int64_t next_batch_digest(trainer *t) {
     return batches_digest(t->ids, t->targets, (size_t)t->rows * (size_t)t->model->block_size);
 }
 
-enum { MOST_GROUPS = 2 + OPTIMIZER_MAX_MOMENTS, MOST_NUMBERS = RUN_STATE_NUMBERS + SCHEDULE_MAX_STATE };
+enum { MOST_GROUPS = 3 + OPTIMIZER_MAX_MOMENTS, MOST_NUMBERS = RUN_STATE_NUMBERS + SCHEDULE_MAX_STATE };
 
 static int list_weights(const trainer *t, arena *a, checkpoint_group *out) {
     parameter_set *set = t->model->parameters;
@@ -29,6 +29,7 @@ static checkpoint_contents list_contents(trainer *t, arena *a) {
         groups[group_count++] =
             run_state_block(path, t->model->parameters, optimizer_moment(t->optimizer, i), a);
     }
+    if (t->states && states_first(t->states)) groups[group_count++] = run_state_lanes(t->states, a);
     checkpoint_number *numbers = arena_alloc(a, MOST_NUMBERS * sizeof *numbers);
     run_state_numbers(&t->state, numbers);
     const schedule_type *type = t->schedule.type;

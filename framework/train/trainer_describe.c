@@ -60,10 +60,10 @@ void trainer_describe(const trainer *t, bool details) {
     char parameters[32], flops[32], bytes[5][32];
     const int tokens = t->rows * t->model->block_size; // of a step, in which derived operators run once
     double forward = (graph_flops(g, false) * t->passes + graph_flops(g, true)) / tokens;
-    size_t average = t->average ? p->block_bytes : 0;
+    size_t average = t->average ? p->block_bytes : 0, states = t->states ? 2 * states_bytes(t->states) : 0;
     const size_t gradients = p->gradient_reals * sizeof(real) + gradient_tree_bytes(&t->tree);
     size_t sizes[5] = {0, p->block_bytes + gradients + parameters_derived_bytes(p) + average,
-                       optimizer_bytes(t->optimizer), g->plan_bytes + g->workspace_bytes,
+                       optimizer_bytes(t->optimizer), g->plan_bytes + g->workspace_bytes + states,
                        evaluator_bytes(t->evaluator)};
     for (int i = 1; i < 5; i++) sizes[0] += sizes[i];
     for (int i = 0; i < 5; i++) text_bytes((double)sizes[i], bytes[i], sizeof bytes[i]);

@@ -35,6 +35,9 @@ struct trainer {
     double *pass_losses;    // of the tokens of each pass, summed
     int32_t *ids, *targets; // rows x block_size
     int64_t steps_per_epoch;
+    // A lane for each row; NULL when batches carry none. The other set has them as they were before the step:
+    // what diverged() runs again begins there.
+    state_set *states, *states_before;
     text tokenizer_text, config_text;
     // for progress lines
     double started, last_line, seconds_at_start;

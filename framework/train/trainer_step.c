@@ -59,6 +59,7 @@ static status diverged(trainer *t, int failing_pass, double gradient_scale, cons
     size_t index = 0;
     bool is_gradient = false;
     graph_bind_gradients(t->built.graph, t->model->parameters->gradients);
+    if (t->states) states_copy(t->states_before, t->states);
     for (int pass = 0; pass <= failing_pass && !bad; pass++) {
         run_context c = enter_pass(t, pass, gradient_scale);
         c.accumulate = pass > 0;
@@ -141,10 +142,18 @@ static double update_weights(trainer *t, double norm) {
     return lr;
 }
 
+// An epoch begins with states of zero, every other step with those that the one before has left.
+static void enter_step(trainer *t) {
+    if (!t->states) return;
+    if (t->state.step % t->steps_per_epoch == 0) states_reset(t->states);
+    states_copy(t->states, t->states_before);
+}
+
 status trainer_step(trainer *t, train_row *row, error *err) {
     const double started = clock_seconds();
     t->part_began = started;
     trainer_fill_batch(t, t->state.step);
+    enter_step(t);
     part_ends(t, STEP_BATCH);
     const int64_t scored = count_scored(t);
     const double gradient_scale = 1.0 / (double)scored;

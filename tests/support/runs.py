@@ -131,7 +131,7 @@ class RunTest(unittest.TestCase):
             def keep(path, item):
                 if isinstance(item, h5py.Dataset) and item.ndim > 0:
                     found[path] = item[()]
-            for group in ("weights", "optimizer", "average"):
+            for group in ("weights", "optimizer", "average", "states"):
                 if group in file:
                     file[group].visititems(lambda path, item, group=group: keep(f"{group}/{path}", item))
             for key, value in file["state"].attrs.items():

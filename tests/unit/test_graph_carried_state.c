@@ -154,6 +154,21 @@ static void test_a_checkpoint_brings_the_states_back(void **state) {
     unlink(path);
 }
 
+static void test_states_can_be_put_back(void **state) {
+    (void)state;
+    real losses[TOKENS], again[TOKENS];
+    run r = run_open(3);
+    state_set *kept = states_twin(r.states);
+    run_block(&r, 0, losses);
+    states_copy(r.states, kept);
+    run_block(&r, 1, losses);
+    states_copy(kept, r.states);
+    run_block(&r, 1, again);
+    assert_memory_equal(losses, again, sizeof losses);
+    states_free(kept);
+    run_close(&r);
+}
+
 // Two operators of one layer that name their states alike have each its own, and another graph finds both.
 static void test_states_of_one_name_are_told_apart(void **state) {
     (void)state;
@@ -195,6 +210,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lanes_are_the_same_in_any_passes),
         cmocka_unit_test(test_a_checkpoint_brings_the_states_back),
+        cmocka_unit_test(test_states_can_be_put_back),
         cmocka_unit_test(test_states_of_one_name_are_told_apart),
         cmocka_unit_test(test_what_cannot_be_trained_with_state_is_refused),
     };

@@ -1,0 +1,77 @@
+"""Recurrent models trained on streams: each lane goes on from block to block, and exactly so after an interruption."""
+
+import numpy as np
+
+import runs
+
+# 16 lanes of 561 tokens: an epoch has 18 steps, the last of which is short.
+EXPERIMENT = """
+description: an LSTM on a stream of text
+dataset: {source: ./small.txt, block_size: 32, split: [0.78, 0.1, 0.12], batches: stream}
+model:
+  width: 24
+  dropout: 0.1
+  layers:
+    - embedding
+    - lstm: {layers: 2}
+    - dropout
+    - unembedding
+optimizer: {type: adamw, lr: 1.0e-2}
+training: {batch_size: 8, accumulation: 2, max_steps: 120, average_decay: 0.9}
+evaluation: {interval: 25, train_tokens: 512, sample_tokens: 20}
+checkpoint: {interval: 20}
+sampling: {prompt: "the ", max_tokens: 40}
+"""
+LANES, LANE, STEPS_PER_EPOCH = 16, 561, 18
+
+
+class Streams(runs.RunTest):
+    def setUp(self):
+        super().setUp()
+        self.write("stream.yaml", EXPERIMENT)
+
+    def train(self, name, *words):
+        return self.runexp("stream.yaml", "--runs", f"runs/{name}", "--no-plots", "name=stream", *words)
+
+    def losses(self, name):
+        return self.series(f"{name}/stream")["train/loss"]
+
+    def test_threads(self):
+        self.train("two", "--threads", "2")
+        for threads in ("1", "4"):
+            self.train(f"threads{threads}", "--threads", threads)
+            self.assertSameRuns("two/stream", f"threads{threads}/stream")
+
+    def test_resume_in_the_middle_of_an_epoch(self):
+        self.train("whole")
+        self.assertIn("states/lstm/c2", self.checkpoint("whole/stream", "last.h5"))
+        for rows, number in ((33, runs.KILL), (55, runs.TERM), (101, runs.KILL)):
+            name = f"cut{rows}"
+            process = self.start("stream.yaml", "--runs", f"runs/{name}", "--no-plots", "name=stream")
+            self.interrupt(process, f"{name}/stream", rows, number)
+            resumed = self.train(name, "--threads", "1")
+            self.assertRegex(resumed.out, r"resuming at step \d+")
+            self.assertSameRuns("whole/stream", f"{name}/stream")
+            self.assertEqual(self.samples("whole/stream"), self.samples(f"{name}/stream"))
+
+    def test_passes_make_no_difference(self):
+        same = ("model.dropout=0", "training.max_steps=40")
+        self.train("whole", *same)
+        for name, words in (("small", ("training.micro_batch_size=2",)), ("single", ("training.micro_batch_size=1",)),
+                            ("one", ("training.batch_size=16", "training.accumulation=1"))):
+            self.train(name, *same, *words)
+            np.testing.assert_allclose(self.losses(name), self.losses("whole"), rtol=1e-3)
+
+    def test_state_goes_on_until_the_epoch_ends(self):
+        # With weights that stay as they are, an epoch is like the one before; its first block has no state to go on with.
+        frozen = ("model.dropout=0", "optimizer.lr=1e-30", "training.max_steps=40")
+        self.train("frozen", *frozen)
+        losses = self.losses("frozen")
+        self.assertEqual(losses[:STEPS_PER_EPOCH].tobytes(), losses[STEPS_PER_EPOCH:2 * STEPS_PER_EPOCH].tobytes())
+        tokens = np.diff(self.series("frozen/stream")["train/tokens"])
+        self.assertEqual(tokens[STEPS_PER_EPOCH - 2], LANES * (LANE % 32))
+        self.assertEqual(tokens[STEPS_PER_EPOCH - 1], LANES * 32)
+
+
+if __name__ == "__main__":
+    runs.unittest.main()
