@@ -88,11 +88,20 @@ static bool enter(builder *b, const component_list *layers, int index) {
            room;
 }
 
+// The layer just built, from operator `first` on, learns in a training graph that carries state.
+static void check_carried(builder *b, const component_choice *choice, int first) {
+    const graph_options *options = &b->graph->options;
+    if (options->gradients && options->states && graph_without_gradient(b->graph, first))
+        builder_fail(b, choice, NULL, "choose another dataset.batches: windows or chunks",
+                     "cannot be trained on a stream, with state carried from block to block");
+}
+
 tensor *builder_sequence(builder *b, const component_list *layers, tensor *x) {
     const size_t length = strlen(b->path);
     for (int i = 0; i < layers->count && !b->failed; i++) {
         const component_choice *choice = &layers->items[i];
         const layer_type *type = (const layer_type *)choice->about;
+        const int first = b->graph->op_count;
         tensor *y = NULL;
         if (!enter(b, layers, i))
             builder_fail(b, choice, NULL, "nest fewer containers", "layers are nested too deeply");
@@ -101,6 +110,7 @@ tensor *builder_sequence(builder *b, const component_list *layers, tensor *x) {
                          "there are no vectors to work on yet");
         else
             y = type->build(b, choice, x);
+        check_carried(b, choice, first);
         b->path[length] = '\0';
         if (!b->failed) x = y;
     }

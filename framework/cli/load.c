@@ -5,6 +5,7 @@
 #include "base/program.h"
 #include "cli/places.h"
 #include "cli/runs.h"
+#include "data/batches.h"
 #include "store/checkpoint.h"
 #include "train/experiment_checks.h"
 #include "train/run_folder.h"
@@ -80,14 +81,28 @@ static void give_name(config *c, const char *path, arena *a) {
     node_put(a, c->root, "name", value->where, value);
 }
 
+// Builds a training graph that carries state, which not every layer can.
+static status build_carried(model *m, error *err) {
+    model_graph built;
+    state_set *states = states_new(1);
+    const graph_options options = {
+        .batch = 1, .time = 1, .gradients = true, .states = states, .attention_restarts = true};
+    const status result = model_build(m, &options, true, &built, err);
+    graph_free(built.graph);
+    states_free(states);
+    return result;
+}
+
 // Builds the model without placing it, which checks that widths, heads and the order of layers fit.
 static void check_layers(const experiment *e, problems *p) {
     model *m;
     error err;
-    if (model_new(&e->model, VOCABULARY_OF_CHECKS, (int)e->dataset.block_size, &m, &err) == OK) {
+    status result = model_new(&e->model, VOCABULARY_OF_CHECKS, (int)e->dataset.block_size, &m, &err);
+    if (result == OK) {
+        if (batches_carry_state(&e->dataset.batches)) result = build_carried(m, &err);
         model_free(m);
-        return;
     }
+    if (result == OK) return;
     problem_add(
         p, (place){err.file[0] ? err.file : NULL, err.line, err.column, err.source[0] ? err.source : NULL},
         err.hint[0] ? err.hint : NULL, "%s", err.message);

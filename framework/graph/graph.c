@@ -87,6 +87,14 @@ op *graph_append(graph *g, const op_kind *kind, tensor *const *in, int in_count,
     return o;
 }
 
+const op *graph_without_gradient(const graph *g, int first) {
+    for (int k = first; k < g->op_count; k++) {
+        const op *o = g->ops[k];
+        if (o->out[0]->differentiable && !o->kind->backward && !o->kind->passthrough) return o;
+    }
+    return NULL;
+}
+
 tensor *op_output(graph *g, op *o, int rank, const int *shape) {
     tensor *t = graph_tensor(g, TENSOR_ACTIVATION, rank, shape);
     o->out[o->out_count++] = t;

@@ -37,6 +37,9 @@ typedef struct graph_options {
     bool packs_weights; // several runs see the same weights, so that it pays to pack them beforehand
     state_set *states;  // carried from run to run, so that each goes on where the last one ended; NULL: a
                         // run begins with its first token
+    bool
+        attention_restarts; // with states: attention sees the tokens of its run alone, and keeps none of them
+                            // for the next (training on a stream)
 } graph_options;
 
 typedef enum tensor_kind {
@@ -204,6 +207,9 @@ tensor *graph_parameter(graph *g, parameter *p);
 tensor *graph_state(graph *g, const char *name, int rank, const int *shape);
 op *graph_append(graph *g, const op_kind *kind, tensor *const *in, int in_count, tensor *out,
                  void *settings);
+// The first operator, from number `first` on, that something learns through and that has no gradient step (with
+// carried state some have none), or NULL.
+const op *graph_without_gradient(const graph *g, int first);
 // The next output of an operator just appended, for its own gradient step: only out[0] goes to other
 // operators and has a gradient.
 tensor *op_output(graph *g, op *o, int rank, const int *shape);

@@ -222,7 +222,7 @@ tensor *op_attention(graph *g, tensor *qkv, const attention_options *options) {
     if (options->rope_dim || options->q_gamma) qkv = prepare(g, qkv, options);
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, 3,
                              (int[]){g->batch, g->time, options->heads * options->head_size});
-    if (g->options.states) {
+    if (g->options.states && !g->options.attention_restarts) {
         // A window that reaches beyond the block never made a difference in training.
         bool windowed = options->window && options->window < options->block_size;
         s->capacity = windowed ? options->window : options->block_size;

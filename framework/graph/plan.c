@@ -67,8 +67,7 @@ static status plan_op(graph *g, op *o, error *err) {
     if (o->kind->is_loss) return plan_loss(g, o, err);
     if (!o->out[0]->gradient) return OK;
     if (!o->kind->backward && !o->kind->passthrough)
-        return fail(err, ERR_INTERNAL, "%s: %s has no gradient%s", o->path, o->kind->name,
-                    g->options.states ? ": it cannot be trained with carried state" : "");
+        return fail(err, ERR_INTERNAL, "%s: %s has no gradient", o->path, o->kind->name);
     // In the order in which they are written: what is passed through comes last.
     for (int i = 0; i < o->in_count; i++)
         if (!(o->kind->passthrough & INPUT(i))) TRY(plan_gradient(g, o, i, err));

@@ -20,7 +20,8 @@ static status build(trainer *t, int passes, error *err) {
                                    .time = t->model->block_size,
                                    .gradients = true,
                                    .packs_weights = passes > 1,
-                                   .states = t->states};
+                                   .states = t->states,
+                                   .attention_restarts = true};
     return model_build(t->model, &options, true, &t->built, err);
 }
 

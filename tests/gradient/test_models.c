@@ -145,6 +145,7 @@ static int check_carried(const char *name, const char *yaml) {
     run_prepare(yaml, &shapes[0], &k.r);
     graph_options options = test_training(shapes[0].batch, shapes[0].time);
     options.states = k.states;
+    options.attention_restarts = true;
     int wrong = -1;
     if (model_build(k.r.t.model, &options, true, &k.r.built, &err) == OK) {
         test_ok(graph_place(k.r.built.graph, NULL, &err), &err);

@@ -188,19 +188,64 @@ static void test_states_of_one_name_are_told_apart(void **state) {
     parameters_free(set);
 }
 
-// Attention over a cache has no gradient.
+static const char recurrent_and_attention[] =
+    "model:\n"
+    "  width: 12\n"
+    "  layers: [embedding, positions, {lstm: {}}, {residual: [{attention: {heads: 2, rope: true}}]}, unembedding]\n";
+
+static void logits_of(const model_graph *built, const int32_t *ids, size_t count, real *logits) {
+    tokens_bind(built->ids, ids);
+    graph_forward(built->graph, &(run_context){0});
+    memcpy(logits, built->logits->data, count * sizeof *logits);
+}
+
+// What recurrent layers carry, attention and positions do not see: a block after others is a block by itself
+// that begins with the same state.
+static void test_attention_begins_anew_with_each_block(void **state) {
+    (void)state;
+    enum { BATCH = 2, VOCABULARY = 11, LOGITS = BATCH * TIME * VOCABULARY };
+    int32_t ids[2][BATCH * TIME];
+    real after[LOGITS], alone[LOGITS], fresh[LOGITS];
+    test_model t = test_model_new(recurrent_and_attention, VOCABULARY, TIME, 0.3);
+    state_set *states = states_new(BATCH), *kept;
+    graph_options options = test_decoding(BATCH, TIME, states);
+    options.attention_restarts = true;
+    model_graph built = test_model_build(&t, options);
+    for (uint32_t k = 0; k < 2; k++) test_tokens(k, BATCH * TIME, VOCABULARY, ids[k]);
+    kept = states_twin(states);
+    for (const carried_state *s = states_first(states); s; s = s->next)
+        assert_non_null(strstr(s->name, "lstm/"));
+
+    logits_of(&built, ids[1], LOGITS, fresh);
+    states_reset(states);
+    logits_of(&built, ids[0], LOGITS, after);
+    states_copy(states, kept);
+    logits_of(&built, ids[1], LOGITS, after);
+    states_copy(kept, states);
+    logits_of(&built, ids[1], LOGITS, alone);
+    assert_memory_equal(after, alone, sizeof after);
+    assert_memory_not_equal(after, fresh, sizeof after);
+    graph_free(built.graph);
+    states_free(kept);
+    states_free(states);
+    test_model_free(&t);
+}
+
 static void test_what_cannot_be_trained_with_state_is_refused(void **state) {
     (void)state;
     error err = {0};
     model_graph built;
     test_model t = test_model_declare(
-        "model:\n  width: 8\n  layers: [embedding, {attention: {heads: 2}}, unembedding]\n", 11, 8);
+        "model:\n  width: 8\n  layers: [embedding, lstm, {residual: [layernorm, hyena]}, unembedding]\n",
+        11, 8);
     state_set *states = states_new(2);
-    const graph_options options = {.batch = 2, .time = 4, .gradients = true, .states = states};
-    assert_int_equal(model_build(t.model, &options, true, &built, &err), ERR_INTERNAL);
-    assert_string_equal(
-        err.message,
-        "attention: attention_decode has no gradient: it cannot be trained with carried state");
+    graph_options options = {.batch = 2, .time = 4, .gradients = true, .states = states};
+    assert_int_equal(model_build(t.model, &options, true, &built, &err), ERR_CONFIG);
+    assert_string_equal(err.message,
+                        "hyena: cannot be trained on a stream, with state carried from block to block");
+    options.gradients = false; // decoding
+    test_ok(model_build(t.model, &options, true, &built, &err), &err);
+    graph_free(built.graph);
     states_free(states);
     test_model_free(&t);
 }
@@ -212,6 +257,7 @@ int main(void) {
         cmocka_unit_test(test_a_checkpoint_brings_the_states_back),
         cmocka_unit_test(test_states_can_be_put_back),
         cmocka_unit_test(test_states_of_one_name_are_told_apart),
+        cmocka_unit_test(test_attention_begins_anew_with_each_block),
         cmocka_unit_test(test_what_cannot_be_trained_with_state_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
