@@ -28,9 +28,10 @@ static const option options[] = {
         data, OPTIONAL,
         "a text to evaluate instead, as a whole: a file, folder, glob or name of the catalogue; -: standard input"),
     STRING(checkpoint, "auto", "best, last, or a checkpoint file; auto: best if there is one, else last"),
-    INT(stride, "0", 0, 1 << 30, "distance between windows in tokens; 0: the experiment's"),
+    INT(stride, "0", 0, 1 << 30,
+        "distance between windows in tokens, which a stream has none of; 0: the experiment's"),
     INT(batch_size, "0", 0, 1 << 20,
-        "windows per pass, which does not change the result; 0: the experiment's"),
+        "windows or lanes per pass, which does not change the result; 0: the experiment's"),
     RUNS_OPTION,
     COMPUTE_OPTIONS,
     {0},
@@ -111,12 +112,11 @@ static void print_name(const char *what, const char *name, const char *rest) {
 static status evaluate_and_print(const trained *from, const eval_options *o, const evaluated *what,
                                  error *err) {
     const experiment *e = from->experiment;
-    int64_t stride = o->stride ? o->stride : e->evaluation.stride, block_size = e->dataset.block_size;
-    if (stride == 0 || stride > block_size) stride = block_size;
+    const int64_t batch = o->batch_size ? o->batch_size : e->training.batch_size;
+    const evaluator_options options_of_run = evaluator_options_of(e, (int)batch, o->stride);
     evaluator *scorer;
     evaluation result;
-    TRY(evaluator_new(from->model, (int)(o->batch_size ? o->batch_size : e->training.batch_size),
-                      (int)stride, NULL, &scorer, err));
+    TRY(evaluator_new(from->model, &options_of_run, NULL, &scorer, err));
     evaluate_split(scorer, &what->tokens, from->tokenizer, &result);
     evaluator_free(scorer);
     if (!isfinite(result.loss)) {
@@ -160,8 +160,9 @@ const command command_eval = {
             .summary = "Evaluates a run on a whole split, or on any text",
             .details =
                 "Every token but the first is scored exactly once: windows of block_size tokens are stride apart, and the\n"
-                "last one is shifted back to end with the text, where it scores only what is left. RUN is a run's folder,\n"
-                "or its name under runs/.",
+                "last one is shifted back to end with the text, where it scores only what is left. A run on a stream\n"
+                "(dataset.batches) carries its state through the text instead, in up to 32 lanes, each of which first reads\n"
+                "evaluation.warmup_tokens that are not scored. RUN is a run's folder, or its name under runs/.",
             .example = "  runexp eval gpt_nano --split val\n"
                        "  runexp eval gpt_nano --data other.txt --stride 32\n"
                        "  zcat other.txt.gz | runexp eval gpt_nano --data -\n",

@@ -15,10 +15,11 @@ typedef struct training_settings {
 } training_settings;
 
 typedef struct evaluation_settings {
-    int64_t interval;     // steps; 0: only at the end
-    int64_t stride;       // tokens between windows; 0: block_size
-    int64_t train_tokens; // how much of the training split is evaluated
-    int64_t patience;     // evaluations without improvement before stopping; 0: never
+    int64_t interval;      // steps; 0: only at the end
+    int64_t stride;        // tokens between windows; 0: block_size
+    int64_t warmup_tokens; // that a lane of a stream reads before it is scored
+    int64_t train_tokens;  // how much of the training split is evaluated
+    int64_t patience;      // evaluations without improvement before stopping; 0: never
     double min_delta;
     int64_t sample_tokens; // text generated at each evaluation, into samples.txt
 } evaluation_settings;

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "config/option.h"
+#include "data/batches.h"
 #include "train/experiment.h"
 #include "train/optimizers/optimizer.h"
 #include "train/schedules/schedule.h"
@@ -110,6 +111,18 @@ static bool stride_above_block(const subject *s) {
     return of(s)->evaluation.stride > of(s)->dataset.block_size;
 }
 
+static bool carries_state(const subject *s) {
+    return batches_carry_state(&of(s)->dataset.batches);
+}
+
+static bool stride_on_stream(const subject *s) {
+    return carries_state(s) && of(s)->evaluation.stride > 0;
+}
+
+static bool warmup_without_stream(const subject *s) {
+    return !carries_state(s) && is_chosen(s, "evaluation.warmup_tokens", "dataset.batches");
+}
+
 static bool micro_batch_above_batch(const subject *s) {
     return of(s)->training.micro_batch_size > of(s)->training.batch_size;
 }
@@ -169,6 +182,9 @@ static const struct check {
      "is longer than the run has evaluations: it never stops early", NULL},
     {NOTE, "evaluation.stride", stride_above_block, "is above dataset.block_size, which is used instead",
      NULL},
+    {NOTE, "evaluation.stride", stride_on_stream, "has no effect with dataset.batches: stream", NULL},
+    {NOTE, "evaluation.warmup_tokens", warmup_without_stream,
+     "has no effect without dataset.batches: stream", NULL},
     {NOTE, "training.micro_batch_size", micro_batch_above_batch,
      "is above training.batch_size: it has no effect", NULL},
     {NOTE, "training.log_interval", nothing_recorded,

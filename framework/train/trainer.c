@@ -58,7 +58,6 @@ static status check_settings(trainer *t, error *err) {
 static status place_memory(trainer *t, error *err) {
     const experiment *e = t->request.experiment;
     int block_size = (int)e->dataset.block_size;
-    int stride = e->evaluation.stride ? (int)e->evaluation.stride : block_size;
     TRY(model_new(&e->model, tokenizer_vocabulary(t->request.dataset->tokenizer), block_size, &t->model,
                   err));
     TRY(check_settings(t, err));
@@ -73,8 +72,8 @@ static status place_memory(trainer *t, error *err) {
     const int groups = gradient_tree_groups(t->passes, (size_t)t->rows * (size_t)block_size);
     TRY(gradient_tree_open(&t->tree, t->passes, groups, t->built.graph->gradient_reals, err));
     t->pass_losses = memory_alloc((size_t)t->passes * sizeof *t->pass_losses);
-    TRY(evaluator_new(t->model, t->rows / t->passes, stride < block_size ? stride : block_size,
-                      t->built.graph, &t->evaluator, err));
+    const evaluator_options scoring = evaluator_options_of(e, t->rows / t->passes, 0);
+    TRY(evaluator_new(t->model, &scoring, t->built.graph, &t->evaluator, err));
     if (e->training.average_decay > 0)
         TRY(memory_planned_alloc((void **)&t->average, t->model->parameters->block_bytes,
                                  "averaged weights", err));

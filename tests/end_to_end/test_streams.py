@@ -72,6 +72,15 @@ class Streams(runs.RunTest):
         self.assertEqual(tokens[STEPS_PER_EPOCH - 2], LANES * (LANE % 32))
         self.assertEqual(tokens[STEPS_PER_EPOCH - 1], LANES * 32)
 
+    def test_eval_says_what_training_said(self):
+        # A validation text of three lanes.
+        self.write("small.txt", runs.sentences(1000))
+        self.train("run", "dataset.split=[0.8, 0.12, 0.08]")
+        trained = self.series("run/stream")["eval/val/loss"][-1]
+        for words in ((), ("--batch-size", "3"), ("--threads", "1")):
+            done = self.runexp("eval", "stream", "--runs", "runs/run", "--checkpoint", "last", *words)
+            self.assertIn(f"loss            {trained:.6f} nats", done.out)
+
 
 if __name__ == "__main__":
     runs.unittest.main()

@@ -58,7 +58,8 @@ static evaluation evaluate(fixture *f, size_t count, int batch, int stride) {
     evaluator *e;
     evaluation result;
     const split_tokens part = {.tokens = f->tokens, .count = count};
-    test_ok(evaluator_new(f->t.model, batch, stride, NULL, &e, &err), &err);
+    const evaluator_options options = {.batch = batch, .stride = stride};
+    test_ok(evaluator_new(f->t.model, &options, NULL, &e, &err), &err);
     evaluate_split(e, &part, f->letters, &result);
     evaluator_free(e);
     return result;
@@ -163,13 +164,15 @@ static void test_memory_can_be_borrowed(void **state) {
     model_graph training = test_model_build(&f->t, test_training(8, BLOCK));
     evaluator *e;
     evaluation result;
-    test_ok(evaluator_new(f->t.model, 2, BLOCK, training.graph, &e, &err), &err);
+    evaluator_options options = {.batch = 2, .stride = BLOCK};
+    test_ok(evaluator_new(f->t.model, &options, training.graph, &e, &err), &err);
     assert_int_equal(evaluator_bytes(e), 0);
     memset(training.graph->plan_memory, 0xff, training.graph->plan_bytes);
     evaluate_split(e, &part, f->letters, &result);
     assert_true(result.loss == alone.loss);
     evaluator_free(e);
-    test_ok(evaluator_new(f->t.model, 64, BLOCK, training.graph, &e, &err), &err); // too large for it
+    options.batch = 64; // too large for it
+    test_ok(evaluator_new(f->t.model, &options, training.graph, &e, &err), &err);
     assert_true(evaluator_bytes(e) > 0);
     evaluate_split(e, &part, f->letters, &result);
     assert_true(result.loss == alone.loss);
@@ -185,7 +188,8 @@ static void test_weights_may_change(void **state) {
     parameter_set *set = f->t.model->parameters;
     evaluator *e;
     evaluation before, after;
-    test_ok(evaluator_new(f->t.model, 2, BLOCK, NULL, &e, &err), &err);
+    const evaluator_options options = {.batch = 2, .stride = BLOCK};
+    test_ok(evaluator_new(f->t.model, &options, NULL, &e, &err), &err);
     evaluate_split(e, &part, f->letters, &before);
     for (size_t i = 0; i < set->total; i++) parameters_write(set)[i] *= (real)1.25;
     evaluate_split(e, &part, f->letters, &after);
@@ -201,7 +205,8 @@ static evaluation evaluate_part(fixture *f, size_t count, size_t max_tokens) {
     evaluator *e;
     evaluation result;
     const split_tokens part = {.tokens = f->tokens, .count = count};
-    test_ok(evaluator_new(f->t.model, 4, 5, NULL, &e, &err), &err);
+    const evaluator_options options = {.batch = 4, .stride = 5};
+    test_ok(evaluator_new(f->t.model, &options, NULL, &e, &err), &err);
     evaluate_sample(e, &part, f->letters, max_tokens, &result);
     evaluator_free(e);
     return result;
