@@ -87,13 +87,15 @@ static status open_text(const trained *from, const command_call *call, const cha
         encoding e;
         TRY(read_input(call, data, &bytes, &length, err));
         TRY(tokenizer_encode(from->tokenizer, out->name, bytes, length, call->memory, &e, err));
-        out->tokens = (split_tokens){e.ids, e.count, e.characters, e.bytes, e.unknown};
+        out->tokens = (split_tokens){e.ids, e.count, e.characters, e.bytes, e.unknown, NULL};
     } else {
         const bool is_file = !source_is_path(data) && file_exists(data) && !is_corpus(data, call);
         const char *item = is_file ? arena_format(call->memory, "./%s", data) : data;
         TRY(dataset_open_text(item, part, &call->places, from->tokenizer, call->memory, &out->tokens,
                               &out->name, err));
     }
+    TRY(dataset_separator(&from->experiment->dataset, from->tokenizer, call->memory, &out->tokens.separator,
+                          err));
     if (out->tokens.count > 1) return OK;
     fail(err, ERR_DATA, "%s has %s: there is nothing to predict", out->name,
          out->tokens.count ? "a single token" : "no text");

@@ -9,7 +9,7 @@
 typedef struct batches_type {
     component about;
     void (*fill)(const void *settings, const split_tokens *from, int block_size, int rows, uint64_t seed,
-                 int64_t step, int32_t *ids, int32_t *targets);
+                 int64_t step, const batch_tokens *out);
     int64_t (*steps_per_epoch)(const void *settings, const split_tokens *from, int block_size, int rows);
     bool carries_state; // see batches_carry_state
 } batches_type;
@@ -19,8 +19,10 @@ enum { STREAM_WINDOWS = 0, STREAM_CHUNKS = 1 };
 
 // One row: the tokens from start on, each with its successor as target; padded from token `end` on, and beyond
 // the end of the split.
-static void fill_row(const split_tokens *from, size_t start, size_t end, int block_size, int32_t *ids,
-                     int32_t *targets) {
+static void fill_row(const split_tokens *from, size_t start, size_t end, int block_size, int row,
+                     const batch_tokens *out) {
+    int32_t *ids = out->ids + (size_t)row * (size_t)block_size;
+    int32_t *targets = out->targets + (size_t)row * (size_t)block_size;
     size_t wanted = (size_t)block_size, last = from->count - 1;
     if (end > last) end = last;
     if (start > end) start = end;
@@ -38,14 +40,14 @@ static size_t divide_up(size_t a, size_t b) {
 // --- windows
 
 static void windows_fill(const void *settings, const split_tokens *from, int block_size, int rows,
-                         uint64_t seed, int64_t step, int32_t *ids, int32_t *targets) {
+                         uint64_t seed, int64_t step, const batch_tokens *out) {
     (void)settings;
     const rng_stream stream = {
         .seed = seed, .purpose = RNG_DATA, .site = STREAM_WINDOWS, .step = (uint32_t)step};
     size_t width = (size_t)block_size, starts = from->count > width ? from->count - width : 1;
     for (int row = 0; row < rows; row++) {
-        size_t start = rng_below(&stream, (uint64_t)row, starts), at = (size_t)row * width;
-        fill_row(from, start, from->count, block_size, ids + at, targets + at);
+        size_t start = rng_below(&stream, (uint64_t)row, starts);
+        fill_row(from, start, from->count, block_size, row, out);
     }
 }
 
@@ -96,15 +98,15 @@ static int64_t chunks_steps_per_epoch(const void *settings, const split_tokens *
 }
 
 static void chunks_fill(const void *settings, const split_tokens *from, int block_size, int rows,
-                        uint64_t seed, int64_t step, int32_t *ids, int32_t *targets) {
+                        uint64_t seed, int64_t step, const batch_tokens *out) {
     int64_t steps = chunks_steps_per_epoch(settings, from, block_size, rows);
     uint32_t epoch = (uint32_t)(step / steps);
     size_t chunks = chunks_in(from, block_size), width = (size_t)block_size;
     for (int row = 0; row < rows; row++) {
-        size_t position = (size_t)(step % steps) * (size_t)rows + (size_t)row, at = (size_t)row * width;
+        size_t position = (size_t)(step % steps) * (size_t)rows + (size_t)row;
         size_t chunk = position < chunks ? permuted(position, chunks, seed, epoch) : chunks;
         size_t start = chunk < chunks ? chunk * width : from->count;
-        fill_row(from, start, from->count, block_size, ids + at, targets + at);
+        fill_row(from, start, from->count, block_size, row, out);
     }
 }
 
@@ -123,13 +125,17 @@ static int64_t stream_steps_per_epoch(const void *settings, const split_tokens *
 }
 
 static void stream_fill(const void *settings, const split_tokens *from, int block_size, int rows,
-                        uint64_t seed, int64_t step, int32_t *ids, int32_t *targets) {
+                        uint64_t seed, int64_t step, const batch_tokens *out) {
     (void)seed;
     const size_t length = lane_length(from, rows), width = (size_t)block_size;
     const size_t block = (size_t)(step % stream_steps_per_epoch(settings, from, block_size, rows));
-    for (size_t lane = 0; lane < (size_t)rows; lane++)
-        fill_row(from, lane * length + block * width, (lane + 1) * length, block_size, ids + lane * width,
-                 targets + lane * width);
+    for (int row = 0; row < rows; row++) {
+        const size_t lane = (size_t)row, start = lane * length + block * width;
+        fill_row(from, start, (lane + 1) * length, block_size, row, out);
+        for (size_t i = 0; out->begins && i < width; i++)
+            out->begins[lane * width + i] =
+                out->targets[lane * width + i] >= 0 && split_begins_document(from, start + i);
+    }
 }
 
 // --- registry
@@ -193,7 +199,8 @@ static const batches_type batches_stream = {
                 "sequences (batch_size x accumulation); what is left over, less than a token for each lane, is\n"
                 "not used. In every step each lane reads its next block_size tokens, and recurrent layers go\n"
                 "on with the state in which they left the block before, without a gradient to it. All lanes\n"
-                "begin anew, with state 0, when an epoch has ended; its last block may be short.\n"
+                "begin anew, with state 0, when an epoch has ended; its last block may be short. A document that\n"
+                "begins within a block (dataset.document_separator) begins with state 0, too.\n"
                 "\n"
                 "Attention and positions see the block alone and begin anew with each. Layers that cannot be\n"
                 "trained with carried state (hyena, long_conv) need another order.",
@@ -213,8 +220,8 @@ static const batches_type *type_of(const component_choice *batches) {
 }
 
 void batches_fill(const component_choice *batches, const split_tokens *from, int block_size, int rows,
-                  uint64_t seed, int64_t step, int32_t *ids, int32_t *targets) {
-    type_of(batches)->fill(batches->settings, from, block_size, rows, seed, step, ids, targets);
+                  uint64_t seed, int64_t step, const batch_tokens *out) {
+    type_of(batches)->fill(batches->settings, from, block_size, rows, seed, step, out);
 }
 
 bool batches_carry_state(const component_choice *batches) {

@@ -25,6 +25,8 @@ static const option options[] = {
             .may_be_path = true, .min_count = 1),
     COMPONENT(tokenizer, "char", tokenizer_registry, "how text becomes tokens"),
     COMPONENT(batches, "windows", batches_registry, "how batches are drawn from the training split"),
+    STRING(document_separator, OPTIONAL,
+           "on a stream: text after which a document begins, with state 0; if not set, the text is one"),
     INT(block_size, "128", 1, 1 << 20, "length of the training sequences: the longest context",
         .unit = "tokens"),
     REALS(split, "[0.9, 0.05, 0.05]", 0, 1,
@@ -218,6 +220,32 @@ static status read_own_source(const source_files *all, split which, arena *scrat
     return OK;
 }
 
+// --- documents
+
+bool split_begins_document(const split_tokens *s, size_t at) {
+    const encoding *e = s->separator;
+    return e && at >= e->count && memcmp(s->tokens + at - e->count, e->ids, e->count * sizeof *e->ids) == 0;
+}
+
+status dataset_separator(const dataset_settings *settings, const tokenizer *t, arena *a,
+                         const encoding **out, error *err) {
+    const char *separator = settings->document_separator;
+    *out = NULL;
+    if (!separator || !batches_carry_state(&settings->batches)) return OK;
+    encoding *e = arena_alloc(a, sizeof *e);
+    error why;
+    const bool is_known =
+        tokenizer_encode(t, "the separator", separator, strlen(separator), a, e, &why) == OK;
+    if (!is_known || e->unknown || e->count == 0) {
+        fail(err, ERR_CONFIG, "dataset.document_separator %s",
+             separator[0] ? "has characters that the training text lacks" : "is empty");
+        return error_hint(err,
+                          "give a text that stands between documents, such as \"\\n\\n\", or leave it out");
+    }
+    *out = e;
+    return OK;
+}
+
 // --- opening
 
 static status check_length(const dataset_settings *settings, const dataset *d, bool needs_train,
@@ -369,10 +397,12 @@ static status open_with(const dataset_settings *settings, const data_places *pla
     TRY(read_texts(settings, places, !given, scratch, &source, texts, err));
     d->tokenizer = given;
     if (!given) TRY(build_tokenizer(settings, texts, scratch, a, &d->tokenizer, err));
+    const encoding *separator;
+    TRY(dataset_separator(settings, d->tokenizer, a, &separator, err));
     for (int s = 0; s < SPLIT_COUNT; s++) {
         encoding e;
         TRY(tokenizer_encode_parts(d->tokenizer, texts[s].parts, texts[s].count, a, &e, err));
-        d->splits[s] = (split_tokens){e.ids, e.count, e.characters, e.bytes, e.unknown};
+        d->splits[s] = (split_tokens){e.ids, e.count, e.characters, e.bytes, e.unknown, separator};
     }
     TRY(check_length(settings, d, !given, err));
     TRY(digest_texts(texts, a, &d->digests, err));
@@ -410,7 +440,7 @@ static status open_text(const char *item, split which, const data_places *places
     TRY(read_own_source(&files, which, scratch, &whole, err));
     TRY(tokenizer_encode_parts(t, whole.parts, whole.count, a, &e, err));
     *name = count_parts(&files) ? arena_format(a, "%s (%s)", item, split_names[which]) : item;
-    *out = (split_tokens){e.ids, e.count, e.characters, e.bytes, e.unknown};
+    *out = (split_tokens){e.ids, e.count, e.characters, e.bytes, e.unknown, NULL};
     return OK;
 }
 

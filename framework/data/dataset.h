@@ -16,7 +16,8 @@ typedef struct dataset_settings {
     string_list source;                  // catalogue names, files, folders, globs: joined in order
     string_list val_source, test_source; // separate files for these splits; else parts of source by `split`
     component_choice tokenizer;
-    component_choice batches; // out of batches_registry (data/batches.h)
+    component_choice batches;       // out of batches_registry (data/batches.h)
+    const char *document_separator; // a document begins after it; NULL: the text is one
     int64_t block_size;
     real_list split; // fractions of train, val, test
 } dataset_settings;
@@ -47,6 +48,7 @@ typedef struct split_tokens {
     const int32_t *tokens;
     size_t count;
     size_t characters, bytes, unknown; // of its text
+    const encoding *separator;         // of documents; NULL: the text is one
 } split_tokens;
 
 typedef struct dataset {
@@ -55,6 +57,14 @@ typedef struct dataset {
     const char *description;          // one line: files, characters, vocabulary
     text_digests digests;
 } dataset;
+
+// Whether a document begins with token `at` of a split: the separator stands right before it.
+bool split_begins_document(const split_tokens *s, size_t at);
+
+// Encodes document_separator for split_tokens.separator; NULL where it is not set, or has no effect because no
+// state is carried. ERR_CONFIG when it has characters that the vocabulary lacks. Memory from a.
+status dataset_separator(const dataset_settings *settings, const tokenizer *t, arena *a,
+                         const encoding **out, error *err);
 
 // Looks for the files of every source and reads none. The error has the place of the source at fault: section
 // is the mapping of the dataset section. ERR_CONFIG for a path or pattern without a file, or an unknown name;
@@ -78,7 +88,7 @@ status dataset_open(const dataset_settings *settings, const data_places *places,
                     arena *a, dataset **out, error *err);
 
 // A text by itself, all of it: an item like those of `source`. Of a corpus that comes in parts it is part
-// `which`. *name is the item as messages name it. Errors of dataset_open; memory from a.
+// `which`. *name is the item as messages name it. It has no separator. Errors of dataset_open; memory from a.
 status dataset_open_text(const char *item, split which, const data_places *places,
                          const tokenizer *tokenizer, arena *a, split_tokens *out, const char **name,
                          error *err);

@@ -26,7 +26,7 @@ typedef struct recurrence_settings {
     int rows, in, gates, width; // rows: batch x time; gates: width of all of them
 } recurrence_settings;
 
-static recurrence recurrence_of(const graph *g, const op *o) {
+static recurrence recurrence_of(const graph *g, const run_context *c, const op *o) {
     const recurrence_settings *s = o->settings;
     const real *h_first = o->out[H_FIRST]->data;
     return (recurrence){
@@ -34,6 +34,7 @@ static recurrence recurrence_of(const graph *g, const op *o) {
         .batch = g->batch,
         .time = g->time,
         .width = s->width,
+        .begins = c->begins,
         .h_first = h_first,
         .c_first = s->cell == CELL_LSTM ? o->out[C_FIRST]->data : h_first,
         .gates = o->out[GATES]->data,
@@ -43,13 +44,22 @@ static recurrence recurrence_of(const graph *g, const op *o) {
     };
 }
 
-// The values before the first token: of the carried state or of an input, zero without one.
-static void begin_with(const tensor *from, tensor *first) {
+// Whether row b has nothing before its token t.
+static bool begins(const graph *g, const run_context *c, int b, int t) {
+    return c->begins && c->begins[(size_t)b * (size_t)g->time + (size_t)t];
+}
+
+// The values before the first token: of the carried state or of an input, zero without one and where a document
+// begins.
+static void begin_with(const graph *g, const run_context *c, const tensor *from, tensor *first) {
     const size_t bytes = first->count * sizeof(real);
     if (from)
         memcpy(first->data, from->data, bytes);
     else
         memset(first->data, 0, bytes);
+    const size_t width = (size_t)tensor_width(first);
+    for (int b = 0; b < g->batch; b++)
+        if (begins(g, c, b, 0)) memset(first->data + (size_t)b * width, 0, width * sizeof(real));
 }
 
 // Carries the values of the last token on.
@@ -61,7 +71,6 @@ static void carry(const graph *g, const tensor *all, const tensor *to) {
 }
 
 static void forward(const graph *g, const run_context *c, const op *o) {
-    (void)c;
     const recurrence_settings *s = o->settings;
     const tensor *x = o->in[X], *gates = o->out[GATES];
     const gemm_epilogue epilogue = {.bias = o->in[B_IH] ? o->in[B_IH]->data : NULL};
@@ -71,9 +80,9 @@ static void forward(const graph *g, const run_context *c, const op *o) {
     else
         kernels->gemm(false, true, s->rows, s->gates, s->in, x->data, s->in, o->in[W_IH]->data, s->in,
                       gates->data, s->gates, &epilogue, g->workspace);
-    begin_with(o->in[H], o->out[H_FIRST]);
-    if (s->cell == CELL_LSTM) begin_with(o->in[C], o->out[C_FIRST]);
-    recurrence r = recurrence_of(g, o);
+    begin_with(g, c, o->in[H], o->out[H_FIRST]);
+    if (s->cell == CELL_LSTM) begin_with(g, c, o->in[C], o->out[C_FIRST]);
+    recurrence r = recurrence_of(g, c, o);
     r.weight = o->in[PACKED_HH_TRANSPOSED]->data;
     r.bias = o->in[B_HH] ? o->in[B_HH]->data : NULL;
     kernels->recurrence_forward(&r);
@@ -113,7 +122,7 @@ static void to_bias(const run_context *c, const op *o, int bias, const gate_grad
 }
 
 // Token t goes with the output of token t-1, the row before. First tokens go with the state before them, and
-// are then set to zero, because the row before is the end of another sequence.
+// are then set to zero, because the row before is the end of another sequence; so are those that begin a document.
 static void to_recurrent_weight(const graph *g, const run_context *c, const op *o,
                                 const gate_gradients *d) {
     const recurrence_settings *s = o->settings;
@@ -121,7 +130,10 @@ static void to_recurrent_weight(const graph *g, const run_context *c, const op *
               op_adds(c, o, W_HH));
     if (g->time == 1) return;
     for (int b = 0; b < g->batch; b++)
-        memset(d->sums + (size_t)b * (size_t)g->time * (size_t)d->ld, 0, (size_t)d->count * sizeof(real));
+        for (int t = 0; t < g->time; t++)
+            if (t == 0 || begins(g, c, b, t))
+                memset(d->sums + ((size_t)b * (size_t)g->time + (size_t)t) * (size_t)d->ld, 0,
+                       (size_t)d->count * sizeof(real));
     to_weight(g, o, W_HH, d, s->rows - 1, d->sums + d->ld, d->ld, o->out[Y]->data, true);
 }
 
@@ -139,7 +151,7 @@ static void to_input(const graph *g, const run_context *c, const op *o) {
 }
 
 static void through_time(const graph *g, const run_context *c, const op *o) {
-    recurrence r = recurrence_of(g, o);
+    recurrence r = recurrence_of(g, c, o);
     r.weight = o->in[PACKED_HH]->data;
     r.dy = o->out[Y]->gradient->data;
     r.dh_first = gradient_of(o->in[H]);
@@ -192,6 +204,7 @@ static const op_kind recurrence_kind = {
     .backward = backward,
     .saves = INPUT(X) | INPUT(W_IH) | INPUT(PACKED_IH) | INPUT(PACKED_HH) | OUTPUT(Y) | OUTPUT(GATES) |
              OUTPUT(SAVED) | OUTPUT(H_FIRST) | OUTPUT(C_FIRST),
+    .varies = true,
     .flops = flops,
     .workspace = workspace,
 };

@@ -136,6 +136,9 @@ typedef struct recurrence {
     const void *weight;            // forward: W_hh^T, R x G R; backward: W_hh, G R x R
     const real *bias;              // b_hh, G R; NULL: none
     const real *h_first, *c_first; // before the first token: batch x R
+    // batch x time: tokens before which h and c are zero, whatever the token before left; no gradient goes
+    // back beyond them. NULL: there are none.
+    const bool *begins;
     // batch x time x G R: x W_ih^T + b_ih. The forward step leaves there what the backward step needs, and
     // that one the gradient of what was there first.
     real *gates;

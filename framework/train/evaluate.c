@@ -13,6 +13,7 @@ struct evaluator {
     int batch, block_size;
     state_set *states;      // at least MOST_LANES, whole passes; NULL: windows
     int32_t *ids, *targets; // batch x block_size
+    bool *begins;           // the same: tokens that begin a document
     int filled;             // rows
 };
 
@@ -49,6 +50,7 @@ static void open_rows(evaluator *e, const evaluator_options *options) {
     const size_t count = (size_t)e->batch * (size_t)e->block_size;
     e->ids = memory_alloc(count * sizeof *e->ids);
     e->targets = memory_alloc(count * sizeof *e->targets);
+    e->begins = memory_alloc(count * sizeof *e->begins);
 }
 
 status evaluator_new(model *m, const evaluator_options *options, const graph *lender, evaluator **out,
@@ -77,6 +79,7 @@ void evaluator_free(evaluator *e) {
     states_free(e->states);
     free(e->ids);
     free(e->targets);
+    free(e->begins);
     free(e);
 }
 
@@ -91,10 +94,10 @@ static void flush(evaluator *e, int first, const tokenizer *t, total *sum) {
     size_t count = (size_t)e->filled * (size_t)e->block_size,
            all = (size_t)e->batch * (size_t)e->block_size;
     if (count == 0) return;
-    for (size_t i = count; i < all; i++) e->ids[i] = 0, e->targets[i] = -1;
+    for (size_t i = count; i < all; i++) e->ids[i] = 0, e->targets[i] = -1, e->begins[i] = false;
     tokens_bind(e->built.ids, e->ids);
     tokens_bind(e->built.targets, e->targets);
-    graph_forward(e->built.graph, &(run_context){.lane = first, .gradient_scale = 1});
+    graph_forward(e->built.graph, &(run_context){.lane = first, .gradient_scale = 1, .begins = e->begins});
     int32_t unknown = tokenizer_unknown(t);
     for (size_t i = 0; i < count; i++) {
         if (e->targets[i] < 0) continue;
@@ -113,6 +116,7 @@ static void fill_row(evaluator *e, const split_tokens *part, size_t first, size_
         size_t at = first + i;
         bool inside = at + 1 < part->count;
         e->ids[row + i] = inside ? part->tokens[at] : 0;
+        e->begins[row + i] = inside && split_begins_document(part, at);
         e->targets[row + i] = inside && at >= scored && at < end ? part->tokens[at + 1] : -1;
     }
 }

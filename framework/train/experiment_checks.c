@@ -123,6 +123,17 @@ static bool warmup_without_stream(const subject *s) {
     return !carries_state(s) && is_chosen(s, "evaluation.warmup_tokens", "dataset.batches");
 }
 
+static bool separator_without_stream(const subject *s) {
+    return !carries_state(s) && of(s)->dataset.document_separator;
+}
+
+static bool separator_missing(const subject *s) {
+    const split_tokens *train = &s->data->splits[SPLIT_TRAIN];
+    size_t at = 0;
+    while (at < train->count && !split_begins_document(train, at)) at++;
+    return train->separator && at == train->count;
+}
+
 static bool micro_batch_above_batch(const subject *s) {
     return of(s)->training.micro_batch_size > of(s)->training.batch_size;
 }
@@ -169,6 +180,11 @@ static const struct check {
     {PROBLEM_WITH_TEXT, "evaluation.patience", patience_without_text,
      "needs a validation text, and this experiment has none",
      "give dataset.split a second fraction, or dataset.val_source, or set patience to 0"},
+    {PROBLEM_WITH_TEXT, "dataset.document_separator", separator_missing,
+     "never stands in the training text: there is no document to begin",
+     "give a text that stands between documents, or leave it out"},
+    {NOTE, "dataset.document_separator", separator_without_stream,
+     "has no effect without dataset.batches: stream", NULL},
     {NOTE, "schedule.warmup_steps", warmup_as_long_as_run,
      "is as long as the run: the rate never reaches optimizer.lr", NULL},
     {NOTE, "schedule.min_lr", floor_above_rate, "is above optimizer.lr: the rate does not fall", NULL},

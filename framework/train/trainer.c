@@ -1,6 +1,5 @@
 #include "train/trainer.h"
 
-#include "data/batches.h"
 #include "train/experiment_checks.h"
 #include "train/trainer_parts.h"
 
@@ -78,8 +77,10 @@ static status place_memory(trainer *t, error *err) {
         TRY(memory_planned_alloc((void **)&t->average, t->model->parameters->block_bytes,
                                  "averaged weights", err));
     size_t tokens = (size_t)t->rows * (size_t)block_size;
-    t->ids = memory_alloc(tokens * sizeof *t->ids);
-    t->targets = memory_alloc(tokens * sizeof *t->targets);
+    t->batch.ids = memory_alloc(tokens * sizeof *t->batch.ids);
+    t->batch.targets = memory_alloc(tokens * sizeof *t->batch.targets);
+    if (t->request.dataset->splits[SPLIT_TRAIN].separator)
+        t->batch.begins = memory_alloc(tokens * sizeof *t->batch.begins);
     t->steps_per_epoch = batches_steps_per_epoch(
         &e->dataset.batches, &t->request.dataset->splits[SPLIT_TRAIN], block_size, t->rows);
     return OK;
@@ -113,8 +114,9 @@ void trainer_free(trainer *t) {
     states_free(t->states_before);
     optimizer_free(t->optimizer);
     model_free(t->model);
-    free(t->ids);
-    free(t->targets);
+    free(t->batch.ids);
+    free(t->batch.targets);
+    free(t->batch.begins);
     text_free(&t->tokenizer_text);
     text_free(&t->config_text);
     arena_free(t->memory);

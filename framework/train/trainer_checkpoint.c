@@ -1,5 +1,4 @@
 // Checkpoints of a run: what a trainer saves, and how it resumes.
-#include "data/batches.h"
 #include "train/trainer_parts.h"
 
 #include <stdio.h>
@@ -7,7 +6,7 @@
 // Digest of the batch of the coming step: a resumed run compares it, and so notices data that changed.
 static int64_t next_batch_digest(trainer *t) {
     trainer_fill_batch(t, t->state.step);
-    return batches_digest(t->ids, t->targets, (size_t)t->rows * (size_t)t->model->block_size);
+    return batches_digest(t->batch.ids, t->batch.targets, (size_t)t->rows * (size_t)t->model->block_size);
 }
 
 enum { MOST_GROUPS = 3 + OPTIMIZER_MAX_MOMENTS, MOST_NUMBERS = RUN_STATE_NUMBERS + SCHEDULE_MAX_STATE };

@@ -2,6 +2,7 @@
 #ifndef RUNEXP_TRAIN_TRAINER_PARTS_H
 #define RUNEXP_TRAIN_TRAINER_PARTS_H
 
+#include "data/batches.h"
 #include "models/model.h"
 #include "train/evaluate.h"
 #include "train/generate.h"
@@ -29,11 +30,11 @@ struct trainer {
     bool metrics_warned; // a warning about unwritten rows has been given
     run_state state;
     schedule schedule;
-    int rows;               // sequences of a step, all passes
-    int passes;             // of a step through the model, each with rows / passes sequences
-    gradient_tree tree;     // how the gradients of the passes are summed
-    double *pass_losses;    // of the tokens of each pass, summed
-    int32_t *ids, *targets; // rows x block_size
+    int rows;            // sequences of a step, all passes
+    int passes;          // of a step through the model, each with rows / passes sequences
+    gradient_tree tree;  // how the gradients of the passes are summed
+    double *pass_losses; // of the tokens of each pass, summed
+    batch_tokens batch;  // rows x block_size; begins: NULL unless the text has documents
     int64_t steps_per_epoch;
     // A lane for each row; NULL when batches carry none. The other set has them as they were before the step:
     // what diverged() runs again begins there.
@@ -57,7 +58,7 @@ status trainer_step(trainer *t, train_row *row, error *err);
 // trainer_step.c: fills ERR_DIVERGED: `what` of step t->state.step, "the loss", is not finite. where: the end
 // of the sentence, may be empty.
 status trainer_diverged(const char *what, int64_t step, const char *where, error *err);
-void trainer_fill_batch(trainer *t, int64_t step); // ids and targets of a step
+void trainer_fill_batch(trainer *t, int64_t step); // of a step
 
 // trainer_checkpoint.c: writes a checkpoint of everything (ERR_DIVERGED, and the file is left as it is, when
 // an array is not finite); reads last.h5 back, to continue from there

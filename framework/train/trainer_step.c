@@ -1,6 +1,5 @@
 // One update: the passes of a batch through the model, the norm of the gradients, the optimizer.
 #include "base/clock.h"
-#include "data/batches.h"
 #include "kernels/kernels.h"
 #include "train/trainer_parts.h"
 
@@ -10,7 +9,7 @@
 void trainer_fill_batch(trainer *t, int64_t step) {
     const experiment *e = t->request.experiment;
     batches_fill(&e->dataset.batches, &t->request.dataset->splits[SPLIT_TRAIN], (int)e->dataset.block_size,
-                 t->rows, (uint64_t)e->seed, step, t->ids, t->targets);
+                 t->rows, (uint64_t)e->seed, step, &t->batch);
 }
 
 static size_t tokens_of_a_pass(const trainer *t) {
@@ -20,13 +19,14 @@ static size_t tokens_of_a_pass(const trainer *t) {
 // Points the graph at the tokens of a pass of the coming step; returns the context to run it in.
 static run_context enter_pass(trainer *t, int pass, double gradient_scale) {
     size_t first = (size_t)pass * tokens_of_a_pass(t);
-    tokens_bind(t->built.ids, t->ids + first);
-    tokens_bind(t->built.targets, t->targets + first);
+    tokens_bind(t->built.ids, t->batch.ids + first);
+    tokens_bind(t->built.targets, t->batch.targets + first);
     return (run_context){.seed = (uint64_t)t->request.experiment->seed,
                          .step = (uint32_t)t->state.step,
                          .micro = (uint32_t)pass,
                          .lane = pass * (t->rows / t->passes),
-                         .gradient_scale = gradient_scale};
+                         .gradient_scale = gradient_scale,
+                         .begins = t->batch.begins ? t->batch.begins + first : NULL};
 }
 
 // Where a bad value appeared, as the end of a sentence.
@@ -82,7 +82,7 @@ static void part_ends(trainer *t, step_part part) {
 static int64_t count_scored(const trainer *t) {
     const size_t tokens = (size_t)t->rows * (size_t)t->model->block_size;
     int64_t scored = 0;
-    for (size_t i = 0; i < tokens; i++) scored += t->targets[i] >= 0;
+    for (size_t i = 0; i < tokens; i++) scored += t->batch.targets[i] >= 0;
     return scored;
 }
 

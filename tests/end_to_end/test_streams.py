@@ -72,6 +72,21 @@ class Streams(runs.RunTest):
         self.assertEqual(tokens[STEPS_PER_EPOCH - 2], LANES * (LANE % 32))
         self.assertEqual(tokens[STEPS_PER_EPOCH - 1], LANES * 32)
 
+    def test_documents(self):
+        documents = ('dataset.document_separator=".\\n"',)
+        self.train("whole", *documents, "--threads", "2")
+        self.train("single", *documents, "--threads", "1")
+        self.assertSameRuns("whole/stream", "single/stream")
+        process = self.start("stream.yaml", "--runs", "runs/cut", "--no-plots", "name=stream", *documents)
+        self.interrupt(process, "cut/stream", 50, runs.KILL)
+        self.train("cut", *documents)
+        self.assertSameRuns("whole/stream", "cut/stream")
+        self.train("one_text")
+        self.assertNotEqual(self.losses("whole").tobytes(), self.losses("one_text").tobytes())
+        trained = self.series("whole/stream")["eval/val/loss"][-1]
+        done = self.runexp("eval", "stream", "--runs", "runs/whole", "--checkpoint", "last")
+        self.assertIn(f"loss            {trained:.6f} nats", done.out)
+
     def test_eval_says_what_training_said(self):
         # A validation text of three lanes.
         self.write("small.txt", runs.sentences(1000))

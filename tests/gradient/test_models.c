@@ -175,6 +175,66 @@ static void test_gradients_agree_with_differences_with_carried_state(void **stat
     assert_true(trained > 0);
 }
 
+// --- documents
+
+// Adds up loss and gradients of tokens begin .. end - 1 of a row, read by themselves.
+static double add_document(const model_run *r, int row, int begin, int end, real *gradients) {
+    const parameter_set *set = r->t.model->parameters;
+    model_graph alone = test_model_build(&r->t, test_training(1, end - begin));
+    tokens_bind(alone.ids, r->ids + row * r->shape->time + begin);
+    tokens_bind(alone.targets, r->targets + row * r->shape->time + begin);
+    test_step(alone.graph, &r->context);
+    const double loss = test_loss(&alone);
+    for (size_t i = 0; i < set->total; i++) gradients[i] += set->gradients[i];
+    graph_free(alone.graph);
+    return loss;
+}
+
+// A block of documents, the first of which go on from no state, against each document as a text of its own.
+static void check_documents(const char *yaml) {
+    static const int starts[3][4] = {{0, 5, 13}, {0, 1, 12, 13}, {0, 13}}; // of the rows; then their end
+    error err = {0};
+    model_run r;
+    run_prepare(yaml, &shapes[0], &r);
+    parameter_set *set = r.t.model->parameters;
+    state_set *states = states_new(shapes[0].batch);
+    graph_options options = test_training(shapes[0].batch, shapes[0].time);
+    options.states = states;
+    test_ok(model_build(r.t.model, &options, true, &r.built, &err), &err);
+    test_ok(graph_place(r.built.graph, NULL, &err), &err);
+    run_bind(&r);
+    loss_of(&r); // leaves states that the documents do not see
+
+    bool begins[MOST_TOKENS] = {false};
+    double expected = 0;
+    real *sums = calloc(set->total, sizeof *sums);
+    for (int row = 0; row < shapes[0].batch; row++)
+        for (int i = 0; starts[row][i] < shapes[0].time; i++) {
+            begins[row * shapes[0].time + starts[row][i]] = true;
+            expected += add_document(&r, row, starts[row][i], starts[row][i + 1], sums);
+        }
+    r.context.begins = begins;
+    test_step(r.built.graph, &r.context);
+    const double loss = test_loss(&r.built);
+    assert_true(fabs(loss - expected) <= 1e-13 * expected);
+    for (int k = 0; k < set->count; k++) {
+        const parameter *p = set->items[k];
+        const double off = relative_difference(p->count, set->gradients + p->offset, sums + p->offset);
+        if (!(off <= 1e-11)) fail_msg("%s differs by %.3g", p->name, off);
+    }
+    free(sums);
+    run_close(&r);
+    states_free(states);
+}
+
+static void test_documents_are_texts_of_their_own(void **state) {
+    (void)state;
+    check_documents("model:\n  width: 12\n  layers:\n    - embedding: {init_std: 1.0}\n"
+                    "    - lstm: {hidden: 21, layers: 2}\n    - unembedding: {tied: false}\n");
+    check_documents("model:\n  width: 12\n  layers:\n    - embedding: {init_std: 1.0}\n"
+                    "    - residual: [{gru: {layers: 2}}]\n    - unembedding\n");
+}
+
 static void check_micro_batches(const model_shape *shape, bool packs) {
     for (int i = 0; i < MODEL_TEXTS; i++) {
         int32_t ids[2 * MOST_TOKENS], targets[2 * MOST_TOKENS];
@@ -251,6 +311,7 @@ int main(void) {
         cmocka_unit_test(test_gradients_agree_with_differences),
         cmocka_unit_test(test_gradients_agree_with_differences_under_dropout),
         cmocka_unit_test(test_gradients_agree_with_differences_with_carried_state),
+        cmocka_unit_test(test_documents_are_texts_of_their_own),
         cmocka_unit_test(test_micro_batches_make_a_batch),
         cmocka_unit_test(test_evaluation_is_training_without_gradients),
     };

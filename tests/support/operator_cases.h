@@ -162,6 +162,18 @@ static const operator_case operator_cases[] = {
     {"gru, many rows", .batch = 29, .time = 7,
      {{3, {29, 7, 9}, false, 0, 1}, MATRIX(3 * 11, 9), MATRIX(3 * 11, 11), VECTOR(3 * 11), VECTOR(3 * 11)},
      MAKES(recurrence), .cell = CELL_GRU, RECURRENCE_LIMITS},
+    {"lstm with documents", SMALL,
+     {ROWS(5), MATRIX(4 * 19, 5), MATRIX(4 * 19, 19), VECTOR(4 * 19), VECTOR(4 * 19), STATE(19), STATE(19)},
+     MAKES(recurrence), .cell = CELL_LSTM, .documents = true, RECURRENCE_LIMITS},
+    {"lstm with documents, many rows, no biases", .batch = 29, .time = 7,
+     {{3, {29, 7, 9}, false, 0, 1}, MATRIX(4 * 11, 9), MATRIX(4 * 11, 11)},
+     MAKES(recurrence), .cell = CELL_LSTM, .documents = true, RECURRENCE_LIMITS},
+    {"gru with documents", SMALL,
+     {ROWS(5), MATRIX(3 * 19, 5), MATRIX(3 * 19, 19), VECTOR(3 * 19), VECTOR(3 * 19), STATE(19)},
+     MAKES(recurrence), .cell = CELL_GRU, .documents = true, RECURRENCE_LIMITS},
+    {"gru with documents, many rows, no biases", .batch = 29, .time = 7,
+     {{3, {29, 7, 9}, false, 0, 1}, MATRIX(3 * 11, 9), MATRIX(3 * 11, 11)},
+     MAKES(recurrence), .cell = CELL_GRU, .documents = true, RECURRENCE_LIMITS},
 
     {"attention", SMALL, {ROWS(3 * 3 * 5)},
      MAKES(attention), .attention = {HEADS(3, 3, 5)}, ATTENTION_LIMITS},
@@ -258,6 +270,7 @@ enum { OPERATOR_CASES = sizeof operator_cases / sizeof *operator_cases };
 
 typedef struct case_run {
     const operator_case *c;
+    bool begins[CASE_TOKENS];
     parameter_set *set;
     parameter *leaf[CASE_LEAVES];
     graph *g;
@@ -273,6 +286,10 @@ static void case_open(const operator_case *c, case_run *r) {
     tensor *in[CASE_LEAVES] = {NULL};
     *r = (case_run){
         .c = c, .set = parameters_new(), .context = {.seed = 11, .step = 5, .gradient_scale = 1}};
+    // First and last tokens of rows, some within, and two in a row.
+    if (c->documents) r->context.begins = r->begins;
+    for (int i = 0; c->documents && i < c->batch * c->time; i++)
+        r->begins[i] = i % 5 == 1 || i % 13 == 0 || i % 13 == 2;
     for (int i = 0; i < CASE_LEAVES; i++) {
         const case_leaf *l = &c->leaf[i];
         if (l->rank == 0) continue;

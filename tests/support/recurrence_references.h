@@ -38,7 +38,6 @@ static void reference_cell(cell_type cell, int R, const double *a, const double 
 
 static void reference_recurrence(const operator_case *c, const run_context *run, double *const *leaf,
                                  double *y) {
-    (void)run;
     const int in = leaf_width(c, 0), R = leaf_width(c, 2), N = cell_gates(c->cell) * R;
     const double *b_ih = c->leaf[3].rank ? leaf[3] : NULL, *b_hh = c->leaf[4].rank ? leaf[4] : NULL;
     double a[4 * RECURRENCE_WIDTH_MAX], b[4 * RECURRENCE_WIDTH_MAX];
@@ -50,6 +49,7 @@ static void reference_recurrence(const operator_case *c, const run_context *run,
         }
         for (int t = 0; t < c->time; t++) {
             const int at = row * c->time + t;
+            for (int k = 0; run->begins && run->begins[at] && k < R; k++) h[k] = cell[k] = 0;
             reference_sums(N, in, leaf[1], b_ih, leaf[0] + (size_t)at * (size_t)in, a);
             reference_sums(N, R, leaf[2], b_hh, h, b);
             reference_cell(c->cell, R, a, b, h, cell);

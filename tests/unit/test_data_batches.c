@@ -27,7 +27,7 @@ static void test_windows_are_whole_and_reach_both_ends(void **state) {
     split_tokens from = counting(f, BLOCK + 3); // three places to start
     int starts[3] = {0};
     for (int step = 0; step < 300; step++) {
-        batches_fill(&windows, &from, BLOCK, ROWS, 7, step, ids, targets);
+        batches_fill(&windows, &from, BLOCK, ROWS, 7, step, &(batch_tokens){ids, targets, NULL});
         for (int row = 0; row < ROWS; row++) {
             int start = ids[row * BLOCK] - 1;
             assert_in_range(start, 0, 2);
@@ -47,17 +47,17 @@ static void test_batches_depend_on_seed_and_step_alone(void **state) {
     split_tokens from = counting(f, 5000);
     for (int kind = 0; batches_registry[kind]; kind++) {
         component_choice choice = fixture_choice(f, batches_registry, batches_registry[kind]->name);
-        batches_fill(&choice, &from, BLOCK, ROWS, 1, 41, ids, targets);
+        batches_fill(&choice, &from, BLOCK, ROWS, 1, 41, &(batch_tokens){ids, targets, NULL});
         uint32_t digest = batches_digest(ids, targets, BLOCK * ROWS);
-        batches_fill(&choice, &from, BLOCK, ROWS, 1, 42, other, targets);
-        batches_fill(&choice, &from, BLOCK, ROWS, 1, 41, again, targets);
+        batches_fill(&choice, &from, BLOCK, ROWS, 1, 42, &(batch_tokens){other, targets, NULL});
+        batches_fill(&choice, &from, BLOCK, ROWS, 1, 41, &(batch_tokens){again, targets, NULL});
         assert_memory_equal(ids, again, BLOCK * ROWS * sizeof *ids);
         assert_int_equal(batches_digest(again, targets, BLOCK * ROWS), digest);
         assert_memory_not_equal(ids, other, BLOCK * ROWS * sizeof *ids);
         if (batches_carry_state(&choice)) continue; // there is no choice
-        batches_fill(&choice, &from, BLOCK, ROWS, 2, 41, other, targets);
+        batches_fill(&choice, &from, BLOCK, ROWS, 2, 41, &(batch_tokens){other, targets, NULL});
         assert_memory_not_equal(ids, other, BLOCK * ROWS * sizeof *ids);
-        batches_fill(&choice, &from, BLOCK, ROWS, 1ull << 40, 41, again, targets);
+        batches_fill(&choice, &from, BLOCK, ROWS, 1ull << 40, 41, &(batch_tokens){again, targets, NULL});
         assert_memory_not_equal(again, other, BLOCK * ROWS * sizeof *ids);
     }
 }
@@ -74,7 +74,7 @@ static void test_chunks_see_every_token_once_an_epoch(void **state) {
         for (int epoch = 0; epoch < 3; epoch++) {
             int *seen = arena_alloc(f->a, (count + 1) * sizeof *seen);
             for (int64_t step = epoch * steps; step < (epoch + 1) * steps; step++) {
-                batches_fill(&chunks, &from, BLOCK, ROWS, 5, step, ids, targets);
+                batches_fill(&chunks, &from, BLOCK, ROWS, 5, step, &(batch_tokens){ids, targets, NULL});
                 assert_targets_follow(BLOCK * ROWS);
                 int learned = 0;
                 for (int i = 0; i < BLOCK * ROWS; i++)
@@ -97,7 +97,7 @@ static void test_chunks_come_in_another_order_every_epoch(void **state) {
     split_tokens from = counting(f, PIECES * BLOCK + 1);
     int at[PIECES][PIECES] = {{0}};
     for (int epoch = 0; epoch < EPOCHS; epoch++) {
-        batches_fill(&chunks, &from, BLOCK, PIECES, 3, epoch, ids, targets);
+        batches_fill(&chunks, &from, BLOCK, PIECES, 3, epoch, &(batch_tokens){ids, targets, NULL});
         for (int row = 0; row < PIECES; row++) at[row][(ids[row * BLOCK] - 1) / BLOCK]++;
     }
     // Each chunk in each place 400 times, give or take 6 standard deviations of 18.
@@ -110,14 +110,14 @@ static void test_a_batch_that_is_not_full_is_padded_or_dropped(void **state) {
     component_choice chunks = fixture_choice(f, batches_registry, "chunks");
     split_tokens from = counting(f, 6 * BLOCK + 1); // six chunks in rows of four
     assert_int_equal(batches_steps_per_epoch(&chunks, &from, BLOCK, ROWS), 2);
-    batches_fill(&chunks, &from, BLOCK, ROWS, 3, 1, ids, targets);
+    batches_fill(&chunks, &from, BLOCK, ROWS, 3, 1, &(batch_tokens){ids, targets, NULL});
     assert_true(targets[2 * BLOCK - 1] > 0);
     for (int i = 2 * BLOCK; i < ROWS * BLOCK; i++) assert_int_equal(targets[i], -1);
 
     fixture_set(&chunks, "drop_last", "true");
     assert_int_equal(batches_steps_per_epoch(&chunks, &from, BLOCK, ROWS), 1);
     for (int step = 0; step < 5; step++) {
-        batches_fill(&chunks, &from, BLOCK, ROWS, 3, step, ids, targets);
+        batches_fill(&chunks, &from, BLOCK, ROWS, 3, step, &(batch_tokens){ids, targets, NULL});
         for (int i = 0; i < ROWS * BLOCK; i++) assert_true(targets[i] > 0);
     }
     assert_int_equal(batches_steps_per_epoch(&chunks, &from, BLOCK, 100), 1); // nothing would be left
@@ -135,7 +135,7 @@ static void test_lanes_of_a_stream_are_contiguous(void **state) {
         const int64_t steps = batches_steps_per_epoch(&stream, &from, BLOCK, ROWS);
         assert_int_equal(steps, (length + BLOCK - 1) / BLOCK);
         for (int64_t step = 0; step < 2 * steps; step++) {
-            batches_fill(&stream, &from, BLOCK, ROWS, 5, step, ids, targets);
+            batches_fill(&stream, &from, BLOCK, ROWS, 5, step, &(batch_tokens){ids, targets, NULL});
             for (int i = 0; i < ROWS * BLOCK; i++) {
                 const int at = (int)(step % steps) * BLOCK + i % BLOCK; // in the lane
                 const int token = i / BLOCK * length + at + 1;
@@ -146,12 +146,37 @@ static void test_lanes_of_a_stream_are_contiguous(void **state) {
     }
 }
 
+// A document begins after every occurrence of the separator, also where it crosses from block to block.
+static void test_a_stream_marks_documents(void **state) {
+    fixture *f = *state;
+    enum { COUNT = 12 * BLOCK };
+    bool begins[ROWS * BLOCK];
+    component_choice stream = fixture_choice(f, batches_registry, "stream");
+    int32_t tokens[COUNT];
+    for (int i = 0; i < COUNT; i++) tokens[i] = i % 7 == 2 || i % 7 == 3 ? 5 : i % 3;
+    const encoding separator = {.ids = (int32_t[]){5, 5}, .count = 2};
+    split_tokens from = {.tokens = tokens, .count = COUNT, .separator = &separator};
+    const int length = (COUNT - 1) / ROWS;
+    const int64_t steps = batches_steps_per_epoch(&stream, &from, BLOCK, ROWS);
+    for (int64_t step = 0; step < steps; step++) {
+        batches_fill(&stream, &from, BLOCK, ROWS, 5, step, &(batch_tokens){ids, targets, begins});
+        for (int i = 0; i < ROWS * BLOCK; i++) {
+            const int in_lane = (int)step * BLOCK + i % BLOCK, at = i / BLOCK * length + in_lane;
+            assert_int_equal(begins[i], in_lane < length && at > 3 && at % 7 == 4);
+        }
+    }
+    assert_false(split_begins_document(&from, 0));
+    from.separator = NULL;
+    batches_fill(&stream, &from, BLOCK, ROWS, 5, 0, &(batch_tokens){ids, targets, begins});
+    for (int i = 0; i < ROWS * BLOCK; i++) assert_false(begins[i]);
+}
+
 static void test_lanes_without_text_are_padded(void **state) {
     fixture *f = *state;
     component_choice stream = fixture_choice(f, batches_registry, "stream");
     split_tokens from = counting(f, ROWS - 1);
     assert_int_equal(batches_steps_per_epoch(&stream, &from, BLOCK, ROWS), 1);
-    batches_fill(&stream, &from, BLOCK, ROWS, 3, 7, ids, targets);
+    batches_fill(&stream, &from, BLOCK, ROWS, 3, 7, &(batch_tokens){ids, targets, NULL});
     for (int i = 0; i < ROWS * BLOCK; i++) {
         const int lane = i / BLOCK;
         assert_int_equal(targets[i], i % BLOCK == 0 && lane < ROWS - 2 ? lane + 2 : -1);
@@ -164,7 +189,7 @@ static void test_a_split_shorter_than_a_block_is_padded(void **state) {
         component_choice choice = fixture_choice(f, batches_registry, batches_registry[kind]->name);
         split_tokens from = counting(f, 4);
         assert_int_equal(batches_steps_per_epoch(&choice, &from, BLOCK, 1), 1);
-        batches_fill(&choice, &from, BLOCK, 1, 3, 9, ids, targets);
+        batches_fill(&choice, &from, BLOCK, 1, 3, 9, &(batch_tokens){ids, targets, NULL});
         const int32_t expected_ids[BLOCK] = {1, 2, 3}, expected[BLOCK] = {2, 3, 4, -1, -1, -1, -1, -1};
         assert_memory_equal(ids, expected_ids, sizeof expected_ids);
         assert_memory_equal(targets, expected, sizeof expected);
@@ -186,6 +211,7 @@ int main(void) {
         cmocka_unit_test(test_chunks_come_in_another_order_every_epoch),
         cmocka_unit_test(test_a_batch_that_is_not_full_is_padded_or_dropped),
         cmocka_unit_test(test_lanes_of_a_stream_are_contiguous),
+        cmocka_unit_test(test_a_stream_marks_documents),
         cmocka_unit_test(test_lanes_without_text_are_padded),
         cmocka_unit_test(test_a_split_shorter_than_a_block_is_padded),
         cmocka_unit_test(test_the_digest_is_crc32),

@@ -137,6 +137,31 @@ static void test_samples_are_lanes_spread_evenly(void **state) {
                 evaluate(f, targets + 1, 2, WARMUP, 0).loss);
 }
 
+// Each document is read by itself, also those that begin in a warm-up.
+static void test_documents_begin_anew(void **state) {
+    fixture *f = *state;
+    error err = {0};
+    enum { DOCUMENT = 97, TARGETS = 2500 };
+    evaluator *e;
+    evaluation result;
+    for (int i = 0; i < TARGETS; i++) {
+        if (f->tokens[i] == 3) f->tokens[i] = 4;
+        if (i % DOCUMENT == DOCUMENT - 1) f->tokens[i] = 3;
+    }
+    const encoding separator = {.ids = (int32_t[]){3}, .count = 1};
+    const split_tokens part = {.tokens = f->tokens, .count = TARGETS + 1, .separator = &separator};
+    const evaluator_options options = {.batch = 3, .carries_state = true, .warmup_tokens = 2 * DOCUMENT};
+    test_ok(evaluator_new(f->t.model, &options, NULL, &e, &err), &err);
+    evaluate_split(e, &part, f->letters, &result);
+    evaluator_free(e);
+    double sum = 0;
+    for (size_t begin = 0; begin < TARGETS; begin += DOCUMENT) {
+        const size_t end = begin + DOCUMENT < TARGETS ? begin + DOCUMENT : TARGETS;
+        sum += direct_loss(f, begin, begin, end);
+    }
+    assert_loss(&result, TARGETS, sum);
+}
+
 static void test_splits_without_targets_have_no_loss(void **state) {
     fixture *f = *state;
     for (size_t count = 0; count < 2; count++) {
@@ -151,8 +176,11 @@ static void test_splits_without_targets_have_no_loss(void **state) {
 int main(void) {
     if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
-        TEST(test_one_lane_is_one_pass_over_the_split), TEST(test_lanes_warm_up_and_cover_the_split),
-        TEST(test_batches_make_no_difference),          TEST(test_samples_are_lanes_spread_evenly),
+        TEST(test_one_lane_is_one_pass_over_the_split),
+        TEST(test_lanes_warm_up_and_cover_the_split),
+        TEST(test_batches_make_no_difference),
+        TEST(test_samples_are_lanes_spread_evenly),
+        TEST(test_documents_begin_anew),
         TEST(test_splits_without_targets_have_no_loss),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,18 +21,23 @@ static const cell *cell_of(const recurrence *r) {
 }
 
 size_t recurrence_workspace(cell_type type, int batch, int width) {
-    return (size_t)batch * (size_t)(cell_gates(type) + 2) * (size_t)width * sizeof(real);
+    const size_t rows = (size_t)batch * (size_t)(cell_gates(type) + 2);
+    return (rows + 1) * (size_t)width * sizeof(real);
 }
 
-// Scratch of the rows: sums of the gates, then gradients of h and c.
+// Scratch of the rows: sums of the gates, then gradients of h and c; and one row of zeros.
 typedef struct scratch {
-    real *recurrent, *dh, *dc;
+    real *recurrent, *dh, *dc, *zeros;
 } scratch;
 
 static scratch scratch_of(const recurrence *r) {
     const size_t values = (size_t)r->batch * (size_t)r->width;
     real *recurrent = r->workspace, *dh = recurrent + values * (size_t)cell_gates(r->cell);
-    return (scratch){recurrent, dh, dh + values};
+    return (scratch){recurrent, dh, dh + values, dh + 2 * values};
+}
+
+static void clear_zeros(const recurrence *r) {
+    memset(scratch_of(r).zeros, 0, (size_t)r->width * sizeof(real));
 }
 
 // Of a tensor batch x time x width: row b at token t.
@@ -45,6 +50,15 @@ static const real *before(const recurrence *r, real *of, const real *first, int 
     return t > 0 ? at(r, of, r->width, b, t - 1) : first + (size_t)b * (size_t)r->width;
 }
 
+static bool begins(const recurrence *r, int b, int t) {
+    return r->begins && r->begins[(size_t)b * (size_t)r->time + (size_t)t];
+}
+
+// What the cell goes on from.
+static const real *state_before(const recurrence *r, real *of, const real *first, int b, int t) {
+    return begins(r, b, t) ? scratch_of(r).zeros : before(r, of, first, b, t);
+}
+
 // --- forward
 
 static void multiply_forward(const recurrence *r, int t, int begin, int end) {
@@ -54,17 +68,28 @@ static void multiply_forward(const recurrence *r, int t, int begin, int end) {
                 r->weight, scratch_of(r).recurrent + (size_t)begin * (size_t)N, N, &epilogue);
 }
 
+// The sums of the gates of a row whose h is zero.
+static void put_bias(const recurrence *r, int b) {
+    const size_t N = (size_t)cell_gates(r->cell) * (size_t)r->width;
+    real *sums = scratch_of(r).recurrent + (size_t)b * N;
+    if (r->bias)
+        memcpy(sums, r->bias, N * sizeof(real));
+    else
+        memset(sums, 0, N * sizeof(real));
+}
+
 static void advance_rows(const recurrence *r, int t, int begin, int end) {
     const cell *c = cell_of(r);
     const int R = r->width, N = cell_gates(r->cell) * R;
     for (int b = begin; b < end; b++) {
+        if (begins(r, b, t)) put_bias(r, b);
         const cell_step step = {
             .width = R,
             .recurrent = scratch_of(r).recurrent + (size_t)b * (size_t)N,
             .gates = at(r, r->gates, N, b, t),
             .saved = at(r, r->saved, R, b, t),
-            .h_prev = before(r, r->h, r->h_first, b, t),
-            .c_prev = before(r, r->saved, r->c_first, b, t),
+            .h_prev = state_before(r, r->h, r->h_first, b, t),
+            .c_prev = state_before(r, r->saved, r->c_first, b, t),
             .h = at(r, r->h, R, b, t),
         };
         c->forward(&step);
@@ -84,8 +109,8 @@ static void retreat_rows(const recurrence *r, int t, int begin, int end) {
             .gates = at(r, r->gates, N, b, t),
             .saved = at(r, r->saved, R, b, t),
             .recurrent = s.recurrent + (size_t)b * (size_t)N,
-            .h_prev = before(r, r->h, r->h_first, b, t),
-            .c_prev = before(r, r->saved, r->c_first, b, t),
+            .h_prev = state_before(r, r->h, r->h_first, b, t),
+            .c_prev = state_before(r, r->saved, r->c_first, b, t),
             .dy = r->dy + ((size_t)b * (size_t)r->time + (size_t)t) * (size_t)R,
             .dh = s.dh + row,
             .dc = s.dc + row,
@@ -94,12 +119,18 @@ static void retreat_rows(const recurrence *r, int t, int begin, int end) {
     }
 }
 
-static void multiply_backward(const recurrence *r, int begin, int end) {
+// And no gradient to what came before a token that begins.
+static void multiply_backward(const recurrence *r, int t, int begin, int end) {
     const int R = r->width, K = cell_gates(r->cell) * R;
     const scratch s = scratch_of(r);
     const gemm_epilogue epilogue = {.accumulate = true};
     gemm_packed(false, end - begin, R, K, s.recurrent + (size_t)begin * (size_t)K, K, r->weight,
                 s.dh + (size_t)begin * (size_t)R, R, &epilogue);
+    for (int b = begin; b < end; b++) {
+        if (!begins(r, b, t)) continue;
+        memset(s.dh + (size_t)b * (size_t)R, 0, (size_t)R * sizeof(real));
+        memset(s.dc + (size_t)b * (size_t)R, 0, (size_t)R * sizeof(real));
+    }
 }
 
 // --- through time
@@ -143,7 +174,7 @@ static void backward_piece(const void *context, pool_share share) {
         const int begin = piece * rows, end = smaller(begin + rows, r->batch);
         for (int t = r->time - 1; t >= 0; t--) {
             retreat_rows(r, t, begin, end);
-            multiply_backward(r, begin, end);
+            multiply_backward(r, t, begin, end);
         }
     }
 }
@@ -163,6 +194,7 @@ static void run_token(const recurrence *r, int t, pool_work *work) {
 }
 
 void recurrence_forward(const recurrence *r) {
+    clear_zeros(r);
     if (goes_by_rows(r)) {
         run_by_rows(r, forward_piece);
         return;
@@ -176,6 +208,7 @@ void recurrence_forward(const recurrence *r) {
 void recurrence_backward(const recurrence *r) {
     const scratch s = scratch_of(r);
     const size_t bytes = (size_t)r->batch * (size_t)r->width * sizeof(real);
+    clear_zeros(r);
     memset(s.dh, 0, bytes);
     memset(s.dc, 0, bytes);
     if (goes_by_rows(r))
@@ -183,7 +216,7 @@ void recurrence_backward(const recurrence *r) {
     else
         for (int t = r->time - 1; t >= 0; t--) {
             run_token(r, t, retreat_some);
-            multiply_backward(r, 0, r->batch);
+            multiply_backward(r, t, 0, r->batch);
         }
     if (r->dh_first) scale(bytes / sizeof(real), 1, s.dh, r->dh_first, r->adds_dh_first);
     if (r->dc_first) scale(bytes / sizeof(real), 1, s.dc, r->dc_first, r->adds_dc_first);
