@@ -108,6 +108,10 @@ bool file_is_folder(const char *path) {
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool file_is_plain(const char *path) {
+    return file_exists(path) && !file_is_folder(path);
+}
+
 status folder_create(const char *path, error *err) {
     char partial[PATH_MAX];
     if ((size_t)snprintf(partial, sizeof partial, "%s", path) >= sizeof partial)

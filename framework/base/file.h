@@ -22,6 +22,7 @@ status file_commit(const char *temporary_path, const char *path, error *err);
 
 bool file_exists(const char *path); // a file or folder
 bool file_is_folder(const char *path);
+bool file_is_plain(const char *path); // not a folder
 
 // Creates a folder and its missing parents; existing ones are fine.
 status folder_create(const char *path, error *err);

@@ -22,11 +22,6 @@ const char *yaml_extension(const char *path) {
     return dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0) ? dot : "";
 }
 
-bool is_checkpoint_name(const char *path) {
-    const size_t length = strlen(path);
-    return length > 3 && strcmp(path + length - 3, ".h5") == 0;
-}
-
 int print_problems(problems *p) {
     problems_sort(p);
     for (int i = 0; i < p->count; i++) log_error(&p->items[i].what);
@@ -109,7 +104,7 @@ static void check_name(const experiment *e, const config *c, problems *p) {
 static const char *run_of(const command_call *call, const char *argument) {
     const char *folder;
     error none;
-    if (is_checkpoint_name(argument)) argument = path_folder(call->memory, argument);
+    if (checkpoint_name(argument)) argument = path_folder(call->memory, argument);
     const bool found = find_run(call, argument, RUNS_FOLDER, &folder, &none) == OK;
     return found && file_exists(run_folder_at(call->memory, folder).config) ? folder : NULL;
 }
@@ -132,7 +127,7 @@ static status refuse(const command_call *call, const char *argument, error *err)
     const char *run = run_of(call, argument), *near;
     if (run) {
         fail(err, ERR_USAGE, "%s is a %s, not an experiment file", argument,
-             is_checkpoint_name(argument) ? "checkpoint" : "run");
+             checkpoint_name(argument) ? "checkpoint" : "run");
         return error_hint(err, "its experiment is %s", run_folder_at(call->memory, run).config);
     }
     if (file_is_folder(argument)) {
@@ -173,7 +168,7 @@ status load_experiment(const command_call *call, const char *written, const char
     problems p = {0};
     const char *path;
     if (!find_experiment(written, call->shipped, call->memory, &path) || file_is_folder(path) ||
-        is_checkpoint_name(path))
+        checkpoint_name(path))
         return refuse(call, written, err);
     status result = config_load(&experiment_component, path, call->shipped, overrides, override_count,
                                 call->memory, out, &p, err);

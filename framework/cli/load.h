@@ -25,9 +25,6 @@ static inline experiment *experiment_of(const config *c) {
     return c->settings;
 }
 
-// Whether a path ends in ".h5".
-bool is_checkpoint_name(const char *path);
-
 // Where ".yaml" or ".yml" ends a path; "" when neither does.
 const char *yaml_extension(const char *path);
 
