@@ -217,8 +217,9 @@ run-bench: all $(BENCHES) $(if $(filter-out $(OURS_ALONE),$(or $(WORKLOADS),all)
 	@$(PYTHON) bench/bench.py $(TORCH)/bin/python $(WORKLOADS)
 
 .PHONY: fixtures
-fixtures: ## compute the numbers of tests/parity again (needs python3-torch and python3-h5py)
-	$(PYTHON) tests/parity/make_fixtures.py
+fixtures: ## compute numbers of tests/parity again, with PyTorch: FIXTURES="layers optimizers schedules gpt"
+	@tools/packages fixtures
+	$(PYTHON) tests/parity/make_fixtures.py $(FIXTURES)
 
 ##@ Keeping it clean
 

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "config/component.h"
+#include "config/settings.h"
 #include "data/dataset.h"
 
 typedef struct command_call {

@@ -87,6 +87,12 @@ op *graph_append(graph *g, const op_kind *kind, tensor *const *in, int in_count,
     return o;
 }
 
+tensor *op_output(graph *g, op *o, int rank, const int *shape) {
+    tensor *t = graph_tensor(g, TENSOR_ACTIVATION, rank, shape);
+    o->out[o->out_count++] = t;
+    return t;
+}
+
 // Whether something that learns hangs on the operator.
 static bool has_backward(const op *o) {
     return o->out[0]->gradient || o->kind->is_loss;

@@ -26,7 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { OP_MAX_INPUTS = 16, OP_MAX_OUTPUTS = 4 };
+enum { OP_MAX_INPUTS = 16, OP_MAX_OUTPUTS = 8 };
 
 typedef struct state_set state_set; // carried state by name: see below
 
@@ -196,9 +196,14 @@ void graph_free(graph *g);
 // Building (used by the operators, graph/ops_*.c).
 tensor *graph_tensor(graph *g, tensor_kind kind, int rank, const int *shape);
 tensor *graph_parameter(graph *g, parameter *p);
-tensor *graph_state(graph *g, const char *name, int rank, const int *shape); // shape[0]: batch
+// The state of that name of the operator being appended, one for each call: shape[0] is the batch. The
+// forward step overwrites it: a gradient step that reads what it was needs a copy (op_output).
+tensor *graph_state(graph *g, const char *name, int rank, const int *shape);
 op *graph_append(graph *g, const op_kind *kind, tensor *const *in, int in_count, tensor *out,
                  void *settings);
+// The next output of an operator just appended, for its own gradient step: only out[0] goes to other
+// operators and has a gradient.
+tensor *op_output(graph *g, op *o, int rank, const int *shape);
 
 // Records a filter that the operator being appended applies, for pictures of what a model has learned
 // (models/filters.h).

@@ -128,9 +128,8 @@ static tensor *prepare(graph *g, tensor *qkv, const attention_options *options) 
                          (tensor *[PREPARE_INPUTS]){qkv, options->q_gamma, options->k_gamma},
                          PREPARE_INPUTS, y, s);
     if (normalised) {
-        o->out[Q_STATISTICS] = graph_tensor(g, TENSOR_ACTIVATION, 2, (int[]){s->rows, s->heads});
-        o->out[K_STATISTICS] = graph_tensor(g, TENSOR_ACTIVATION, 2, (int[]){s->rows, s->kv_heads});
-        o->out_count = 3;
+        op_output(g, o, 2, (int[]){s->rows, s->heads});
+        op_output(g, o, 2, (int[]){s->rows, s->kv_heads});
     }
     return y;
 }
@@ -234,8 +233,7 @@ tensor *op_attention(graph *g, tensor *qkv, const attention_options *options) {
         return y;
     }
     op *o = graph_append(g, &block_kind, (tensor *[]){qkv}, 1, y, s);
-    o->out[LSE] = graph_tensor(g, TENSOR_ACTIVATION, 3, (int[]){g->batch, options->heads, g->time});
-    o->out_count = 2;
+    op_output(g, o, 3, (int[]){g->batch, options->heads, g->time});
     o->site = g->sites++;
     return y;
 }

@@ -222,12 +222,11 @@ static tensor *convolve_streams(graph *g, tensor *const *in, convolution_setting
     s->phase = (int)((uint32_t)g->op_count * 40503 % 65536); // spread: by the golden ratio
     tensor *constants = prepare(g, &prepare_stream_kind, in,
                                 kernels->convolution_online_constants(s->taps, s->channels), s);
-    const char *const name = arena_format(g->memory, "convolution%d", g->op_count); // of this layer's
     const int state[] = {g->batch, (int)kernels->convolution_online_state(s->taps, s->channels)};
     tensor *const with[] = {
         [X] = in[X],
         [CONSTANTS] = constants,
-        [STATE] = graph_state(g, name, 2, state),
+        [STATE] = graph_state(g, "convolution", 2, state),
         [GATE_IN] = in[GATE_IN],
         [GATE_OUT] = in[GATE_OUT],
     };
@@ -265,9 +264,6 @@ tensor *op_long_convolution(graph *g, tensor *x, tensor *filter, tensor *beta,
     const int shape[] = {g->batch, g->time, options->channels};
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, 3, shape);
     op *o = graph_append(g, &convolution_kind, in, INPUTS, y, s);
-    if (g->options.gradients && options->gate_out) {
-        o->out[Z] = graph_tensor(g, TENSOR_ACTIVATION, 3, shape);
-        o->out_count = 2;
-    }
+    if (g->options.gradients && options->gate_out) op_output(g, o, 3, shape);
     return y;
 }

@@ -33,9 +33,9 @@ tensor *op_add(graph *g, tensor *a, tensor *b) {
 }
 
 tensor *op_residual(graph *g, tensor *x, tensor *branch) {
-    op *maker = branch->producer;
-    bool is_last = maker && maker == g->ops[g->op_count - 1];
-    if (is_last && branch != x && (linear_fuse_residual(maker, x) || dropout_fuse_residual(maker, x)))
+    op *producer = branch->producer;
+    bool is_last = producer && producer == g->ops[g->op_count - 1];
+    if (is_last && branch != x && (linear_fuse_residual(producer, x) || dropout_fuse_residual(producer, x)))
         return branch;
     return op_add(g, x, branch);
 }

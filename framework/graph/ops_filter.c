@@ -157,7 +157,6 @@ tensor *op_implicit_filter(graph *g, const implicit_filter_options *options) {
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, 2, (int[]){s->shape.taps, channels});
     op *o = graph_append(g, s->shape.normalised ? &normalised_kind : &filter_kind, in,
                          WEIGHTS + 2 * options->layers, y, s);
-    if (s->shape.normalised)
-        o->out[o->out_count++] = graph_tensor(g, TENSOR_ACTIVATION, 2, (int[]){2, channels});
+    if (s->shape.normalised) op_output(g, o, 2, (int[]){2, channels});
     return y;
 }

@@ -133,10 +133,7 @@ tensor *op_linear(graph *g, tensor *x, tensor *weight, tensor *bias, activation 
     }
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, x->rank, shape);
     op *o = graph_append(g, &linear_kind, in, INPUTS, y, s);
-    if (act != ACTIVATION_NONE && g->options.gradients) {
-        o->out[SLOPE] = graph_tensor(g, TENSOR_ACTIVATION, x->rank, shape);
-        o->out_count = 2;
-    }
+    if (act != ACTIVATION_NONE && g->options.gradients) op_output(g, o, x->rank, shape);
     return y;
 }
 

@@ -69,8 +69,7 @@ static tensor *norm(graph *g, const op_kind *kind, tensor *x, tensor *gamma, ten
     s->epsilon = epsilon;
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, x->rank, x->shape);
     op *o = graph_append(g, kind, (tensor *[INPUTS]){x, gamma, beta}, INPUTS, y, s);
-    o->out[STATISTICS] = graph_tensor(g, TENSOR_ACTIVATION, 2, (int[]){s->rows, statistics});
-    o->out_count = 2;
+    op_output(g, o, 2, (int[]){s->rows, statistics});
     return y;
 }
 

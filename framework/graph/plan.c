@@ -100,10 +100,11 @@ static void plan_slopes(graph *g) {
     for (int k = 0; k < g->op_count; k++) {
         op *o = g->ops[k];
         if (!o->kind->multiplies || !o->out[0]->gradient) continue;
-        const op *maker = o->in[0]->producer;
-        if (!maker || maker->is_derived != o->is_derived || gradient_makers(g, o->in[0]) > 1) continue;
-        for (int i = 0; i < maker->out_count; i++)
-            if (maker->kind->slope & OUTPUT(i)) o->factor = maker->out[i];
+        const op *producer = o->in[0]->producer;
+        if (!producer || producer->is_derived != o->is_derived || gradient_makers(g, o->in[0]) > 1)
+            continue;
+        for (int i = 0; i < producer->out_count; i++)
+            if (producer->kind->slope & OUTPUT(i)) o->factor = producer->out[i];
         if (o->factor) o->in[0]->producer->slope_done = true;
     }
 }

@@ -59,10 +59,25 @@ size_t states_bytes(const state_set *s) {
     return bytes;
 }
 
+static bool is_taken(const graph *g, const char *full) {
+    for (int i = 0; i < g->tensor_count; i++)
+        if (g->tensors[i]->state && strcmp(g->tensors[i]->state->name, full) == 0) return true;
+    return false;
+}
+
+// Graphs of one model build the same layers in the same order: where a layer has several states of a name,
+// numbers tell which it is.
+static const char *full_name(const graph *g, const char *name) {
+    const char *full = arena_format(g->memory, "%s/%s", g->path, name);
+    for (int number = 2; is_taken(g, full); number++)
+        full = arena_format(g->memory, "%s/%s%d", g->path, name, number);
+    return full;
+}
+
 tensor *graph_state(graph *g, const char *name, int rank, const int *shape) {
     state_set *set = g->options.states;
+    const char *full = full_name(g, name);
     tensor *t = graph_tensor(g, TENSOR_STATE, rank, shape);
-    const char *full = arena_format(g->memory, "%s/%s", g->path, name);
     carried_state *found = find(set, full);
     if (!found) {
         found = memory_alloc(sizeof *found);

@@ -11,10 +11,10 @@
 #define INVERSE_SQRT_TWO_PI ((real)0.39894228040143267794)
 
 static inline vec activation_value(activation act, vec x) {
-    vec bell;
+    vec gaussian;
     switch (act) {
     case ACTIVATION_GELU:
-        return x * vec_normal_cdf(x, &bell);
+        return x * vec_normal_cdf(x, &gaussian);
     case ACTIVATION_GELU_TANH:
         return x * vec_sigmoid(GELU_TWO_C * (x + GELU_A * x * x * x));
     case ACTIVATION_RELU:
@@ -37,11 +37,11 @@ static inline vec activation_value(activation act, vec x) {
 
 // Returns the value and sets *slope to the derivative.
 static inline vec activation_slope(activation act, vec x, vec *slope) {
-    vec y, bell, positive;
+    vec y, gaussian, positive;
     switch (act) {
     case ACTIVATION_GELU:
-        y = vec_normal_cdf(x, &bell);
-        *slope = y + x * bell * INVERSE_SQRT_TWO_PI;
+        y = vec_normal_cdf(x, &gaussian);
+        *slope = y + x * gaussian * INVERSE_SQRT_TWO_PI;
         return x * y;
     case ACTIVATION_GELU_TANH:
         y = vec_sigmoid(GELU_TWO_C * (x + GELU_A * x * x * x));

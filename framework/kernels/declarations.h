@@ -12,4 +12,7 @@
 // What gemm multiplies with where there is no special unit (products/vector.c).
 extern const struct micro_kernel vector_micro_kernel ISA_SYMBOL(vector_micro_kernel);
 
+// Fills in all kernels but not the name (table.c).
+void table_init(kernel_table *table) ISA_SYMBOL(table_init);
+
 #endif

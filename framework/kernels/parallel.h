@@ -29,7 +29,7 @@ static inline void parallel_for(int pieces, double operations, pool_work *work, 
 }
 
 // The same for a loop that decoding runs: microseconds of work on data that stay in each thread's cache.
-// There, another thread is worth a tenth; and each takes its stretch of the pieces at once.
+// There, another thread is worth a tenth; and each takes its range of the pieces at once.
 static inline void parallel_for_short(int pieces, double operations, pool_work *work, const void *context) {
     const double worth = operations / (PARALLEL_OPERATIONS / 16);
     pool_run(worth < kernels_thread_count ? (int)worth : kernels_thread_count, pieces, pieces, work,

@@ -127,14 +127,14 @@ double sum_of_squares(size_t n, const real *x) {
 }
 
 static void find_not_finite(const void *context, pool_share s) {
-    enum { STRETCH = 256 };
+    enum { CHUNK = 256 };
     const array_parts *a = context;
     const real *x = a->x;
     for (int part = s.begin; part < s.end; part++) {
         const size_t begin = (size_t)part * part_length(a->n), end = part_end(a->n, part);
         ptrdiff_t found = -1;
-        for (size_t first = begin; first < end && found < 0; first += STRETCH) {
-            const int count = end - first < STRETCH ? (int)(end - first) : STRETCH;
+        for (size_t first = begin; first < end && found < 0; first += CHUNK) {
+            const int count = end - first < CHUNK ? (int)(end - first) : CHUNK;
             vec trace = {0}; // x - x is 0, or NaN where x is NaN or infinite
             for (int i = 0; i < count; i += VEC) {
                 vec v = vec_get(x + first + i, count - i);

@@ -1,4 +1,5 @@
 // Which instruction set and how many threads.
+#include "base/text.h"
 #include "kernels/kernels.h"
 #include "kernels/parallel.h"
 
@@ -8,51 +9,23 @@ int kernels_thread_count = 1;
 
 const kernel_table *kernels;
 
-// An instruction set: init replaces those members of a table that it has kernels for; the others stay those
-// of the simpler sets before it.
 typedef struct instruction_set {
     const char *name;
     bool (*runs_here)(void);
     void (*init)(kernel_table *table);
 } instruction_set;
 
-// table.c, compiled for each set.
-void table_init_plain(kernel_table *table);
-void table_init_sse4(kernel_table *table);
-void table_init_avx2(kernel_table *table);
-void table_init_avx512(kernel_table *table);
-
-static bool runs_plain(void) {
-    return true;
-}
-
-#ifdef __x86_64__
-// The features that the compiler may use at x86-64-v2, v3 and v4. Those it cannot ask for by name (movbe,
-// f16c, lzcnt) come with the others on every processor made.
 #define HAS(feature) __builtin_cpu_supports(feature)
+#define SET(name, runs)                                                                                    \
+    void table_init_##name(kernel_table *table);                                                           \
+    static bool runs_##name(void) {                                                                        \
+        return runs;                                                                                       \
+    }
+#include "kernels/isa_list.h"
 
-static bool runs_sse4(void) {
-    return HAS("sse4.2") && HAS("ssse3") && HAS("popcnt");
-}
-
-static bool runs_avx2(void) {
-    return HAS("avx2") && HAS("fma") && HAS("bmi") && HAS("bmi2");
-}
-
-static bool runs_avx512(void) {
-    return runs_avx2() && HAS("avx512f") && HAS("avx512bw") && HAS("avx512cd") && HAS("avx512dq") &&
-           HAS("avx512vl");
-}
-#endif
-
-// Each runs where the ones after it run.
 static const instruction_set sets[] = {
-    {"plain", runs_plain, table_init_plain},
-#ifdef __x86_64__
-    {"sse4", runs_sse4, table_init_sse4},
-    {"avx2", runs_avx2, table_init_avx2},
-    {"avx512", runs_avx512, table_init_avx512},
-#endif
+#define SET(name, runs) {#name, runs_##name, table_init_##name},
+#include "kernels/isa_list.h"
 };
 
 enum { SETS = sizeof sets / sizeof *sets };
@@ -65,34 +38,33 @@ const char *const *kernels_available(void) {
     return names;
 }
 
-// Makes `kernels` those of a set that runs here.
-static void use(const char *name) {
-    static kernel_table table;
-    for (int i = 0; i < SETS; i++) {
-        sets[i].init(&table);
-        if (strcmp(name, sets[i].name) == 0) break;
-    }
-    kernels = &table;
+static const instruction_set *find(const char *name) {
+    for (int i = 0; i < SETS; i++)
+        if (strcmp(name, sets[i].name) == 0) return &sets[i];
+    return NULL;
+}
+
+static status refuse(const char *name, const instruction_set *set, error *err) {
+    text list = {0};
+    text_add(&list, "auto");
+    for (const char *const *each = kernels_available(); *each; each++) text_add(&list, ", %s", *each);
+    fail(err, ERR_USAGE,
+         set ? "this processor does not run the instruction set \"%s\"" : "unknown instruction set \"%s\"",
+         name);
+    error_hint(err, "choose one of %s", list.bytes);
+    text_free(&list);
+    return err->code;
 }
 
 status kernels_select(const char *name, error *err) {
-    const char *const *names = kernels_available();
-    char list[64] = "auto";
-    if (strcmp(name, "auto") == 0) name = names[0];
-    for (int i = 0; names[i]; i++) {
-        if (strcmp(name, names[i]) == 0) {
-            use(name);
-            return OK;
-        }
-        strcat(strcat(list, ", "), names[i]);
-    }
-    bool exists = false;
-    for (int i = 0; i < SETS; i++) exists = exists || strcmp(name, sets[i].name) == 0;
-    fail(err, ERR_USAGE,
-         exists ? "this processor does not run the instruction set \"%s\""
-                : "unknown instruction set \"%s\"",
-         name);
-    return error_hint(err, "choose one of %s", list);
+    static kernel_table table;
+    if (strcmp(name, "auto") == 0) name = kernels_available()[0];
+    const instruction_set *set = find(name);
+    if (!set || !set->runs_here()) return refuse(name, set, err);
+    table = (kernel_table){.name = set->name};
+    set->init(&table);
+    kernels = &table;
+    return OK;
 }
 
 void kernels_set_threads(int threads) {

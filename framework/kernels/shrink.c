@@ -1,7 +1,7 @@
 #include "kernels/declarations.h"
 #include "kernels/parallel.h"
 
-enum { STRETCH = 1 << 12 }; // elements
+enum { CHUNK = 1 << 12 }; // elements
 
 static ALWAYS_INLINE vec shrink(vec threshold, vec x) {
     const vec left = vec_max(vec_abs(x) - threshold, (vec){0});
@@ -16,12 +16,12 @@ typedef struct shrinkage {
     bool accumulate;
 } shrinkage;
 
-static void for_stretches(pool_work *work, const shrinkage *s) {
-    parallel_for((int)((s->n + STRETCH - 1) / STRETCH), (double)s->n / VEC, work, s);
+static void for_chunks(pool_work *work, const shrinkage *s) {
+    parallel_for((int)((s->n + CHUNK - 1) / CHUNK), (double)s->n / VEC, work, s);
 }
 
 static size_t end_of(const shrinkage *f, pool_share s) {
-    const size_t end = (size_t)s.end * STRETCH;
+    const size_t end = (size_t)s.end * CHUNK;
     return end < f->n ? end : f->n;
 }
 
@@ -33,21 +33,21 @@ static void forward(const void *context, pool_share s) {
     const shrinkage *f = context;
     const vec by = vec_set(f->threshold);
     const size_t end = end_of(f, s);
-    for (size_t i = (size_t)s.begin * STRETCH; i < end; i += VEC) {
+    for (size_t i = (size_t)s.begin * CHUNK; i < end; i += VEC) {
         const int left = lanes_left(i, end);
         vec_put(f->to + i, shrink(by, vec_get(f->x + i, left)), left);
     }
 }
 
 void shrink_forward(size_t n, real threshold, const real *x, real *y) {
-    for_stretches(forward, &(shrinkage){.n = n, .threshold = threshold, .x = x, .to = y});
+    for_chunks(forward, &(shrinkage){.n = n, .threshold = threshold, .x = x, .to = y});
 }
 
 static void backward(const void *context, pool_share s) {
     const shrinkage *f = context;
     const vec limit = vec_set(f->threshold);
     const size_t end = end_of(f, s);
-    for (size_t i = (size_t)s.begin * STRETCH; i < end; i += VEC) {
+    for (size_t i = (size_t)s.begin * CHUNK; i < end; i += VEC) {
         const int left = lanes_left(i, end);
         vec d = vec_select(vec_abs(vec_get(f->x + i, left)) > limit, vec_get(f->dy + i, left), (vec){0});
         if (f->accumulate) d += vec_get(f->to + i, left);
@@ -56,5 +56,5 @@ static void backward(const void *context, pool_share s) {
 }
 
 void shrink_backward(size_t n, real threshold, const real *x, const real *dy, real *dx, bool accumulate) {
-    for_stretches(backward, &(shrinkage){n, threshold, x, dy, dx, accumulate});
+    for_chunks(backward, &(shrinkage){n, threshold, x, dy, dx, accumulate});
 }

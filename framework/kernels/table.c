@@ -1,10 +1,7 @@
 // All kernels of one instruction set.
 #include "kernels/declarations.h"
 
-void table_init(kernel_table *table) ISA_SYMBOL(table_init);
-
 void table_init(kernel_table *table) {
-    table->name = ISA_NAME;
     table->vector_bytes = KERNEL_VECTOR_BYTES;
     table->micro_kernel = &vector_micro_kernel;
 #define KERNEL(result, name, parameters) table->name = name;

@@ -27,9 +27,9 @@ static inline vec vec_tanh(vec x) {
     return x;
 }
 
-static inline vec vec_normal_cdf(vec x, vec *bell) {
+static inline vec vec_normal_cdf(vec x, vec *gaussian) {
     for (int i = 0; i < VEC; i++) {
-        (*bell)[i] = exp(-0.5 * x[i] * x[i]);
+        (*gaussian)[i] = exp(-0.5 * x[i] * x[i]);
         x[i] = 0.5 * erfc(-x[i] * 0.70710678118654752440);
     }
     return x;
@@ -93,9 +93,9 @@ static ALWAYS_INLINE vec vec_tanh(vec x) {
     return vec_select(a < 0.64f, small, (vec)((ivec)large | sign));
 }
 
-// Phi(x), the distribution function of the standard normal, and *bell = exp(-x^2/2). With z = -|x| the tail
-// is bell * R(z), where R varies slowly: a rational function. Results below 3e-40 are 0.
-static ALWAYS_INLINE vec vec_normal_cdf(vec x, vec *bell) {
+// Phi(x), the distribution function of the standard normal, and *gaussian = exp(-x^2/2). With z = -|x| the
+// tail is gaussian * R(z), where R varies slowly: a rational function. Results below 3e-40 are 0.
+static ALWAYS_INLINE vec vec_normal_cdf(vec x, vec *gaussian) {
     const real round_to_int = 12582912 + 127;                         // with the bias of exponents
     vec z = vec_max(vec_set(-13.27f), (vec)((ivec)x | LANE_INT_MIN)); // there n is -127; NaN stays NaN
     // 2^n exp(-r/2), as in vec_exp_corrected. -127 as an exponent makes 0.
@@ -107,7 +107,7 @@ static ALWAYS_INLINE vec vec_normal_cdf(vec x, vec *bell) {
     p = p * r + 0.124999984f;
     p = p * r - 0.5f;
     p = p * r + 1;
-    *bell = p * (vec)((ivec)shifted << 23);
+    *gaussian = p * (vec)((ivec)shifted << 23);
     vec above = z * 0.00399084046f - 0.0397992939f;
     above = above * z + 0.180777272f;
     above = above * z - 0.435001176f;
@@ -117,7 +117,7 @@ static ALWAYS_INLINE vec vec_normal_cdf(vec x, vec *bell) {
     below = below * z + 1.19233257f;
     below = below * z - 1.66788715f;
     below = below * z + 1;
-    const vec tail = *bell * above / below;
+    const vec tail = *gaussian * above / below;
     return vec_select(x > 0, 1 - tail, tail);
 }
 

@@ -6,13 +6,16 @@
 #include "report/gnuplot.h"
 #include "report/run.h"
 
-// For qsort of pointers into an array of runs: the smallest validation loss first; runs without one come last;
-// equals stay in the order of the array.
+// For qsort of pointers into an array of runs: the smallest validation loss first; runs without one come
+// last; equals stay in the order of the array.
 int report_better_first(const void *x, const void *y);
 
 // Writes plots_folder/compare-<names>/{steps,tokens,seconds}.gp and draws them: above, the validation loss
-// of every run (thin: the smoothed training loss), below, its learning rate, both over completed steps,
-// tokens trained on, or seconds of training. Errors and the line of the log as in report_plot_run.
+// of every run, below, its learning rate, both over completed steps, tokens trained on, or seconds of
+// training. Thin lines are smoothed training losses, where they would not bury the rest; losses of runs
+// that are much worse than when they began are in a strip at the top. The best dozen runs are named and
+// coloured, the rest is grey; a number that was swept is a colour scale. Panels have the same height for
+// any number of runs. Errors and the line of the log as in report_plot_run.
 status report_compare(const report_run *runs, int count, const char *plots_folder, const gnuplot *program,
                       error *err);
 

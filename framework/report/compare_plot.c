@@ -1,5 +1,6 @@
 #include "base/file.h"
 #include "report/compare.h"
+#include "report/compare_curves.h"
 #include "report/compare_labels.h"
 #include "report/plot.h"
 
@@ -8,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum over { OVER_STEPS, OVER_TOKENS, OVER_SECONDS, OVERS } over;
 static const char *const stems[OVERS] = {"steps", "tokens", "seconds"};
 
 typedef struct unit {
@@ -29,63 +29,6 @@ static unit unit_of(over x, double last) {
                             : (unit){1, "time of training (seconds)"};
 }
 
-static double value_over(over x, int64_t step, int64_t tokens, double seconds) {
-    return x == OVER_STEPS ? (double)step : x == OVER_TOKENS ? (double)tokens : seconds;
-}
-
-// What is drawn of one run.
-typedef struct overlay {
-    curve val, train, lr;
-    bool has_val, has_train, has_lr;
-    const char *legend;
-} overlay;
-
-static curve over_other(curve c, double *x) {
-    c.x = x;
-    return c;
-}
-
-static bool has_values(const curve *c) {
-    range r = range_empty;
-    range_include(&r, c);
-    return r.count > 0;
-}
-
-static overlay make_overlay(const report_run *run, const char *label, over x, arena *a) {
-    const metrics_data *m = &run->metrics;
-    size_t evals = m->eval_count[SPLIT_VAL];
-    double *train_x = arena_alloc(a, (m->train_count + 1) * sizeof *train_x);
-    double *eval_x = arena_alloc(a, (evals + 1) * sizeof *eval_x);
-    for (size_t i = 0; i < m->train_count; i++)
-        train_x[i] = value_over(x, m->train[i].step, m->train[i].tokens, m->train[i].seconds);
-    for (size_t i = 0; i < evals; i++)
-        eval_x[i] = value_over(x, m->eval[SPLIT_VAL][i].step, m->eval[SPLIT_VAL][i].tokens,
-                               m->eval[SPLIT_VAL][i].seconds);
-    overlay o = {
-        .val = over_other(plot_eval_curve(m, SPLIT_VAL, offsetof(eval_row, loss), a), eval_x),
-        .train = {train_x, run->history.smoothed, m->train_count},
-        .lr = over_other(plot_train_curve(m, offsetof(train_row, lr), a), train_x),
-    };
-    o.has_val = has_values(&o.val);
-    o.has_train = has_values(&o.train);
-    o.has_lr = has_values(&o.lr);
-    o.legend = o.has_val
-                   ? arena_format(a, "%s (best %.4f at step %lld)", label, run->history.best.loss,
-                                  (long long)run->history.best.step)
-                   : arena_format(a, "%s (%s)", label, o.has_train ? "training loss only" : "no loss yet");
-    return o;
-}
-
-static double last_x(const overlay *o, int count) {
-    double last = 0;
-    for (int i = 0; i < count; i++) {
-        if (o[i].val.count && o[i].val.x[o[i].val.count - 1] > last) last = o[i].val.x[o[i].val.count - 1];
-        if (o[i].train.count && o[i].train.x[o[i].train.count - 1] > last)
-            last = o[i].train.x[o[i].train.count - 1];
-    }
-    return last;
-}
-
 enum { NAMED = 12 }; // of the best runs
 
 // The colours of named runs; the last five are dashed too.
@@ -93,6 +36,7 @@ static const char *const colours[NAMED] = {"#0072B2", "#D55E00", "#009E73", "#CC
                                            "#E69F00", "#56B4E9", "#000000", "#332288",
                                            "#882255", "#999933", "#44AA99", "#AA4499"};
 enum { SOLID = 7 };
+#define GREY "linewidth 0.7 linecolor rgb '#BBBBBB'"
 
 // What is drawn, the same for all kinds of axes.
 typedef struct comparison {
@@ -110,35 +54,51 @@ static int named_of(const comparison *c) {
 }
 
 // The look of a run's lines: its value's place in the colour scale, a colour of its own, or grey.
-static void add_look(text *command, const comparison *c, int rank, double width) {
-    text_add(command, "linewidth %g ", rank < NAMED ? width : 0.7);
+static const char *look_of(const comparison *c, int rank, double width, arena *a) {
     if (c->swept.setting)
-        text_add(command, "linecolor palette cb %.9g", c->swept.values[c->order[rank]]);
-    else if (rank < NAMED)
-        text_add(command, "dashtype %d linecolor rgb '%s'", rank < SOLID ? 1 : 2, colours[rank]);
-    else
-        text_add(command, "linecolor rgb '#BBBBBB'");
+        return arena_format(a, "linewidth %g linecolor palette cb %.9g", rank < NAMED ? width : 0.7,
+                            c->swept.values[c->order[rank]]);
+    if (rank >= NAMED) return GREY;
+    return arena_format(a, "linewidth %g dashtype %d linecolor rgb '%s'", width, rank < SOLID ? 1 : 2,
+                        colours[rank]);
 }
 
-static void add_plot(text *command, const comparison *c, const char *block, int rank, double size,
-                     const char *style, double width) {
-    text_add(command, "%s$%s%d using ($1/%g):2 %s ", command->length ? ", \\\n     " : "plot ", block, rank,
-             size, style);
-    add_look(command, c, rank, width);
-    text_add(command, " notitle");
+// "lr 1e-3 (best 1.4697 at step 2000)"
+static const char *legend_text(const comparison *c, int rank, const overlay *o, arena *a) {
+    enum { LABEL = 56 };
+    const history *h = &c->runs[c->order[rank]].history;
+    text t = {0};
+    text_add_shortened(&t, c->labels[c->order[rank]], LABEL);
+    text_add(&t, " (");
+    if (o->has_val)
+        text_add(&t, h->best.loss < 100 ? "best %.4f at step %lld" : "best %.6g at step %lld", h->best.loss,
+                 (long long)h->best.step);
+    if (h->diverged)
+        text_add(&t, "%sdiverged after step %lld", o->has_val ? ", " : "", (long long)h->diverged_after);
+    else if (!o->has_val)
+        text_add(&t, o->has_train ? "training loss only" : "no loss yet");
+    text_add(&t, ")");
+    const char *copy = arena_copy_text(a, t.bytes);
+    text_free(&t);
+    return copy;
 }
 
-static void add_legend(text *command, const comparison *c, const overlay *o) {
-    for (int rank = 0; rank < named_of(c); rank++) {
-        text_add(command, ", \\\n     keyentry with lines ");
-        add_look(command, c, rank, 2.5);
-        text_add(command, " title ");
-        script_add_quoted(command, o[rank].legend, 96);
-    }
-    const int others = c->count - named_of(c);
+// The entries of the named runs, and one for all others where no colour scale tells what they are.
+static int make_legend(const comparison *c, const overlay *o, legend_entry out[NAMED + 1], arena *a) {
+    int n = 0;
+    for (; n < named_of(c); n++)
+        out[n] = (legend_entry){look_of(c, n, 2.5, a), legend_text(c, n, &o[n], a), false};
+    const int others = c->count - n;
     if (others > 0 && !c->swept.setting)
-        text_add(command, ", \\\n     keyentry with lines linecolor rgb '#BBBBBB' title '%d other run%s'",
-                 others, others == 1 ? "" : "s");
+        out[n++] =
+            (legend_entry){GREY, arena_format(a, "%d other run%s", others, others == 1 ? "" : "s"), false};
+    return n;
+}
+
+static void add_plot(text *command, const char *block, int rank, const curve *values, double size,
+                     const char *look) {
+    text_add(command, "%s$%s%d using ($1/%g):2 %s %s", command->length ? ", \\\n     " : "plot ", block,
+             rank, size, script_has_lone_point(values) ? STYLE_POINTS : STYLE_LINES, look);
 }
 
 // The colour scale, right of the upper panel.
@@ -154,75 +114,32 @@ static void add_scale(text *s, const swept_number *swept, double top, double bot
         swept->low, swept->high, swept->logarithmic ? "set logscale cb\n" : "", bottom, top - bottom);
     script_add_quoted(s, swept->setting->heading, 40);
     text_add(s, "\n");
+    if (swept->logarithmic) script_logarithmic_tics(s, "cb", swept->low, swept->high);
 }
 
-static void add_panel(text *s, double top, double bottom) {
-    text_add(s, "set tmargin at screen %.4f\nset bmargin at screen %.4f\n", top, bottom);
+// What the picture shows, in one line.
+static const char *description_of(const comparison *c, const overlay *o, const loss_ranges *loss,
+                                  arena *a) {
+    enum { COLUMNS = 112 };
+    bool thin = false;
+    for (int i = 0; i < c->count; i++) thin = thin || (o[i].has_val && o[i].shows_train);
+    const char *words =
+        arena_format(a, "validation loss%s%s", thin ? "; thin: training loss, smoothed" : "",
+                     loss->worse.count ? "; top: runs gone wrong" : "");
+    if (c->independent == 0) return words;
+    words = arena_format(a, "%s; runs differ in ", words);
+    return arena_format(a, "%s%s", words,
+                        report_setting_list(c->settings, c->independent, COLUMNS - utf8_columns(words), a));
 }
 
-static const char *what_differs(const comparison *c, arena *a) {
-    const char *words = "validation loss; thin lines: training loss, smoothed";
-    for (int i = 0; i < c->independent; i++)
-        words = arena_format(a, "%s%s%s", words, i == 0 ? ". Settings that differ: " : ", ",
-                             c->settings[i].heading);
-    return words;
-}
+// The panels have the same height whatever the number of runs (pixels). The strip, with a gap below it, is
+// the upper part of the panel of losses.
+enum { HEAD = 76, LOSS_PANEL = 430, STRIP = 70, STRIP_GAP = 12, BETWEEN = 40, RATE_PANEL = 215, FOOT = 58 };
 
-// Every validation loss, and above them the training loss only up to where runs without validation begin, so
-// that the steep beginning of the training curves does not flatten the rest.
-static range loss_range(const overlay *o, int count) {
-    range all = range_empty, whole = range_empty;
-    for (int i = 0; i < count; i++) {
-        range_include(&all, &o[i].val);
-        range_include(&all, &o[i].train);
-        range_include(&whole, &o[i].val);
-        if (!o[i].has_val)
-            range_include(&whole, &(curve){o[i].train.x, o[i].train.y, o[i].train.count > 0});
-    }
-    if (whole.count > 0 && all.high > whole.high) all.high = whole.high;
-    return all;
+static void add_panel(text *s, int height, int top, int panel_height) {
+    text_add(s, "set tmargin at screen %.4f\nset bmargin at screen %.4f\n", 1 - (double)top / height,
+             1 - (double)(top + panel_height) / height);
 }
-
-// Linear from zero; when the runs' highest rates are far apart, logarithmic around them.
-static void add_rate_axis(text *s, axes *drawn, const overlay *o, int count) {
-    range all = range_empty, peaks = range_empty;
-    for (int i = 0; i < count; i++) {
-        range own = range_empty;
-        range_include(&own, &o[i].lr);
-        range_include(&all, &o[i].lr);
-        range_include(&peaks, &(curve){&own.high, &own.high, own.count > 0});
-    }
-    bool logarithmic = peaks.low > 0 && peaks.high > 8 * peaks.low;
-    if (logarithmic && all.low < peaks.low / 20) all.low = peaks.low / 20;
-    script_value_axis(s, drawn, "learning rate", all, logarithmic ? 1 : INFINITY, AXIS_FROM_ZERO);
-}
-
-// "a, b and c", or what was swept: "gpt_nano: 5 runs compared by lr".
-static const char *title_of(const comparison *c, arena *a) {
-    const char *names = "";
-    for (int i = 0; i < c->count; i++)
-        names = arena_format(a, "%s%s%s", names,
-                             i == 0              ? ""
-                             : i == c->count - 1 ? " and "
-                                                 : ", ",
-                             c->labels[i]);
-    const size_t base = strcspn(c->runs[0].name, ",");
-    bool common = c->runs[0].name[base] == ',' || c->labels[0] != c->runs[0].name;
-    for (int i = 1; i < c->count; i++)
-        common = common && strcspn(c->runs[i].name, ",") == base &&
-                 memcmp(c->runs[i].name, c->runs[0].name, base) == 0;
-    if (common) {
-        const char *subject = arena_format(a, "%.*s: ", (int)base, c->runs[0].name);
-        if (c->independent == 1)
-            return arena_format(a, "%s%d runs compared by %s", subject, c->count, c->settings[0].heading);
-        names = arena_format(a, "%s%s", subject, names);
-        if (utf8_width(names) > 80) return arena_format(a, "%s%d runs compared", subject, c->count);
-    }
-    return utf8_width(names) <= 80 ? names : arena_format(a, "%d runs compared", c->count);
-}
-
-// The panels have the same height whatever the number of runs (pixels).
-enum { HEAD = 75, LEGEND_LINE = 20, LOSS_PANEL = 430, BETWEEN = 40, RATE_PANEL = 215, FOOT = 58 };
 
 static void add_blocks(text *s, const overlay *o, int rank) {
     const struct {
@@ -230,7 +147,7 @@ static void add_blocks(text *s, const overlay *o, int rank) {
         const curve *values;
         bool there;
         thinning how;
-    } blocks[] = {{"train", &o->train, o->has_train, THIN_MEANS},
+    } blocks[] = {{"train", &o->train, o->shows_train, THIN_MEANS},
                   {"val", &o->val, o->has_val, THIN_MEANS},
                   {"lr", &o->lr, o->has_lr, THIN_EXTREMES}};
     char name[32];
@@ -240,54 +157,91 @@ static void add_blocks(text *s, const overlay *o, int rank) {
     }
 }
 
-// The two panels over one kind of axis. False when no run has anything to show.
+static void add_strip_tic(text *s, double loss) {
+    text_add(s, loss < 100 ? "\"%.1f\" %.9g" : loss < 1e6 ? "\"%.0f\" %.9g" : "\"%.1e\" %.9g", loss, loss);
+}
+
+// The losses of runs that went wrong; the axis is labelled at the smallest and the largest.
+static void add_strip(text *s, const range *worse, int height, int top, const char *plot) {
+    axes drawn;
+    text_add(s, "set format x ''\nset border 2\nset xtics scale 0\n");
+    add_panel(s, height, top, STRIP);
+    script_value_axis(s, &drawn, "", *worse, 4, AXIS_FITTED);
+    text_add(s, "set ytics (");
+    add_strip_tic(s, worse->low);
+    if (worse->high > 1.2 * worse->low) {
+        text_add(s, ", ");
+        add_strip_tic(s, worse->high);
+    }
+    text_add(s, ")\n%s\n\n", plot);
+    text_add(
+        s, "unset label\nunset arrow\nunset colorbox\nunset logscale y\nset ytics autofreq\nset border 3\n"
+           "set xtics scale default\n");
+}
+
+// The losses, and what the runs are called.
+static void add_losses(text *s, const comparison *c, const loss_ranges *loss, const unit *u, double last,
+                       int height, int top, const char *plot) {
+    axes drawn;
+    const int strip = loss->worse.count ? STRIP + STRIP_GAP : 0;
+    script_x_axis(s, &drawn, "", last / u->size);
+    add_scale(s, &c->swept, 1 - (double)top / height, 1 - (double)(top + LOSS_PANEL) / height);
+    if (strip) add_strip(s, &loss->worse, height, top, plot);
+    script_x_axis(s, &drawn, "", last / u->size);
+    add_panel(s, height, top + strip, LOSS_PANEL - strip);
+    script_value_axis(s, &drawn, "validation loss (nats per token)", loss->usual, 10, AXIS_FITTED);
+    text_add(s, "%s\n\n", plot);
+    text_add(s, "unset label\nunset arrow\nunset logscale y\nset ytics autofreq\nunset colorbox\n");
+}
+
+static void add_rates(text *s, const overlay *o, int count, const unit *u, double last, int height, int top,
+                      const char *plot) {
+    axes drawn;
+    bool logarithmic;
+    const range rates = compare_rate_range(o, count, &logarithmic);
+    add_panel(s, height, top, RATE_PANEL);
+    script_x_axis(s, &drawn, u->title, last / u->size);
+    script_value_axis(s, &drawn, "learning rate", rates, logarithmic ? 1 : INFINITY, AXIS_FROM_ZERO);
+    text_add(s, "%s\n", plot);
+}
+
+// The panels over one kind of axis. False when no run has anything to show.
 static bool draw(const comparison *c, over x, arena *a, text *s) {
     const int count = c->count;
     overlay *o = arena_alloc(a, (size_t)count * sizeof *o); // the best first
     bool any_rate = false;
-    int longest = 0;
     for (int i = 0; i < count; i++) {
-        o[i] = make_overlay(&c->runs[c->order[i]], c->labels[c->order[i]], x, a);
+        o[i] = compare_overlay(&c->runs[c->order[i]], x, i, count, NAMED, a);
         any_rate = any_rate || o[i].has_lr;
-        if (i < NAMED && utf8_width(o[i].legend) > longest) longest = utf8_width(o[i].legend);
     }
-    const range loss = loss_range(o, count);
-    if (loss.count == 0 || !any_rate) return false;
-    const int columns = longest <= 24 ? 3 : longest <= (c->swept.setting ? 40 : 48) ? 2 : 1;
-    const int lines = (named_of(c) + (count > NAMED) + columns - 1) / columns;
-    const int height = HEAD + LEGEND_LINE * lines + LOSS_PANEL + BETWEEN + RATE_PANEL + FOOT;
-    const double foot = (double)FOOT / height, middle = foot + (double)RATE_PANEL / height;
-    const double bottom = middle + (double)BETWEEN / height, top = bottom + (double)LOSS_PANEL / height;
-    const script_heading heading = {.stem = stems[x],
-                                    .title = title_of(c, a),
-                                    .description = what_differs(c, a),
-                                    .height = height,
-                                    .legend_lines = lines};
-    const unit u = unit_of(x, last_x(o, count));
+    const loss_ranges loss = compare_loss_ranges(o, count);
+    if (loss.usual.count == 0 || !any_rate) return false;
+    legend_entry legend[NAMED + 1];
+    const int entries = make_legend(c, o, legend, a);
+    const int top = HEAD + script_legend_height(legend, entries);
+    const int height = top + LOSS_PANEL + BETWEEN + RATE_PANEL + FOOT;
+    const double last = compare_last_x(o, count);
+    const unit u = unit_of(x, last);
+    const script_heading heading = {
+        .stem = stems[x],
+        .title = report_compare_title(c->runs, count, c->settings, c->independent, a),
+        .description = description_of(c, o, &loss, a),
+        .height = height};
     script_begin(s, &heading);
     text loss_plot = {0}, lr_plot = {0};
     for (int i = count - 1; i >= 0; i--) { // the best on top
+        const char *thick = look_of(c, i, 2.5, a), *thin = look_of(c, i, 0.8, a);
         add_blocks(s, &o[i], i);
-        if (o[i].has_train && (i < NAMED || !o[i].has_val))
-            add_plot(&loss_plot, c, "train", i, u.size, "with lines", o[i].has_val ? 0.8 : 2.5);
-        if (o[i].has_val) add_plot(&loss_plot, c, "val", i, u.size, "with lines", 2.5);
-        if (o[i].has_lr) add_plot(&lr_plot, c, "lr", i, u.size, "with lines", 2.5);
+        if (o[i].shows_train)
+            add_plot(&loss_plot, "train", i, &o[i].train, u.size, o[i].has_val ? thin : thick);
+        if (o[i].has_val) add_plot(&loss_plot, "val", i, &o[i].val, u.size, thick);
+        if (o[i].has_lr) add_plot(&lr_plot, "lr", i, &o[i].lr, u.size, thick);
     }
-    add_legend(&loss_plot, c, o);
-    axes drawn;
+    script_legend(s, height, legend, entries);
     text_add(s, "\nset multiplot\n");
-    script_x_axis(s, &drawn, u.title, last_x(o, count) / u.size);
-    add_panel(s, top, bottom);
-    text_add(s, "set xlabel ''\n");
-    add_scale(s, &c->swept, top, bottom);
-    script_value_axis(s, &drawn, "validation loss (nats per token)", loss, 10, AXIS_FITTED);
-    text_add(s, "%s\n\n", loss_plot.bytes);
-    text_add(s, "unset label 1001\nunset label 1002\nunset key\nunset logscale y\nset ytics autofreq\n"
-                "unset colorbox\n");
-    add_panel(s, middle, foot);
-    script_x_axis(s, &drawn, u.title, last_x(o, count) / u.size);
-    add_rate_axis(s, &drawn, o, count);
-    text_add(s, "%s\nunset multiplot\n", lr_plot.bytes);
+    add_losses(s, c, &loss, &u, last, height, top, loss_plot.bytes);
+    add_rates(s, o, count, &u, last, height, top + LOSS_PANEL + BETWEEN, lr_plot.bytes);
+    text_add(s, "unset multiplot\n");
     script_end(s);
     text_free(&loss_plot);
     text_free(&lr_plot);

@@ -1,6 +1,7 @@
 #include "report/history.h"
 
 #include <math.h>
+#include <string.h>
 
 void history_smooth(const double *values, size_t count, double *out) {
     const size_t half = count / 50 > 100 ? 100 : count / 50; // a wider window would only cost time
@@ -35,10 +36,16 @@ static void find_best(const metrics_data *m, history *out) {
     }
 }
 
-static void note_divergence(history *out, double loss, int64_t step) {
-    if (isfinite(loss) || (out->diverged && out->diverged_step <= step)) return;
-    out->diverged = true;
-    out->diverged_step = step;
+static void find_divergence(const metrics_data *m, history *out) {
+    int64_t first = INT64_MAX;
+    for (size_t i = 0; i < m->train_count; i++)
+        if (!isfinite(m->train[i].loss) && m->train[i].step < first) first = m->train[i].step;
+    for (size_t i = 0; i < m->eval_count[SPLIT_VAL]; i++)
+        if (!isfinite(m->eval[SPLIT_VAL][i].loss) && m->eval[SPLIT_VAL][i].step < first)
+            first = m->eval[SPLIT_VAL][i].step;
+    out->diverged = first < INT64_MAX || strcmp(m->status, "diverged") == 0;
+    for (size_t i = 0; out->diverged && i < m->train_count; i++)
+        if (m->train[i].step < first) out->diverged_after = m->train[i].step;
 }
 
 // The training loss at a step: of the evaluation of the training split made then, or the smoothed loss of
@@ -86,9 +93,7 @@ void history_derive(const metrics_data *m, arena *a, history *out) {
     find_best(m, out);
     find_gaps(m, a, out);
     out->overfits = overfits(out);
-    for (size_t i = 0; i < m->train_count; i++) note_divergence(out, m->train[i].loss, m->train[i].step);
-    for (size_t i = 0; i < m->eval_count[SPLIT_VAL]; i++)
-        note_divergence(out, m->eval[SPLIT_VAL][i].loss, m->eval[SPLIT_VAL][i].step);
+    find_divergence(m, out);
     if (m->train_count > 0) {
         const train_row *last = &m->train[m->train_count - 1];
         out->steps = last->step;

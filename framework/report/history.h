@@ -23,8 +23,10 @@ typedef struct history {
     bool gap_is_evaluated; // training loss from whole evaluations; else smoothed losses of batches
     gap_row *gaps;
     size_t gap_count;
-    bool diverged; // a training or validation loss is NaN or infinite, the first time at:
-    int64_t diverged_step;
+    // The status says so, or a training or validation loss is NaN or infinite, the first one after this
+    // step (0: there is no row before it).
+    bool diverged;
+    int64_t diverged_after;
     int64_t steps, tokens;             // of the last row
     double seconds, tokens_per_second; // tokens over seconds of training
 } history;

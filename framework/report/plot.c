@@ -38,8 +38,7 @@ static bool write_script(const plot_type *type, const report_run *run, arena *a,
     const script_heading heading = {.stem = type->about.name,
                                     .title = arena_format(a, "%s: %s", run->name, type->title),
                                     .description = run->description,
-                                    .height = type->height ? type->height(run) : SCRIPT_HEIGHT,
-                                    .legend_lines = 1};
+                                    .height = type->height ? type->height(run) : SCRIPT_HEIGHT};
     script_begin(script, &heading);
     bool drawn = type->draw(run, a, script);
     script_end(script);

@@ -15,6 +15,16 @@ enum {
     PER_OCTAVE = 8
 };
 
+#define COLOUR_ALL "#DCE9F2" // paler than COLOUR_TRAIN_THIN
+#define MEDIAN "linewidth 2.5 linecolor rgb '" COLOUR_TRAIN "'"
+
+static const legend_entry legend[] = {
+    {.look = "linewidth 9 linecolor rgb '" COLOUR_ALL "'", .text = "all channels"},
+    {.look = "linewidth 9 linecolor rgb '" COLOUR_TRAIN_THIN "'", .text = "80% of the channels"},
+    {.look = MEDIAN, .text = "median"},
+};
+enum { LEGEND = sizeof legend / sizeof *legend };
+
 // Quantiles over the channels.
 static const double levels[QUANTILES] = {0, 0.1, 0.5, 0.9, 1};
 
@@ -108,19 +118,16 @@ static void add_panel(text *s, int panel, int panels, int height, const char *ti
     const bool is_last = panel + COLUMNS >= panels;
     text_add(s,
              "set lmargin at screen %.4f\nset rmargin at screen %.4f\n"
-             "set tmargin at screen %.4f\nset bmargin at screen %.4f\nset label 1 ",
+             "set tmargin at screen %.4f\nset bmargin at screen %.4f\nset label 1003 ",
              left, left + width, 1 - top / height, 1 - bottom / height);
     script_add_quoted(s, title, 60);
     text_add(s, " at graph 0, graph 1.06 left\nset xlabel '%s' offset 0,0.4\nset ylabel '%s' offset 1,0\n",
              is_last ? "lag + 1 (tokens)" : "", panel % COLUMNS == 0 ? "magnitude" : "");
     text_add(s,
-             "plot $filter%d using 1:2:6 with filledcurves fillcolor rgb '#DCE9F2' title 'channels', \\\n"
-             "     $filter%d using 1:3:5 with filledcurves fillcolor rgb '" COLOUR_TRAIN_THIN
-             "' title '80%%', \\\n"
-             "     $filter%d using 1:4 with lines linewidth 2.5 linecolor rgb '" COLOUR_TRAIN
-             "' title 'median'\n",
+             "plot $filter%d using 1:2:6 with filledcurves fillcolor rgb '" COLOUR_ALL "', \\\n"
+             "     $filter%d using 1:3:5 with filledcurves fillcolor rgb '" COLOUR_TRAIN_THIN "', \\\n"
+             "     $filter%d using 1:4 with lines " MEDIAN "\n",
              panel, panel, panel);
-    if (panel == 0) text_add(s, "unset key\nunset label 1001\nunset label 1002\n");
 }
 
 static bool draw_filters(const report_run *run, arena *a, text *s) {
@@ -143,9 +150,12 @@ static bool draw_filters(const report_run *run, arena *a, text *s) {
              "set logscale xy\nset format x '%%g'\nset format y '1e%%T'\nset xrange [1:%.9g]\n"
              "set yrange [%.4g:%.4g]\n",
              lags > 1 ? lags : 2, floor, 1.5 * highest.high);
+    script_legend(s, height, legend, LEGEND);
     text_add(s, "set multiplot\n");
-    for (int i = 0; i < panels; i++)
+    for (int i = 0; i < panels; i++) {
         add_panel(s, i, panels, height, panel_title(run, panel_filter(i, panels, run->filter_count), a));
+        if (i == 0) text_add(s, "unset label\nunset arrow\n");
+    }
     text_add(s, "unset multiplot\n");
     return true;
 }

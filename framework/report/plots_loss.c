@@ -24,28 +24,23 @@ static void add_marks(const report_run *run, const axes *drawn, text *s) {
     }
     if (h->diverged) {
         text_clear(&label);
-        text_add(&label, "diverged at step %lld", (long long)h->diverged_step);
-        script_vertical_mark(s, drawn, (double)h->diverged_step, h->overfits, COLOUR_VAL, label.bytes);
+        text_add(&label, "diverged after step %lld", (long long)h->diverged_after);
+        script_vertical_mark(s, drawn, (double)h->diverged_after, h->overfits, COLOUR_VAL, label.bytes);
     }
     text_free(&label);
 }
 
-// Adds one curve to the plot command, after what is already in it.
-static void add_plot(text *command, const char *block, const char *style, const char *colour, double width,
-                     const char *title) {
-    text_add(command, "%s$%s using 1:2 %s linewidth %g linecolor rgb '%s' title '%s'",
-             command->length ? ", \\\n     " : "plot ", block, style, width, colour, title);
-}
+#define THICK "linewidth 2.5 linecolor rgb "
 
 typedef struct eval_style {
     split part;
-    const char *block, *colour, *title;
+    const char *block, *look, *title;
 } eval_style;
 
 static const eval_style eval_styles[] = {
-    {SPLIT_TRAIN, "train_eval", COLOUR_OTHER, "train, evaluated"},
-    {SPLIT_TEST, "test", COLOUR_TEST, "test"},
-    {SPLIT_VAL, "val", COLOUR_VAL, "validation"},
+    {SPLIT_TRAIN, "train_eval", THICK "'" COLOUR_OTHER "'", "train, evaluated"},
+    {SPLIT_TEST, "test", THICK "'" COLOUR_TEST "'", "test"},
+    {SPLIT_VAL, "val", THICK "'" COLOUR_VAL "'", "validation"},
 };
 enum { EVAL_STYLES = sizeof eval_styles / sizeof *eval_styles };
 
@@ -65,13 +60,12 @@ static bool draw_curves(const report_run *run, const curve *raw, const curve *sm
             plot_eval_curve(&run->metrics, eval_styles[i].part, eval_offset, a);
     for (int i = 0; i < curve_count; i++) range_include(&all, &all_curves[i]);
     if (all.count == 0) return false;
-    text command = {0};
-    int entries = 0;
+    script_plot plot = {0};
     axes drawn;
     script_x_axis(s, &drawn, "step", last_step(run));
     script_value_axis(s, &drawn, axis, all, log_above, AXIS_FITTED);
     add_marks(run, &drawn, s);
-    if (run->history.has_val) {
+    if (run->history.has_val && isfinite(best)) { // a perplexity may be infinite where the loss is not
         const char *label =
             arena_format(a, "best %.4f at step %lld", best, (long long)run->history.best.step);
         script_point_mark(s, &drawn, (double)run->history.best.step, best, COLOUR_VAL, label, all_curves,
@@ -79,26 +73,23 @@ static bool draw_curves(const report_run *run, const curve *raw, const curve *sm
     }
     if (raw && smooth_range.count > 0) {
         script_add_curve(s, "train_raw", raw, THIN_EXTREMES);
-        entries++;
-        add_plot(&command, "train_raw", script_style(raw->count), COLOUR_TRAIN_THIN, 1, "train, batches");
+        script_plot_add(&plot, "$train_raw using 1:2", script_style(raw),
+                        "linewidth 1 linecolor rgb '" COLOUR_TRAIN_THIN "'", "train, batches");
     }
     if (smooth_range.count > 0) {
         script_add_curve(s, "train", smooth, THIN_MEANS);
-        entries++;
-        add_plot(&command, "train", script_style(smooth->count), COLOUR_TRAIN, 2.5, "train, smoothed");
+        script_plot_add(&plot, "$train using 1:2", script_style(smooth), THICK "'" COLOUR_TRAIN "'",
+                        "train, smoothed");
     }
     for (int i = 0; i < EVAL_STYLES; i++) {
         range r = range_empty;
         range_include(&r, &evals[i]);
         if (r.count == 0) continue;
         script_add_curve(s, eval_styles[i].block, &evals[i], THIN_MEANS);
-        entries++;
-        add_plot(&command, eval_styles[i].block, script_style(evals[i].count), eval_styles[i].colour, 2.5,
-                 eval_styles[i].title);
+        script_plot_add(&plot, arena_format(a, "$%s using 1:2", eval_styles[i].block),
+                        script_style(&evals[i]), eval_styles[i].look, eval_styles[i].title);
     }
-    if (entries > 4) script_legend(s, SCRIPT_HEIGHT, 2);
-    text_add(s, "%s\n", command.bytes);
-    text_free(&command);
+    script_plot_end(&plot, s, SCRIPT_HEIGHT);
     return true;
 }
 
@@ -142,12 +133,13 @@ static bool draw_gap(const report_run *run, arena *a, text *s) {
     script_value_axis(s, &drawn, "validation loss - training loss (nats)", r, INFINITY, AXIS_FITTED);
     add_marks(run, &drawn, s);
     script_add_curve(s, "gap", &gap, THIN_MEANS);
-    text_add(s,
-             "set arrow from graph 0, first 0 to graph 1, first 0 nohead linewidth 1 "
-             "linecolor rgb '" COLOUR_NOTE "'\n"
-             "plot $gap using 1:2 %s linewidth 2.5 linecolor rgb '" COLOUR_VAL
-             "' title 'gap to the training loss (%s)'\n",
-             script_style(gap.count), h->gap_is_evaluated ? "evaluated" : "smoothed batches");
+    text_add(s, "set arrow from graph 0, first 0 to graph 1, first 0 nohead linewidth 1 "
+                "linecolor rgb '" COLOUR_NOTE "'\n");
+    script_plot plot = {0};
+    script_plot_add(&plot, "$gap using 1:2", script_style(&gap), THICK "'" COLOUR_VAL "'",
+                    h->gap_is_evaluated ? "gap to the training loss (evaluated)"
+                                        : "gap to the training loss (smoothed batches)");
+    script_plot_end(&plot, s, SCRIPT_HEIGHT);
     return true;
 }
 

@@ -12,23 +12,23 @@ static bool draw_lr(const report_run *run, arena *a, text *s) {
     script_x_axis(s, &drawn, "step", (double)run->history.steps);
     script_value_axis(s, &drawn, "learning rate", r, INFINITY, AXIS_FROM_ZERO);
     script_add_curve(s, "lr", &lr, THIN_EXTREMES);
-    text_add(s, "plot $lr using 1:2 %s linewidth 2.5 linecolor rgb '" COLOUR_TRAIN "' notitle\n",
-             script_style(lr.count));
+    script_plot plot = {0};
+    script_plot_add(&plot, "$lr using 1:2", script_style(&lr),
+                    "linewidth 2.5 linecolor rgb '" COLOUR_TRAIN "'", NULL);
+    script_plot_end(&plot, s, SCRIPT_HEIGHT);
     return true;
 }
 
-// Adds a dashed level to the plot command, with its legend.
-static void add_level(text *s, double level, const char *colour, const char *legend) {
-    text_add(s, ", \\\n     %.9g with lines dashtype 2 linewidth 1.5 linecolor rgb '%s' title '%s'", level,
-             colour, legend);
+// Adds a dashed level.
+static void add_level(script_plot *plot, double level, const char *look, const char *legend, arena *a) {
+    script_plot_add(plot, arena_format(a, "%.9g", level), STYLE_LINES, look, legend);
 }
 
-static void add_raw_and_smooth(text *s, size_t count) {
-    text_add(s,
-             "plot $raw using 1:2 %s linewidth 1 linecolor rgb '" COLOUR_TRAIN_THIN
-             "' title 'each step', \\\n"
-             "     $smooth using 1:2 %s linewidth 2.5 linecolor rgb '" COLOUR_TRAIN "' title 'smoothed'",
-             script_style(count), script_style(count));
+static void add_raw_and_smooth(script_plot *plot, const curve *raw) {
+    script_plot_add(plot, "$raw using 1:2", script_style(raw),
+                    "linewidth 1 linecolor rgb '" COLOUR_TRAIN_THIN "'", "each step");
+    script_plot_add(plot, "$smooth using 1:2", script_style(raw),
+                    "linewidth 2.5 linecolor rgb '" COLOUR_TRAIN "'", "smoothed");
 }
 
 static bool draw_grad_norm(const report_run *run, arena *a, text *s) {
@@ -43,34 +43,48 @@ static bool draw_grad_norm(const report_run *run, arena *a, text *s) {
     script_value_axis(s, &drawn, "L2 norm of the gradient", r, 1, AXIS_FITTED);
     script_add_curve(s, "raw", &norm, THIN_EXTREMES);
     script_add_curve(s, "smooth", &smooth, THIN_MEANS);
-    add_raw_and_smooth(s, norm.count);
+    script_plot plot = {0};
+    add_raw_and_smooth(&plot, &norm);
     if (run->grad_clip > 0) {
         size_t clipped = 0;
         for (size_t i = 0; i < norm.count; i++) clipped += norm.y[i] > run->grad_clip;
-        add_level(s, run->grad_clip, COLOUR_VAL,
+        add_level(&plot, run->grad_clip, "dashtype 2 linewidth 1.5 linecolor rgb '" COLOUR_VAL "'",
                   arena_format(a, "clip at %g: %.0f%% of steps", run->grad_clip,
-                               100.0 * (double)clipped / (double)norm.count));
+                               100.0 * (double)clipped / (double)norm.count),
+                  a);
     }
-    text_add(s, "\n");
+    script_plot_end(&plot, s, SCRIPT_HEIGHT);
     return true;
 }
 
 static bool draw_speed(const report_run *run, arena *a, text *s) {
-    const curve speed = plot_train_curve(&run->metrics, offsetof(train_row, tokens_per_second), a);
+    curve speed = plot_train_curve(&run->metrics, offsetof(train_row, tokens_per_second), a);
     range r = range_empty;
     range_include(&r, &speed);
     if (r.count == 0) return false;
+    const double unit = r.high >= 1e7 ? 1e6 : r.high >= 1e4 ? 1e3 : 1;
+    double *scaled = arena_alloc(a, speed.count * sizeof *scaled);
+    for (size_t i = 0; i < speed.count; i++) scaled[i] = speed.y[i] / unit;
+    speed.y = scaled;
+    r = (range){r.low / unit, r.high / unit, r.count};
     const double mean = run->history.tokens_per_second;
     const curve smooth = plot_smoothed_curve(&speed, false, a);
     axes drawn;
     script_x_axis(s, &drawn, "step", (double)run->history.steps);
-    script_value_axis(s, &drawn, "tokens per second", r, INFINITY, AXIS_FROM_ZERO);
-    text_add(s, "set format y '%%.0f'\n");
+    script_value_axis(s, &drawn,
+                      unit == 1e6   ? "tokens per second (millions)"
+                      : unit == 1e3 ? "tokens per second (thousands)"
+                                    : "tokens per second",
+                      r, INFINITY, AXIS_FROM_ZERO);
     script_add_curve(s, "raw", &speed, THIN_EXTREMES);
     script_add_curve(s, "smooth", &smooth, THIN_MEANS);
-    add_raw_and_smooth(s, speed.count);
-    if (mean > 0) add_level(s, mean, COLOUR_NOTE, arena_format(a, "over the whole run: %.0f", mean));
-    text_add(s, "\n");
+    script_plot plot = {0};
+    add_raw_and_smooth(&plot, &speed);
+    char number[32];
+    if (mean > 0)
+        add_level(&plot, mean / unit, "dashtype 2 linewidth 1.5 linecolor rgb '" COLOUR_NOTE "'",
+                  arena_format(a, "over the whole run: %s", text_count(mean, number, sizeof number)), a);
+    script_plot_end(&plot, s, SCRIPT_HEIGHT);
     return true;
 }
 

@@ -20,53 +20,6 @@ void range_include(range *r, const curve *c) {
     }
 }
 
-// In double quotes gnuplot turns \0ooo into any byte. What it could take for a quote, an escape, a macro, a
-// command, a comment or a block is written so; single quotes have no escapes, and `'''x'` ends too early there.
-static void add_code_point(text *s, uint32_t code_point, const char *bytes, int length) {
-    if (code_point < 0x20 || (code_point >= 0x7F && code_point < 0xA0))
-        text_add(s, " ");
-    else if (code_point < 0x80 && strchr("\"'\\`@#{}$", (int)code_point))
-        text_add(s, "\\0%03o", (unsigned)code_point);
-    else
-        text_add_bytes(s, bytes, (size_t)length);
-}
-
-// Adds the characters [from, to) of a string to s unless it is NULL; returns how many there are up to `to`.
-static int add_characters(text *s, const char *value, int from, int to) {
-    size_t left = strlen(value);
-    int at = 0;
-    for (; left > 0 && at < to; at++) {
-        uint32_t code_point;
-        const int length = utf8_decode(value, left, &code_point), step = length > 0 ? length : 1;
-        if (s && at >= from)
-            add_code_point(s, length > 0 ? code_point : '?', length > 0 ? value : "?", step);
-        value += step;
-        left -= (size_t)step;
-    }
-    return at;
-}
-
-void script_add_quoted(text *s, const char *value, int max_width) {
-    const int width = add_characters(NULL, value, 0, INT_MAX), kept = max_width - 1;
-    text_add(s, "\"");
-    if (max_width > 0 && width > max_width) {
-        add_characters(s, value, 0, (kept + 1) / 2);
-        text_add(s, "…");
-        add_characters(s, value, width - kept / 2, width);
-    } else {
-        add_characters(s, value, 0, width);
-    }
-    text_add(s, "\"");
-}
-
-void script_legend(text *s, int height, int lines) {
-    const double line = LINE_HEIGHT / (double)height;
-    text_add(s,
-             "set tmargin at screen %.4f\n"
-             "set key at graph 0, screen %.4f left top horizontal Left reverse samplen 2.5 maxrows %d\n",
-             1 - (3.9 + 0.95 * lines) * line, 1 - 3.45 * line, lines);
-}
-
 void script_begin(text *s, const script_heading *h) {
     const double line = LINE_HEIGHT / (double)h->height;
     text_add(s,
@@ -79,6 +32,9 @@ void script_begin(text *s, const script_heading *h) {
              "    folder = substr(folder, 1, strlen(folder) - 1)\n"
              "}\n"
              "has(name) = strstrt(' ' . GPVAL_TERMINALS . ' ', ' ' . name . ' ') > 0\n"
+             // What no installed font has, pngcairo draws as a box over the whole picture.
+             "fonts_have(codes) = strlen(system(\"fc-list ':charset=\" . codes . \"' family\")) > 0\n"
+             "characters(s, codes, box) = device ne 'pngcairo' || fonts_have(codes) ? s : box\n"
              "device = has('pngcairo') ? 'pngcairo' : has('png') ? 'png' : has('svg') ? 'svg' : 'dumb'\n");
     text_add(s,
              "if (device eq 'pngcairo') { set terminal pngcairo noenhanced size %d,%d font 'sans,11' }\n",
@@ -105,9 +61,10 @@ void script_begin(text *s, const script_heading *h) {
     text_add(s,
              "set lmargin at screen 0.105\n"
              "set rmargin at screen 0.965\n"
-             "set bmargin at screen %.4f\n",
-             3.2 * line);
-    script_legend(s, h->height, h->legend_lines);
+             "set tmargin at screen %.4f\n"
+             "set bmargin at screen %.4f\n"
+             "unset key\n",
+             1 - 3.9 * line, 3.2 * line);
     text_add(s, "set border 3 linecolor rgb '#666666'\n"
                 "set tics out nomirror\n"
                 "set grid back linecolor rgb '#E3E3E3' linewidth 1 linetype 1\n"
@@ -169,21 +126,29 @@ void script_x_axis(text *s, axes *drawn, const char *title, double last) {
     if (last == floor(last) && last <= 10) text_add(s, "set xtics 1\n");
 }
 
-// gnuplot labels whole powers of ten only: over few decades hardly any label would remain.
-static void add_logarithmic_tics(text *s, double low, double high) {
-    const double decades = log10(high) - log10(low);
-    if (decades > 3) return;
+// gnuplot labels whole powers of ten only: over few decades hardly any label would remain. Over many it
+// draws so many small tics that they become a bar.
+void script_logarithmic_tics(text *s, const char *axis, double low, double high) {
     static const double few[] = {1, 2, 5, 0}, many[] = {1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9, 0};
-    const char *separator = "set ytics (";
+    const double decades = log10(high) - log10(low);
+    if (decades > 3) {
+        text_add(s, "set %stics autofreq\n", axis);
+        if (low < 1e-4 || high > 1e5) text_add(s, "set format %s '1e%%T'\n", axis);
+        if (decades > 8) text_add(s, "set m%stics 1\n", axis);
+        return;
+    }
+    const char *separator = "";
+    text_add(s, "set %stics (", axis);
     for (int exponent = (int)floor(log10(low)); exponent <= (int)floor(log10(high)); exponent++) {
-        double power = pow(10, exponent);
+        const double power = pow(10, exponent);
         for (const double *digit = decades < 0.8 ? many : few; *digit > 0; digit++) {
-            if (*digit * power < low || *digit * power > high) continue;
-            text_add(s, "%s%g", separator, *digit * power);
+            const double at = *digit * power, nearly = 1 + 1e-9;
+            if (at * nearly < low || at > high * nearly) continue;
+            text_add(s, "%s%g", separator, at);
             separator = ", ";
         }
     }
-    if (separator[0] == ',') text_add(s, ")\n");
+    text_add(s, ")\n");
 }
 
 void script_value_axis(text *s, axes *drawn, const char *title, range r, double log_above,
@@ -203,7 +168,7 @@ void script_value_axis(text *s, axes *drawn, const char *title, range r, double 
     script_add_quoted(s, title, 0);
     text_add(s, "\n%sset format y '%%g'\nset yrange [%.6g:%.6g]\n",
              drawn->logarithmic ? "set logscale y\n" : "", drawn->low, drawn->high);
-    if (drawn->logarithmic) add_logarithmic_tics(s, drawn->low, drawn->high);
+    if (drawn->logarithmic) script_logarithmic_tics(s, "y", drawn->low, drawn->high);
 }
 
 void script_vertical_mark(text *s, const axes *drawn, double x, int level, const char *colour,
@@ -285,6 +250,14 @@ void script_point_mark(text *s, const axes *drawn, double x, double y, const cha
              x, y, side, offset_x, offset_y, colour, colour);
 }
 
-const char *script_style(size_t count) {
-    return count <= FEW_POINTS ? "with linespoints pointtype 7 pointsize 0.6" : "with lines";
+bool script_has_lone_point(const curve *c) {
+    for (size_t i = 0; i < c->count; i++)
+        if (isfinite(c->y[i]) && !(i > 0 && isfinite(c->y[i - 1])) &&
+            !(i + 1 < c->count && isfinite(c->y[i + 1])))
+            return true;
+    return false;
+}
+
+const char *script_style(const curve *c) {
+    return c->count <= FEW_POINTS || script_has_lone_point(c) ? STYLE_POINTS : STYLE_LINES;
 }

@@ -1,7 +1,7 @@
 // Writing gnuplot scripts: what every picture of the program has in common.
 //
-// A script carries its data inside, chooses among the terminals of the installed gnuplot, and writes
-// its picture beside itself, so that it can be run again on another machine. Whoever sets gnuplot's variable
+// A script carries its data inside, chooses among the terminals of the installed gnuplot, and writes its
+// picture beside itself, so that it can be run again on another machine. Whoever sets gnuplot's variable
 // `suffix` gets the picture under its name with that suffix.
 #ifndef RUNEXP_REPORT_SCRIPT_H
 #define RUNEXP_REPORT_SCRIPT_H
@@ -39,22 +39,42 @@ typedef struct script_heading {
     const char *stem;  // the script's file name without ".gp": the picture's too
     const char *title; // first line
     const char *description;
-    int height;       // pixels; the width is always 1000
-    int legend_lines; // room above the plot
+    int height; // pixels; the width is always 1000
 } script_heading;
 
 enum { SCRIPT_HEIGHT = 620 }; // of a picture with one plot
 
-// Everything up to the first axis: terminal, output, title, grid, legend.
+// Everything up to the first axis: terminal, output, title, grid, margins.
 void script_begin(text *s, const script_heading *h);
 void script_end(text *s);
 
-// Makes room for a legend of that many lines (instead of those of the heading) between heading and plot.
-void script_legend(text *s, int height, int lines);
+// Any string as an expression of gnuplot: control characters become blanks, invalid UTF-8 a question mark.
+// In at most max_columns columns, with an ellipsis in the middle (0: no limit), as both ends tell names
+// apart.
+void script_add_quoted(text *s, const char *value, int max_columns);
 
-// Any string in gnuplot's double quotes: control characters become blanks, invalid UTF-8 a question mark.
-// At most max_width characters, with an ellipsis in the middle (0: no limit), as both ends tell names apart.
-void script_add_quoted(text *s, const char *value, int max_width);
+typedef struct legend_entry {
+    const char *look; // of its line: "linewidth 2.5 linecolor rgb '#0072B2'"
+    const char *text;
+    bool has_points;
+} legend_entry;
+
+// A legend between heading and plot, in as many columns as there is room for, and the top margin below it.
+// gnuplot's own puts everything in one column, over the curves, when it takes the columns for too wide.
+void script_legend(text *s, int height, const legend_entry *entries, int count);
+int script_legend_height(const legend_entry *entries, int count); // pixels
+
+// The plot command of a picture, curve by curve, with its legend. Start with {0}; looks and titles must
+// live until the end; a curve without a title is not in the legend.
+enum { SCRIPT_CURVES = 8 };
+typedef struct script_plot {
+    text command;
+    legend_entry legend[SCRIPT_CURVES];
+    int count;
+} script_plot;
+void script_plot_add(script_plot *p, const char *what, const char *style, const char *look,
+                     const char *title);
+void script_plot_end(script_plot *p, text *s, int height);
 
 // A data block "$<name> << EOD".
 void script_add_curve(text *s, const char *name, const curve *c, thinning how);
@@ -69,8 +89,8 @@ typedef struct axes {
 // "set xlabel", "set xrange" and tics from 0 to last.
 void script_x_axis(text *s, axes *drawn, const char *title, double last);
 
-// "set yrange" around the values, with some room; logarithmic when they are positive and spread over more
-// than a factor of `log_above`. AXIS_FROM_ZERO: linear axes of positive values start at 0.
+// "set yrange" and tics around the values, with some room; logarithmic when they are positive and spread
+// over more than a factor of `log_above`. AXIS_FROM_ZERO: linear axes of positive values start at 0.
 typedef enum axis_start { AXIS_FITTED, AXIS_FROM_ZERO } axis_start;
 void script_value_axis(text *s, axes *drawn, const char *title, range r, double log_above,
                        axis_start start);
@@ -85,7 +105,16 @@ void script_vertical_mark(text *s, const axes *drawn, double x, int level, const
 void script_point_mark(text *s, const axes *drawn, double x, double y, const char *colour,
                        const char *label, const curve *curves, int count, bool has_line);
 
-// "with lines" or, for few points that should be seen, "with linespoints".
-const char *script_style(size_t count);
+// Tics of a logarithmic axis ("y", "cb") from low to high, which are positive.
+void script_logarithmic_tics(text *s, const char *axis, double low, double high);
+
+#define STYLE_LINES "with lines"
+#define STYLE_POINTS "with linespoints pointtype 7 pointsize 0.6"
+
+// STYLE_LINES or, for a curve whose points should be seen since they are few or one is alone, STYLE_POINTS.
+const char *script_style(const curve *c);
+
+// Whether a line would not show some point because it has no neighbour.
+bool script_has_lone_point(const curve *c);
 
 #endif

@@ -4,7 +4,9 @@
 #include "config/option.h"
 #include "train/experiment.h"
 #include "train/optimizers/optimizer.h"
+#include "train/schedules/schedule.h"
 
+#include <math.h>
 #include <string.h>
 
 // What a check looks at.
@@ -39,8 +41,8 @@ static bool is_chosen(const subject *s, const char *path, const char *belongs_to
            text_to_real(n->option->fallback, &fallback) && value != fallback;
 }
 
-static bool is_plateau(const subject *s) {
-    return strcmp(of(s)->schedule.about->name, "plateau") == 0;
+static bool follows_evaluations(const subject *s) {
+    return ((const schedule_type *)of(s)->schedule.about)->observe != NULL;
 }
 
 static bool has_validation(const subject *s) {
@@ -61,8 +63,8 @@ static bool step_too_large(const subject *s) {
     return tokens > INT32_MAX;
 }
 
-static bool plateau_without_text(const subject *s) {
-    return is_plateau(s) && !has_validation(s);
+static bool schedule_without_text(const subject *s) {
+    return follows_evaluations(s) && !has_validation(s);
 }
 
 static bool patience_without_text(const subject *s) {
@@ -94,9 +96,9 @@ static bool period_as_long_as_run(const subject *s) {
            number_at(s, "schedule.period", 0) >= (double)of(s)->training.max_steps;
 }
 
-static bool plateau_too_patient(const subject *s) {
+static bool schedule_too_patient(const subject *s) {
     // The first evaluation is always an improvement; the one after the patience reduces the rate.
-    return is_plateau(s) && (double)evaluations_in_time(s) < number_at(s, "schedule.patience", 0) + 2;
+    return (double)evaluations_in_time(s) < number_at(s, "schedule.patience", -INFINITY) + 2;
 }
 
 static bool patience_too_long(const subject *s) {
@@ -148,8 +150,8 @@ static const struct check {
     {PROBLEM, "training.batch_size", step_too_large,
      "times accumulation and block_size is more than 2147483647 tokens for one update",
      "make batch_size, accumulation or dataset.block_size smaller"},
-    {PROBLEM_WITH_TEXT, "schedule.type", plateau_without_text,
-     "plateau needs a validation text, and this experiment has none",
+    {PROBLEM_WITH_TEXT, "schedule.type", schedule_without_text,
+     "this schedule needs a validation text, and this experiment has none",
      "give dataset.split a second fraction, or dataset.val_source, or choose another schedule"},
     {PROBLEM_WITH_TEXT, "evaluation.patience", patience_without_text,
      "needs a validation text, and this experiment has none",
@@ -161,7 +163,7 @@ static const struct check {
      "ends within the warm-up: the rate falls to min_lr at once after it", NULL},
     {NOTE, "schedule.warmup_steps", warmup_within_decay, "ends after the decay has begun", NULL},
     {NOTE, "schedule.period", period_as_long_as_run, "is as long as the run: the rate never falls", NULL},
-    {NOTE, "schedule.patience", plateau_too_patient,
+    {NOTE, "schedule.patience", schedule_too_patient,
      "is longer than the run has evaluations: the rate never falls", NULL},
     {NOTE, "evaluation.patience", patience_too_long,
      "is longer than the run has evaluations: it never stops early", NULL},

@@ -44,8 +44,8 @@ static void keep_off_kinks(parameter_set *set) {
     }
 }
 
-// packs: the weights, as for a step of several passes.
-static void run_open(const char *yaml, const model_shape *shape, bool packs, model_run *r) {
+// A run whose graph is still to be built.
+static void run_prepare(const char *yaml, const model_shape *shape, model_run *r) {
     const int tokens = shape->batch * shape->time;
     *r = (model_run){.t = test_model_new(yaml, shape->vocabulary, shape->block_size, 0.1),
                      .shape = shape,
@@ -55,11 +55,20 @@ static void run_open(const char *yaml, const model_shape *shape, bool packs, mod
     test_tokens(1, (size_t)tokens, shape->vocabulary, r->ids);
     test_tokens(2, (size_t)tokens, shape->vocabulary, r->targets);
     r->targets[4] = r->targets[20] = -1;
+}
+
+static void run_bind(model_run *r) {
+    tokens_bind(r->built.ids, r->ids);
+    tokens_bind(r->built.targets, r->targets);
+}
+
+// packs: the weights, as for a step of several passes.
+static void run_open(const char *yaml, const model_shape *shape, bool packs, model_run *r) {
+    run_prepare(yaml, shape, r);
     graph_options options = test_training(shape->batch, shape->time);
     options.packs_weights = packs;
     r->built = test_model_build(&r->t, options);
-    tokens_bind(r->built.ids, r->ids);
-    tokens_bind(r->built.targets, r->targets);
+    run_bind(r);
 }
 
 static void run_close(model_run *r) {
@@ -103,6 +112,66 @@ static void test_gradients_agree_with_differences_under_dropout(void **state) {
     }
     arena_free(a);
     assert_int_equal(wrong, 0);
+}
+
+// --- with carried state
+
+typedef struct carried_run {
+    model_run r;
+    state_set *states;
+    real *before; // what the states hold when the block begins
+} carried_run;
+
+static void copy_states(carried_run *k, bool back) {
+    real *at = k->before;
+    for (const carried_state *s = states_first(k->states); s; s = s->next) {
+        const size_t count = (size_t)s->shape[0] * (size_t)s->shape[1];
+        memcpy(back ? s->data : at, back ? at : s->data, count * sizeof *at);
+        at += count;
+    }
+}
+
+static double loss_of_block(void *with) {
+    carried_run *k = with;
+    copy_states(k, true);
+    return loss_of(&k->r);
+}
+
+// The gradients of a block that goes on where another has ended, and ends there; -1: the model cannot be
+// trained so.
+static int check_carried(const char *name, const char *yaml) {
+    error err = {0};
+    carried_run k = {.states = states_new(shapes[0].batch)};
+    run_prepare(yaml, &shapes[0], &k.r);
+    graph_options options = test_training(shapes[0].batch, shapes[0].time);
+    options.states = k.states;
+    int wrong = -1;
+    if (model_build(k.r.t.model, &options, true, &k.r.built, &err) == OK) {
+        test_ok(graph_place(k.r.built.graph, NULL, &err), &err);
+        run_bind(&k.r);
+        loss_of(&k.r);
+        k.before = malloc(states_bytes(k.states) + 1);
+        copy_states(&k, false);
+        loss_of_block(&k);
+        graph_backward(k.r.built.graph, &k.r.context);
+        graph_backward_derived(k.r.built.graph, &k.r.context);
+        wrong = !gradients_agree(name, k.r.t.model->parameters, 32, 1e-6, loss_of_block, &k);
+        free(k.before);
+    }
+    run_close(&k.r);
+    states_free(k.states);
+    return wrong;
+}
+
+static void test_gradients_agree_with_differences_with_carried_state(void **state) {
+    (void)state;
+    int trained = 0;
+    for (int i = 0; i < MODEL_TEXTS; i++) {
+        const int wrong = check_carried(model_texts[i].name, model_texts[i].yaml);
+        assert_int_not_equal(wrong, 1);
+        trained += wrong == 0;
+    }
+    assert_true(trained > 0);
 }
 
 static void check_micro_batches(const model_shape *shape, bool packs) {
@@ -180,6 +249,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients_agree_with_differences),
         cmocka_unit_test(test_gradients_agree_with_differences_under_dropout),
+        cmocka_unit_test(test_gradients_agree_with_differences_with_carried_state),
         cmocka_unit_test(test_micro_batches_make_a_batch),
         cmocka_unit_test(test_evaluation_is_training_without_gradients),
     };

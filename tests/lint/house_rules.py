@@ -108,9 +108,9 @@ def nothing_left_to_do():
 
 
 def headers_guarded():
-    """Every header can be included twice, but a list.h, whose rows mean something else each time."""
+    """Every header can be included twice, but a list, whose rows mean something else each time."""
     return [name for name, text in SOURCES.items()
-            if name.endswith(".h") and not name.endswith("/list.h")
+            if name.endswith(".h") and not name.endswith("list.h")
             and not any(re.match(r"#ifndef RUNEXP_\w+_H$", line) for _, line in text)]
 
 

@@ -1,8 +1,11 @@
 #!/usr/bin/python3
 """Writes the fixtures that the parity tests read: numbers computed by PyTorch in double precision.
 
-Run by hand (`make fixtures`) when a case is added; the tests themselves need neither Python nor PyTorch.
-Needs numpy, h5py and torch (Debian: python3-h5py, python3-torch).
+usage: make_fixtures.py [NAME...]       NAME: optimizers, schedules, layers or gpt; all of them by default
+
+Run by hand (`make fixtures FIXTURES=layers`) when a case is added; the tests themselves need neither Python nor PyTorch.
+Needs numpy, h5py and torch (Debian: python3-h5py, python3-torch). Each case draws its numbers by its name, so that the
+others stay as they are; on another processor optimizers and gpt differ in their last digits.
 
 Inputs (weights, gradients, token tables) are rounded to float32 before use, so that both sides start from the
 same numbers. Layers and optimizers that PyTorch 1.13 does not have (Lion, Muon, grouped queries, rotary
@@ -16,6 +19,8 @@ torch.nn.MultiheadAttention below.
 """
 import math
 import os
+import sys
+import zlib
 
 import h5py
 import numpy as np
@@ -590,8 +595,8 @@ def cross_entropy(logits, targets):
 def write_layers():
     check_attention()
     with new_file("layers.h5") as file:
-        for number, (name, (yaml, model, batch, time)) in enumerate(layer_cases().items()):
-            w = Weights(100 + number)
+        for name, (yaml, model, batch, time) in layer_cases().items():
+            w = Weights(zlib.crc32(name.encode()))
             count = batch * time
             # Every id once where there are enough of them: the table's gradient is then the layer's input gradient.
             ids = w.rng.permutation(WIDTH)[:count] if count <= WIDTH else w.rng.integers(0, WIDTH, count)
@@ -660,10 +665,13 @@ def write_gpt():
         put(file, "gradient_norms", norms, np.float64)
 
 
+WRITERS = {"optimizers": write_optimizers, "schedules": write_schedules, "layers": write_layers, "gpt": write_gpt}
+
 if __name__ == "__main__":
-    write_optimizers()
-    write_schedules()
-    write_layers()
-    write_gpt()
-    total = sum(os.path.getsize(os.path.join(FOLDER, f)) for f in os.listdir(FOLDER))
-    print("wrote %d files, %d bytes, to %s" % (len(os.listdir(FOLDER)), total, FOLDER))
+    names = sys.argv[1:] or list(WRITERS)
+    for name in names:
+        if name not in WRITERS:
+            sys.exit("there are no fixtures \"%s\": choose from %s" % (name, ", ".join(WRITERS)))
+    for name in names:
+        WRITERS[name]()
+        print("wrote %s.h5, %d bytes" % (name, os.path.getsize(os.path.join(FOLDER, name + ".h5"))))

@@ -21,7 +21,7 @@ static void test_functions_of_the_step(void **state) {
     const double lr = *fixture_numbers(&f, NULL, "", "lr");
     int count;
     char **names = fixture_names(&f, "cases", &count);
-    assert_int_equal(count, 9);
+    assert_true(count >= 9);
     for (int i = 0; i < count; i++) {
         size_t steps;
         const char *folder = arena_format(f.memory, "cases/%s", names[i]);
@@ -48,7 +48,7 @@ static void test_plateau(void **state) {
     const double *losses = fixture_numbers(&f, &evaluations, "", "losses");
     int count;
     char **names = fixture_names(&f, "plateaus", &count);
-    assert_int_equal(count, 3);
+    assert_true(count >= 3);
     for (int i = 0; i < count; i++) {
         const char *folder = arena_format(f.memory, "plateaus/%s", names[i]);
         const double *rates = fixture_numbers(&f, NULL, folder, "rates");

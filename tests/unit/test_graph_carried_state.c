@@ -154,6 +154,25 @@ static void test_a_checkpoint_brings_the_states_back(void **state) {
     unlink(path);
 }
 
+// Two operators of one layer that name their states alike have each its own, and another graph finds both.
+static void test_states_of_one_name_are_told_apart(void **state) {
+    (void)state;
+    parameter_set *set = parameters_new();
+    state_set *states = states_new(LANES);
+    const carried_state *found[2][2];
+    for (int k = 0; k < 2; k++) {
+        graph *g = graph_new(&(graph_options){.batch = LANES, .time = TIME, .states = states}, set);
+        g->path = "layer";
+        for (int i = 0; i < 2; i++) found[k][i] = graph_state(g, "h", 2, (int[]){LANES, WIDTH})->state;
+        graph_free(g);
+    }
+    assert_ptr_not_equal(found[0][0], found[0][1]);
+    assert_memory_equal(found[0], found[1], sizeof found[0]);
+    assert_int_equal(states_bytes(states), 2 * LANES * WIDTH * sizeof(real));
+    states_free(states);
+    parameters_free(set);
+}
+
 // Attention over a cache has no gradient.
 static void test_what_cannot_be_trained_with_state_is_refused(void **state) {
     (void)state;
@@ -176,6 +195,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lanes_are_the_same_in_any_passes),
         cmocka_unit_test(test_a_checkpoint_brings_the_states_back),
+        cmocka_unit_test(test_states_of_one_name_are_told_apart),
         cmocka_unit_test(test_what_cannot_be_trained_with_state_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

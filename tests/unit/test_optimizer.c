@@ -51,18 +51,15 @@ static optimizer *make(const char *settings, parameter_set *set) {
     return o;
 }
 
-static const char *const every[] = {
-    "{type: sgd, lr: 0.1, weight_decay: 0.5}",  "{type: rmsprop, lr: 0.1, weight_decay: 0.5}",
-    "{type: adam, lr: 0.1, weight_decay: 0.5}", "{type: adamw, lr: 0.1, weight_decay: 0.5}",
-    "{type: lion, lr: 0.1, weight_decay: 0.5}", "{type: muon, lr: 0.1, weight_decay: 0.5}",
-};
-enum { EVERY = sizeof every / sizeof *every };
+static optimizer *make_one_of(const component *type, parameter_set *set) {
+    return make(arena_format(memory, "{type: %s, lr: 0.1, weight_decay: 0.5}", type->name), set);
+}
 
 static void test_decay_touches_only_what_is_declared_to_decay(void **state) {
     (void)state;
-    for (int k = 0; k < EVERY; k++) {
+    for (const component *const *type = optimizer_registry; *type; type++) {
         parameter_set *set = three_parameters(), *before = three_parameters();
-        optimizer *o = make(every[k], set);
+        optimizer *o = make_one_of(*type, set);
         optimizer_step(o, 0.1, 1, 1); // gradients are zero
         for (int i = 0; i < set->count; i++) {
             const parameter *p = set->items[i];
@@ -77,9 +74,9 @@ static void test_decay_touches_only_what_is_declared_to_decay(void **state) {
 
 static void test_padding_stays_zero(void **state) {
     (void)state;
-    for (int k = 0; k < EVERY; k++) {
+    for (const component *const *type = optimizer_registry; *type; type++) {
         parameter_set *set = three_parameters();
-        optimizer *o = make(every[k], set);
+        optimizer *o = make_one_of(*type, set);
         for (int64_t step = 1; step <= 3; step++) {
             for (int i = 0; i < set->count; i++)
                 fill(set->items[i], (uint32_t)(10 * step + i), 1, set->gradients);
@@ -203,7 +200,7 @@ static void test_parts_that_do_not_divide_the_rows(void **state) {
 static void test_threads_do_not_change_a_bit(void **state) {
     (void)state;
     const int threads_before = kernels_threads();
-    for (int k = 0; k < EVERY; k++) {
+    for (const component *const *type = optimizer_registry; *type; type++) {
         parameter_set *sets[2];
         double norms[2];
         for (int run = 0; run < 2; run++) {
@@ -215,7 +212,7 @@ static void test_threads_do_not_change_a_bit(void **state) {
             add(set, "v", &(parameter_declaration){.rank = 1, .shape = {70001}});
             assert_int_equal(parameters_allocate(set, true, &err), OK);
             for (int i = 0; i < 2; i++) fill(set->items[i], (uint32_t)i, 1, parameters_write(set));
-            optimizer *o = make(every[k], set);
+            optimizer *o = make_one_of(*type, set);
             for (int64_t step = 1; step <= 3; step++) {
                 for (int i = 0; i < 2; i++)
                     fill(set->items[i], (uint32_t)(step * 10 + i), 1, set->gradients);

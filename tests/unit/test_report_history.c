@@ -97,10 +97,19 @@ static void test_divergence(void **state) {
     history h;
     history_derive(&m, memory, &h);
     assert_true(h.diverged);
-    assert_int_equal(h.diverged_step, 2);
+    assert_int_equal(h.diverged_after, 1);
     assert_float_equal(h.best.loss, 3, 0);
     assert_true(isnan(h.smoothed[2]) && isnan(h.smoothed[4]));
     assert_float_equal(h.smoothed[3], 2, 0);
+
+    // Training stops before it records a loss that is not finite; then the status says what happened.
+    m = run_of((const double[]){4, 3}, 2, NULL, 0, 1);
+    history_derive(&m, memory, &h);
+    assert_false(h.diverged);
+    m.status = "diverged";
+    history_derive(&m, memory, &h);
+    assert_true(h.diverged);
+    assert_int_equal(h.diverged_after, 2);
 }
 
 static void test_smoothing(void **state) {

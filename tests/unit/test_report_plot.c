@@ -129,6 +129,7 @@ static void test_filters_are_summed_up(void **state) {
     assert_non_null(strstr(script, "\"repeat/0/hyena, convolution 2\""));
     assert_non_null(strstr(script, "\"repeat/1/hyena\""));
     assert_null(strstr(script, "$filter3"));
+    assert_null(strstr(script, "set label 1 ")); // gnuplot numbers those of the legend from 1 on
     // Many filters: some of them.
     add_filters(&r, 101, 64, 2, 64);
     assert_int_equal(report_plot_run(&r, folder, &missing, &err), OK);
@@ -156,7 +157,7 @@ static void test_long_curves_are_thinned_and_keep_their_peaks(void **state) {
 
 static void test_names_cannot_break_a_script(void **state) {
     (void)state;
-    script_heading heading = {.stem = "x", .height = SCRIPT_HEIGHT, .legend_lines = 1};
+    script_heading heading = {.stem = "x", .height = SCRIPT_HEIGHT};
     heading.title = "it's `date` \"quoted\"\nprint 'boom' \xFF naïve";
     text s = {0};
     script_begin(&s, &heading);
@@ -200,6 +201,66 @@ static void test_gnuplot_reads_every_string(void **state) {
     if (picture) assert_string_equal(content_of("echo.png.tmp.echo"), expected.bytes);
     text_free(&script);
     text_free(&expected);
+}
+
+// What no font has is a box: pngcairo would draw it over the whole picture.
+static void test_characters_without_a_font_are_boxes(void **state) {
+    (void)state;
+    const script_heading heading = {.stem = "fonts", .title = "", .height = SCRIPT_HEIGHT};
+    text s = {0};
+    script_begin(&s, &heading);
+    text_add(&s, "set print '%s'\nif (device ne 'pngcairo') { device = 'pngcairo' }\nprint ",
+             path_of("fonts.txt.printed"));
+    script_add_quoted(&s, "a\U00010FFD\U00010FFD\u200D{b", 0);
+    text_add(&s, "\nunset print\nplot 1\n");
+    assert_int_equal(file_write(path_of("fonts.gp"), s.bytes, s.length, &err), OK);
+    const char *picture;
+    if (gnuplot_run(&installed, path_of("fonts.gp"), memory, &picture, &err) != OK)
+        fail_msg("%s", err.message);
+    if (picture) assert_string_equal(content_of("fonts.txt.printed"), "a□□{b\n");
+    text_free(&s);
+}
+
+// A legend has as many columns as fit, so many lines, and what does not fit is cut in its middle.
+static void test_legend(void **state) {
+    (void)state;
+    const legend_entry usual = {.look = "linewidth 2", .text = "run (best 1.2345 at step 1000)"};
+    const legend_entry five[] = {usual, usual, usual, usual, usual};
+    assert_int_equal(script_legend_height(five, 0), 0);
+    assert_int_equal(script_legend_height(five, 1), script_legend_height(five, 2));
+    assert_int_equal(script_legend_height(five, 5), 3 * script_legend_height(five, 1));
+    const char *const wide = "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQ";
+    const legend_entry capitals[] = {{.look = "", .text = wide}, {.look = "", .text = wide}};
+    assert_int_equal(script_legend_height(capitals, 2), 2 * script_legend_height(capitals, 1));
+    char longest[400];
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    const legend_entry too_long = {.look = "", .text = longest, .has_points = true};
+    text s = {0};
+    script_legend(&s, SCRIPT_HEIGHT, &too_long, 1);
+    assert_non_null(strstr(s.bytes, "xxx…xxx"));
+    assert_non_null(strstr(s.bytes, " point pointtype 7"));
+    assert_true(s.length < 500);
+    text_free(&s);
+}
+
+static void test_logarithmic_tics(void **state) {
+    (void)state;
+    const struct {
+        double low, high;
+        const char *expected;
+    } cases[] = {{1.2e-3, 9.9e-3, "set cbtics (0.002, 0.005)\n"},
+                 {1e-4, 1e-2, "set cbtics (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01)\n"},
+                 {1.2, 2.1, "set cbtics (1.5, 2)\n"},
+                 {1, 1e5, "set cbtics autofreq\n"},
+                 {1e-30, 1, "set cbtics autofreq\nset format cb '1e%T'\nset mcbtics 1\n"}};
+    text s = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        text_clear(&s);
+        script_logarithmic_tics(&s, "cb", cases[i].low, cases[i].high);
+        assert_string_equal(s.bytes, cases[i].expected);
+    }
+    text_free(&s);
 }
 
 static void test_runs_with_difficult_names_are_drawn(void **state) {
@@ -295,7 +356,7 @@ static void test_diverged_runs_are_drawn(void **state) {
     r.metrics.eval[SPLIT_VAL][9].loss = INFINITY;
     r.metrics.eval[SPLIT_VAL][9].perplexity = INFINITY;
     draw(&r, 6);
-    assert_non_null(strstr(content_of("diverged/loss.gp"), "diverged at step 180"));
+    assert_non_null(strstr(content_of("diverged/loss.gp"), "diverged after step 179"));
     assert_non_null(strstr(content_of("diverged/loss.gp"), "set logscale y"));
 
     r = run_of("all_nan", 20, 5);
@@ -306,6 +367,34 @@ static void test_diverged_runs_are_drawn(void **state) {
     for (int i = 0; i < 5; i++) r.metrics.eval[SPLIT_VAL][i].loss = NAN;
     for (int i = 0; i < 5; i++) r.metrics.eval[SPLIT_VAL][i].perplexity = NAN;
     draw(&r, 2); // learning rate and speed are still numbers
+}
+
+// A loss so large that its perplexity is infinite.
+static void test_infinite_perplexity_is_no_mark(void **state) {
+    (void)state;
+    report_run r = run_of("enormous", 100, 10);
+    for (int i = 0; i < 100; i++) r.metrics.train[i].loss = 1e3 + i;
+    for (int i = 0; i < 11; i++) {
+        r.metrics.eval[SPLIT_VAL][i].loss = 1e3 + i;
+        r.metrics.eval[SPLIT_VAL][i].perplexity = INFINITY;
+    }
+    r.metrics.train[0].loss = 4;
+    draw(&r, 6);
+    const char *script = content_of("enormous/perplexity.gp");
+    assert_null(strstr(script, "best inf"));
+    assert_non_null(strstr(script, "$train using 1:2 with linespoints")); // one point is left
+}
+
+static void test_speed_is_in_readable_units(void **state) {
+    (void)state;
+    report_run r = run_of("speed", 100, 10);
+    draw(&r, 6);
+    assert_non_null(strstr(content_of("speed/speed.gp"), "\"tokens per second (thousands)\""));
+    assert_non_null(strstr(content_of("speed/speed.gp"), "$raw << EOD\n1 30\n"));
+    assert_non_null(strstr(content_of("speed/speed.gp"), "\"over the whole run: 30.7 K\""));
+    for (int i = 0; i < 100; i++) r.metrics.train[i].tokens_per_second = 300;
+    draw(&r, 6);
+    assert_non_null(strstr(content_of("speed/speed.gp"), "\"tokens per second\""));
 }
 
 static void test_comparison_is_drawn(void **state) {
@@ -385,11 +474,16 @@ int main(void) {
         cmocka_unit_test(test_long_curves_are_thinned_and_keep_their_peaks),
         cmocka_unit_test(test_names_cannot_break_a_script),
         cmocka_unit_test(test_gnuplot_reads_every_string),
+        cmocka_unit_test(test_characters_without_a_font_are_boxes),
+        cmocka_unit_test(test_legend),
+        cmocka_unit_test(test_logarithmic_tics),
         cmocka_unit_test(test_runs_with_difficult_names_are_drawn),
         cmocka_unit_test(test_failure_leaves_the_picture_alone),
         cmocka_unit_test(test_usual_run_is_drawn),
         cmocka_unit_test(test_strange_runs_are_drawn),
         cmocka_unit_test(test_diverged_runs_are_drawn),
+        cmocka_unit_test(test_infinite_perplexity_is_no_mark),
+        cmocka_unit_test(test_speed_is_in_readable_units),
         cmocka_unit_test(test_comparison_is_drawn),
         cmocka_unit_test(test_picture_lands_beside_its_script),
         cmocka_unit_test(test_failures_of_gnuplot_are_reported),

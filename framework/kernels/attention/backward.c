@@ -66,10 +66,10 @@ static void make_probabilities(const attention_call *c, const piece *p, int pane
     visible_keys(c, p, query, query + LANES, &begin, &end);
     for (int j = begin; j < end; j += ROWS) {
         fetch_rows(queue);
-        const sight seen = sight_of(c, query, p->key + j);
-        if (seen == SEES_ALL)
+        const visibility seen = visibility_of(c, query, p->key + j);
+        if (seen == ALL_VISIBLE)
             probability_rows(0, true, c, p, panel, j, w, keys, start);
-        else if (seen == SEES_SOME)
+        else if (seen == SOME_VISIBLE)
             probability_rows(0, false, c, p, panel, j, w, keys, start);
         else
             probability_rows(1, false, c, p, panel, j, w, keys, start);
@@ -84,7 +84,7 @@ static void make_gradients(const attention_call *c, const piece *p, int panel, c
     visible_keys(c, p, query, query + LANES, &begin, &end);
     for (int j = begin; j < end; j += ROWS) {
         fetch_rows(queue);
-        const bool half = sight_of(c, query, p->key + j) == SECOND_SEES_SOME;
+        const bool half = visibility_of(c, query, p->key + j) == SECOND_SOME_VISIBLE;
         if (c->mask && half)
             gradient_rows(1, true, c, panel, j, w, values, start);
         else if (c->mask)

@@ -58,20 +58,20 @@ static void continue_softmax(const attention_call *c, const piece *p, int panel,
     vec high[2] = {before[0], before[1]}, sums[2] = {{0}, {0}};
     for (int j = begin; j < end; j += ROWS) {
         fetch_rows(queue);
-        const sight seen = sight_of(c, query, p->key + j);
-        if (seen == SEES_ALL)
+        const visibility seen = visibility_of(c, query, p->key + j);
+        if (seen == ALL_VISIBLE)
             score_rows(0, true, c, p, panel, j, w, q_panel, high);
-        else if (seen == SEES_SOME)
+        else if (seen == SOME_VISIBLE)
             score_rows(0, false, c, p, panel, j, w, q_panel, high);
         else
             score_rows(1, false, c, p, panel, j, w, q_panel, high);
     }
     for (int j = begin; j < end; j += ROWS) {
-        const sight seen = sight_of(c, query, p->key + j);
+        const visibility seen = visibility_of(c, query, p->key + j);
         real *scores = w->scores + j * LANES;
-        if (seen == SEES_ALL)
+        if (seen == ALL_VISIBLE)
             exponential_rows(0, true, scores, high, sums);
-        else if (seen == SEES_SOME)
+        else if (seen == SOME_VISIBLE)
             exponential_rows(0, false, scores, high, sums);
         else
             exponential_rows(1, false, scores, high, sums);

@@ -100,11 +100,11 @@ static inline void visible_keys(const attention_call *c, const piece *p, int fro
 
 // How a panel of queries sees ROWS keys: all of them; some; its second vector of queries some, its first
 // none.
-typedef enum sight { SEES_ALL, SEES_SOME, SECOND_SEES_SOME } sight;
+typedef enum visibility { ALL_VISIBLE, SOME_VISIBLE, SECOND_SOME_VISIBLE } visibility;
 
-static inline sight sight_of(const attention_call *c, int query, int key) {
-    if (key > query + VEC - 1) return SECOND_SEES_SOME;
-    return key + ROWS - 1 <= query && key > query + LANES - 1 - c->reach ? SEES_ALL : SEES_SOME;
+static inline visibility visibility_of(const attention_call *c, int query, int key) {
+    if (key > query + VEC - 1) return SECOND_SOME_VISIBLE;
+    return key + ROWS - 1 <= query && key > query + LANES - 1 - c->reach ? ALL_VISIBLE : SOME_VISIBLE;
 }
 
 // Spreads a queue over the products of SPAN keys and `queries` queries, or the other way round: those across,

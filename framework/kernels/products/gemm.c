@@ -13,8 +13,7 @@
 #include "kernels/sizes.h"
 
 enum {
-    NC_PANELS = 24,            // of B: what stays in L2 while rows of A go by
-    PACKED_A_BYTES = 72 << 10, // of A, packed at a time: stays in L2 beside them
+    NC_PANELS = 24, // of B: what stays in L2 while rows of A go by
     // As few rows as this read B once rather than often: threads share out the columns only, and always the
     // same ones, so that a B which is used again and again stays in the caches of their cores.
     FEW_ROWS = 64,

@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+// Of A, packed at a time: stays in L2 beside the panels. At least one block of MR x KC elements.
+enum { PACKED_A_BYTES = 72 << 10 };
+
 // How the rows of A lie: element (r, k) at A[r * lda + k], at A[k * lda + r], or packed.
 typedef enum a_layout { A_BY_ROWS, A_BY_COLUMNS, A_PACKED } a_layout;
 

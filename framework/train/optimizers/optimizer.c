@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 const component *const optimizer_registry[] = {
     &optimizer_sgd.about,
@@ -97,17 +98,17 @@ void optimizer_free(optimizer *o) {
 }
 
 void optimizer_step(optimizer *o, double lr, double gradient_scale, int64_t step) {
-    const optimizer_call call = {
+    optimizer_call call = {
         .parameters = o->parameters,
         .values = parameters_write(o->parameters),
         .pieces = o->pieces,
         .piece_count = o->piece_count,
-        .moments = {o->moments[0], o->moments[1]},
         .lr = lr,
         .gradient_scale = gradient_scale,
         .step = step,
         .workspace = o->workspace,
     };
+    memcpy(call.moments, o->moments, sizeof call.moments);
     o->type->update(o->settings, &call);
 }
 
