@@ -57,6 +57,12 @@ static status refuse_experiment(const command_call *call, const char *path, cons
     return error_hint(err, "train it first: %s %s", program_name(), argument);
 }
 
+status hint_at_list(const char *runs, error *err) {
+    const bool elsewhere = strcmp(runs, RUNS_FOLDER) != 0;
+    return error_hint(err, "%s list%s%s shows the runs", program_name(), elsewhere ? " --runs " : "",
+                      elsewhere ? runs : "");
+}
+
 static status refuse(const command_call *call, const char *argument, const char *runs, error *err) {
     const char *near = nearest_runs(call, argument, runs), *path;
     if (yaml_extension(argument)[0] && find_experiment(argument, call->shipped, call->memory, &path) &&
@@ -74,7 +80,7 @@ static status refuse(const command_call *call, const char *argument, const char 
         fail(err, ERR_USAGE, "there is no run \"%s\" in %s", argument, runs);
     }
     if (near) return error_hint(err, "did you mean %s?", near);
-    return error_hint(err, "%s list shows the runs", program_name());
+    return hint_at_list(runs, err);
 }
 
 status find_run(const command_call *call, const char *argument, const char *runs, const char **folder,
@@ -90,7 +96,7 @@ status find_run(const command_call *call, const char *argument, const char *runs
     const char *empty = file_is_folder(trimmed) ? trimmed : file_is_folder(in_runs) ? in_runs : NULL;
     if (!empty) return refuse(call, trimmed, runs, err);
     fail(err, ERR_USAGE, "%s is not the folder of a run: it has no settings, metrics or checkpoint", empty);
-    return error_hint(err, "%s list shows the runs", program_name());
+    return hint_at_list(runs, err);
 }
 
 status load_runs(const command_call *call, const char *runs, report_run **out, error *err) {
