@@ -31,7 +31,8 @@ status folder_create(const char *path, error *err);
 char *path_join(arena *a, const char *folder, const char *name);
 
 // The path of a file given by name: that in `folder`; where there is none, that in `library` (NULL: no such
-// folder), but only for a name that does not begin with "." or "/". The path in `folder` when neither exists.
+// folder), but only for a name that does not begin with "." or "/". The path in `folder` when neither
+// exists.
 char *path_find(arena *a, const char *name, const char *folder, const char *library);
 
 // The folder of a path ("." when it has none), and the path made absolute without touching the file

@@ -33,8 +33,8 @@ static int by_text(const void *a, const void *b) {
 }
 
 // "<name>,<key>=<value>,..." with the overrides in alphabetical order; what a file name cannot carry
-// becomes "_", and a name too long for the file system ends in a hash. A name that was itself an override is
-// the whole name.
+// becomes "_", and a name too long for the file system ends in a hash. A name that was itself an override
+// is the whole name.
 static const char *name_with_overrides(const char *name, const config *c, arena *a) {
     const bool whole = node_is_override(node_get(c->root, "name"));
     const char **sorted = arena_alloc(a, (size_t)(c->overrides.count + 1) * sizeof *sorted);
