@@ -50,6 +50,16 @@ class RunFolders(runs.RunTest):
         with open(self.path("runs/small/log.txt")) as file:
             self.assertEqual(file.read().count("finished:"), 1)
 
+    def test_an_empty_name_is_refused(self):
+        with open(self.path("small.yaml")) as file:
+            text = file.read()
+        self.write(".yaml", text)
+        self.write("empty.yaml", text + 'name: ""\n')
+        for words in ([".yaml"], ["empty.yaml"], ["small.yaml", "name="], ["small.yaml", "name=null"], ["small.yaml", "name=~"]):
+            for more in ([], ["seed=3"]):
+                self.assertIn("the run has no name", self.runexp(*words, *more, code=2).err)
+        self.assertFalse(os.path.exists(self.path("runs")))
+
     def test_runs_in_another_folder_are_found_by_name(self):
         self.runexp(*self.SHORT, "--runs", "elsewhere")
         for words in (["list"], ["compare", "--no-plots"], ["show"], ["eval"], ["sample", "--tokens", "5"], ["plot"]):
