@@ -40,7 +40,7 @@ static const char *name_with_overrides(const char *name, const config *c, arena 
     const char **sorted = arena_alloc(a, (size_t)(c->overrides.count + 1) * sizeof *sorted);
     int count = 0;
     for (int i = 0; !whole && i < c->overrides.count; i++)
-        if (!run_setting_is_free(c->overrides.values[i])) sorted[count++] = c->overrides.values[i];
+        if (!run_override_is_free(c->overrides.values[i], a)) sorted[count++] = c->overrides.values[i];
     qsort(sorted, (size_t)count, sizeof *sorted, by_text);
     text t = {0};
     text_add(&t, "%s", name);

@@ -1,6 +1,7 @@
 #include "train/run_folder.h"
 
 #include "base/file.h"
+#include "config/yaml.h"
 #include "store/checkpoint.h"
 #include "store/metrics.h"
 
@@ -14,12 +15,32 @@
 static const char *const free_settings[] = {
     "description", "sampling", "evaluation.sample_tokens", "training.log_interval", "checkpoint", NULL};
 
-bool run_setting_is_free(const char *setting) {
+static bool is_free(const char *path) {
     for (int i = 0; free_settings[i]; i++) {
         const size_t length = strlen(free_settings[i]);
-        if (strncmp(setting, free_settings[i], length) == 0 && strchr(".=", setting[length])) return true;
+        if (strncmp(path, free_settings[i], length) == 0 && (path[length] == '.' || !path[length]))
+            return true;
     }
     return false;
+}
+
+// Whether all settings that a value gives at a path are free.
+static bool gives_free(const char *path, const node *value, arena *a) {
+    if (is_free(path)) return true;
+    bool all = value && value->kind == NODE_MAP && value->count > 0;
+    for (int i = 0; all && i < value->count; i++)
+        all = gives_free(arena_format(a, "%s.%s", path, value->entries[i].key), value->entries[i].value, a);
+    return all;
+}
+
+bool run_override_is_free(const char *override, arena *a) {
+    const size_t length = strcspn(override, "=");
+    const char *value = override + length + (override[length] == '=');
+    problems found = {0};
+    const yaml_input input = {.text = value, .length = strlen(value), .name = "command line", .folder = ""};
+    const node *tree = value[strspn(value, " \t")] == '{' ? yaml_read(a, &input, &found) : NULL;
+    problems_free(&found);
+    return gives_free(arena_copy_bytes(a, override, length), tree, a);
 }
 
 run_folder run_folder_at(arena *a, const char *path) {

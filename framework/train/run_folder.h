@@ -37,9 +37,9 @@ status run_folder_inspect(const run_folder *f, const component *root, const conf
 // the splits whose text is another one. Runs that recorded no digests pass.
 status run_folder_check_texts(const run_folder *f, const text_digests *texts, error *err);
 
-// Whether a setting ("sampling.k", or an override of it) does not affect training, so that it may change
-// between runs in one folder and is no part of a run's name.
-bool run_setting_is_free(const char *setting);
+// Whether an override ("sampling.k=3", "training={log_interval: 5}") gives only settings that do not affect
+// training, which may change between runs in one folder and are no part of a run's name. Memory from a.
+bool run_override_is_free(const char *override, arena *a);
 
 // Creates the folder (others may be creating it at the same moment) and writes config.yaml.
 status run_folder_prepare(const run_folder *f, const config *c, error *err);

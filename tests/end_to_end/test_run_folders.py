@@ -152,7 +152,11 @@ class RunFolders(runs.RunTest):
         done = self.runexp(*self.SHORT, "sampling.k=3", "checkpoint.interval=7", "checkpoint.minutes=1",
                            "training.log_interval=2", "evaluation.sample_tokens=3")
         self.assertIn("small is finished", done.out)
+        done = self.runexp(*self.SHORT, "training={log_interval: 3}", "sampling={k: 3}", "evaluation={sample_tokens: 3}")
+        self.assertIn("small is finished", done.out)
         self.assertEqual(os.listdir(self.path("runs")), ["small"])
+        self.runexp(*self.SHORT, "training={log_interval: 3, max_steps: 4}")
+        self.assertEqual(sorted(os.listdir(self.path("runs"))), ["small", "small,training={log_interval:_3,_max_steps:_4}"])
 
     def test_checkpoints_by_time(self):
         words = ("small.yaml", "--no-plots", "name=timed", "training.max_steps=100000", "checkpoint.interval=0",
