@@ -29,9 +29,13 @@ typedef enum run_progress {
 
 // Checks whether `c` may be trained in the folder. ERR_CONFIG, with every difference in the message, when
 // its config.yaml or last.h5 is that of other settings (a folder that was copied, or edited by hand);
-// free settings may differ.
+// free settings may differ. ERR_CONFIG too when there are results and no config.yaml.
 status run_folder_inspect(const run_folder *f, const component *root, const config *c, run_progress *out,
                           error *err);
+
+// Checks that an experiment file, when it is the config.yaml of a run, is in the folder of that run's name:
+// it would otherwise train, or find finished, the run in another folder. ERR_CONFIG. Memory from a.
+status run_folder_check_name(const char *path, const component *root, arena *a, error *err);
 
 // Checks that the run in the folder was trained and evaluated on texts of these digests. ERR_DATA, naming
 // the splits whose text is another one. Runs that recorded no digests pass.

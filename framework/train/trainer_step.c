@@ -174,7 +174,8 @@ status trainer_step(trainer *t, train_row *row, error *err) {
     part_ends(t, STEP_PASSES);
     const double norm = gradient_norm(t->model->parameters);
     part_ends(t, STEP_NORM);
-    if (!isfinite(norm)) return diverged(t, t->passes - 1, gradient_scale, "the gradient", t->state.step + 1, err);
+    if (!isfinite(norm))
+        return diverged(t, t->passes - 1, gradient_scale, "the gradient", t->state.step + 1, err);
     const double lr = update_weights(t, norm);
     part_ends(t, STEP_UPDATE);
     const double seconds = clock_seconds() - started;

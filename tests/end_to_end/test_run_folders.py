@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 
 import h5py
 import numpy as np
@@ -73,8 +74,9 @@ class RunFolders(runs.RunTest):
         process = self.start(*self.SHORT, "training.max_steps=100000")
         self.interrupt(process, "small,training.max_steps=100000", 5, runs.TERM)
         self.write("small.txt", runs.sentences(400).replace("hen", "hog"))
-        done = self.runexp(*self.SHORT, "training.max_steps=100000", code=1)
-        self.assertIn("that of train and val and test has changed since", done.err)
+        for more in ([], ["--dry-run"]):
+            done = self.runexp(*self.SHORT, "training.max_steps=100000", *more, code=1)
+            self.assertIn("that of train and val and test has changed since", done.err)
 
     def test_divergence_names_step_and_tensor(self):
         done = self.runexp(*self.SHORT, "name=steep", "optimizer={type: sgd, lr: 1.0e30}", code=3)
@@ -146,6 +148,38 @@ class RunFolders(runs.RunTest):
             self.assertNotIn("finished", done.out)
         self.runexp("runs/copy/config.yaml", "--no-plots", "--fresh")
         self.assertEqual(self.status("copy"), "finished")
+
+    def test_a_copied_folder_is_not_taken_for_the_original(self):
+        self.runexp(*self.SHORT)
+        shutil.copytree(self.path("runs/small"), self.path("runs/copy"))
+        before = self.checkpoint("small", "last.h5")
+        for more in ([], ["--dry-run"], ["--fresh"], ["seed=3"]):
+            done = self.runexp("runs/copy/config.yaml", "--no-plots", *more, code=2)
+            self.assertIn('the run "small" is here in a folder of another name, copy', done.err)
+        self.assertSameArrays(before, self.checkpoint("small", "last.h5"), "the original")
+        for words in (["list"], ["compare", "small", "copy", "--no-plots"]):
+            rows = [line.split()[0] for line in self.runexp(*words).out.splitlines()]
+            self.assertEqual(sorted(rows), ["copy", "run", "small"])
+        self.runexp("runs/copy/config.yaml", "--no-plots", "name=third")
+        self.runexp("runs/third/config.yaml", "--no-plots", "seed=3")
+        self.assertEqual(sorted(os.listdir(self.path("runs"))), ["copy", "small", "third", "third,seed=3"])
+
+    def test_a_run_without_its_settings_is_not_replaced(self):
+        self.runexp(*self.SHORT)
+        config = self.path("runs/small/config.yaml")
+        os.unlink(config)
+        before = self.checkpoint("small", "last.h5")
+        done = self.runexp(*self.SHORT, code=2)
+        self.assertIn("runs/small holds a run without its settings", done.err)
+        self.assertSameArrays(before, self.checkpoint("small", "last.h5"), "last.h5 after the refusal")
+        # The cure in the message is one.
+        subprocess.run(["bash", "-c", done.err.split("`")[1]], cwd=self.folder, check=True)
+        self.assertIn("small is finished", self.runexp(*self.SHORT).out)
+        os.unlink(config)
+        for name in ("last.h5", "best.h5"):
+            os.unlink(self.path("runs/small", name))
+        self.assertNotIn("checkpoint", self.runexp(*self.SHORT, code=2).err)
+        self.runexp(*self.SHORT, "--fresh")
 
     def test_settings_that_cannot_change_training_are_free(self):
         self.runexp(*self.SHORT)
