@@ -79,14 +79,18 @@ static int total_width(const table *t, const int widths[MAX_COLUMNS], int most) 
     return total;
 }
 
-// Leaves out columns (of width -1 then) until those that remain fit, with short texts; returns how many.
-static int leave_out(const table *t, int columns, int widths[MAX_COLUMNS]) {
+// Leaves out columns (of width -1 then) with a rank of this sign until those that remain fit, with texts of
+// at most `most` columns; returns how many.
+static int leave_out(const table *t, int columns, int sign, int most, int widths[MAX_COLUMNS]) {
     int left_out = 0;
-    for (; total_width(t, widths, SHORT) > columns; left_out++) {
-        int first = 0;
-        for (int c = 1; c < t->columns; c++)
-            if (widths[c] >= 0 && t->gives_way[c] > t->gives_way[first]) first = c;
-        if (t->gives_way[first] == 0) break;
+    for (; total_width(t, widths, most) > columns; left_out++) {
+        int first = -1, highest = 0;
+        for (int c = 0; c < t->columns; c++) {
+            if (widths[c] < 0 || sign * t->gives_way[c] <= highest) continue;
+            first = c;
+            highest = sign * t->gives_way[c];
+        }
+        if (first < 0) break;
         widths[first] = -1;
     }
     return left_out;
@@ -126,12 +130,16 @@ void table_text(const table *t, int columns, text *out) {
             if (width > widths[c]) widths[c] = width;
         }
     if (columns > 0) {
-        left_out = leave_out(t, columns, widths);
+        left_out = leave_out(t, columns, 1, SHORT, widths);
+        left_out += leave_out(t, columns, -1, SHORTEST, widths);
         shorten(t, columns, widths);
     }
     for (const row *r = &t->headings; r; r = r->next) add_line(t, r, widths, out);
-    if (left_out)
-        text_add(out, "%d more column%s in a wider terminal\n", left_out, left_out == 1 ? "" : "s");
+    if (!left_out) return;
+    text note = {0};
+    text_add(&note, "%d more column%s in a wider terminal", left_out, left_out == 1 ? "" : "s");
+    text_add_wrapped(out, note.bytes, "", columns);
+    text_free(&note);
 }
 
 void table_csv(const table *t, text *out) {

@@ -263,11 +263,41 @@ void help_text(const char *s) {
     text_free(&out);
 }
 
+// The length of the beginning of a command line after which it can go on in another line and still fits with
+// the mark for that, " \\"; a word that is too long is kept whole. All of it when it needs no other line.
+static size_t command_that_fits(const char *line, size_t length, int room) {
+    size_t fits = 0, indent = 0;
+    bool quoted = false;
+    while (indent < length && line[indent] == ' ') indent++;
+    if ((int)length <= room || line[indent] == '#') return length;
+    for (size_t i = indent; i < length; i++) {
+        if (line[i] == '"') quoted = !quoted;
+        if (line[i] != ' ' || quoted) continue;
+        if ((int)i + 2 > room && fits > 0) break;
+        fits = i;
+        if ((int)i + 2 > room) break;
+    }
+    return fits ? fits : length;
+}
+
+// Command lines to be copied: what does not fit goes on in another line as the shell has it.
 static void help_examples(const char *lines) {
-    text named = {0};
+    static const char deeper[] = "      ";
+    text named = {0}, out = {0};
     add_as_called(&named, lines);
-    printf("\nExamples:\n%s", named.bytes);
+    for (const char *s = named.bytes, *end; *s; s = end + (*end == '\n')) {
+        end = s + strcspn(s, "\n");
+        for (int indent = 0; s < end; indent = (int)strlen(deeper)) {
+            const size_t fits = command_that_fits(s, (size_t)(end - s), page_columns() - indent);
+            text_add(&out, "%*s%.*s", indent, "", (int)fits, s);
+            s += fits;
+            while (s < end && *s == ' ') s++;
+            text_add(&out, s < end ? " \\\n" : "\n");
+        }
+    }
+    printf("\nExamples:\n%s", out.bytes);
     text_free(&named);
+    text_free(&out);
 }
 
 // The meaning stands beside the name, or below it where that is too narrow.

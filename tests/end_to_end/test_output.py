@@ -113,13 +113,15 @@ class Output(runs.RunTest):
         for columns in (40, 60, 80):
             for words in (["list"], ["compare", *ran, "--no-plots"], ["eval", ran[0]], [*time, f"name={name}"],
                           [*time, "--by", "layer"], [*time, "--by", "operator"], ["small.yaml", "--dry-run"], ["--help"],
-                          ["sample", "--help"], ["eval", "--help"], ["describe"], ["describe", "attention"],
-                          ["describe", "all"], ["show", "small.yaml"]):
+                          *([command, "--help"] for command in ("train", "sample", "eval", "time", "schema")), ["data"],
+                          ["describe"], ["describe", "attention"], ["describe", "all"], ["show", "small.yaml"]):
                 with self.subTest(words=words, columns=columns):
                     output = self.in_terminal(*words, columns=columns)
-                    # Examples and what YAML says are to be copied: never broken.
-                    texts = [line for line in re.sub(r"(?m)^Examples?:?\n(.+\n)+", "", output).split("\n")
-                             if not line.startswith(("description: ", "name: ", "  source: "))]
+                    # What YAML says is to be copied: never broken.
+                    if columns < 80:
+                        output = re.sub(r"(?m)^Example\n(.+\n)+", "", output)
+                    texts = [line for line in output.split("\n")
+                             if not line.startswith(("description: ", "name: ", "  source: ", "  # yaml-"))]
                     self.assertLessEqual(max(self.widths("\n".join(texts))), columns)
                     if words[0] in ("list", "compare"):
                         self.assertEqual(output.count("…"), 2)
@@ -127,6 +129,23 @@ class Output(runs.RunTest):
                     if words == ["eval", ran[0]]:
                         self.assertRegex(output, r"checkpoint      runs/.*….*best\.h5 \(step \d\)")
         self.assertIn("1 more column in a wider terminal", self.in_terminal("list", columns=40))
+
+    def test_tables_fit_a_very_narrow_terminal(self):
+        self.runexp(*self.SHORT)
+        process = self.start("small.yaml", "--no-plots", "training.max_steps=10000000", "evaluation.interval=100", "name=killed")
+        self.interrupt(process, "killed", 1000, runs.KILL)
+        for columns in (20, 22, 25, 30, 36, 40):
+            for words in (["list"], ["compare", "small", "killed", "--no-plots"]):
+                with self.subTest(words=words, columns=columns):
+                    output = self.in_terminal(*words, columns=columns)
+                    self.assertLessEqual(max(self.widths(output)), columns)
+                    self.assertEqual(len(re.findall("(?m)^(small|killed) ", output)), 2)
+
+    def test_examples_in_a_narrow_terminal_can_be_pasted(self):
+        wide, narrow = (self.in_terminal("sample", "--help", columns=columns).split("Examples:\n")[1] for columns in (200, 50))
+        self.assertIn(" \\\n      ", narrow)
+        self.assertIn('"A man"', narrow)
+        self.assertEqual(*(text.replace(" \\\n      ", " ") for text in (narrow, wide)))
 
     def test_a_dumb_terminal_shortens_nothing(self):
         name = 60 * "long"
