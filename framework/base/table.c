@@ -67,6 +67,19 @@ static const char *cell_of(const row *r, int column) {
     return column < r->used ? r->cells[column] : "";
 }
 
+// A cell of one line, for people: what could move the cursor is made visible.
+static const char *shown_cell(const table *t, const row *r, int column) {
+    const char *cell = cell_of(r, column);
+    if (!text_has_control(cell)) return cell;
+    text visible = {0};
+    text_add_visible(&visible, cell, strlen(cell));
+    for (size_t i = 0; i < visible.length; i++)
+        if (strchr("\n\t", visible.bytes[i])) visible.bytes[i] = ' ';
+    const char *copy = arena_copy_text(t->memory, visible.bytes);
+    text_free(&visible);
+    return copy;
+}
+
 static int smaller(int a, int b) {
     return a < b ? a : b;
 }
@@ -109,7 +122,7 @@ static void add_line(const table *t, const row *r, const int widths[MAX_COLUMNS]
     for (int c = 0; c < t->columns; c++) {
         if (widths[c] < 0) continue;
         text cell = {0};
-        text_add_shortened(&cell, cell_of(r, c), widths[c]);
+        text_add_shortened(&cell, shown_cell(t, r, c), widths[c]);
         const int room = widths[c] - (cell.length ? utf8_columns(cell.bytes) : 0);
         if (t->to_the_right[c]) blanks += room;
         if (cell.length) {
@@ -126,7 +139,7 @@ void table_text(const table *t, int columns, text *out) {
     int widths[MAX_COLUMNS] = {0}, left_out = 0;
     for (int c = 0; c < t->columns; c++)
         for (const row *r = &t->headings; r; r = r->next) {
-            const int width = utf8_columns(cell_of(r, c));
+            const int width = utf8_columns(shown_cell(t, r, c));
             if (width > widths[c]) widths[c] = width;
         }
     if (columns > 0) {

@@ -9,6 +9,8 @@ import subprocess
 import termios
 import time
 
+import h5py
+
 import runs
 
 
@@ -146,6 +148,20 @@ class Output(runs.RunTest):
         self.assertIn(" \\\n      ", narrow)
         self.assertIn('"A man"', narrow)
         self.assertEqual(*(text.replace(" \\\n      ", " ") for text in (narrow, wide)))
+
+    def test_control_characters_reach_no_terminal(self):
+        escape = "\x1b[31m"
+        self.write("coloured.yaml", 'extends: small.yaml\ndescription: "a \\e[31m red \\x9b1m run"\n')
+        ran = self.runexp("coloured.yaml", "--no-plots", "training.max_steps=2", "name=coloured")
+        self.assertNotIn("\x1b", ran.out + ran.err)
+        self.assertIn("a ^[[31m red ^[[1m run", ran.out)
+        for name in (f"e{escape}x", "a\nb"):
+            done = self.runexp("small.yaml", f"name={name}", "--dry-run", code=2)
+            self.assertIn("command line: error: name must not contain control characters", done.err)
+            self.assertNotIn("\x1b", done.err)
+        with h5py.File(self.path("runs/coloured/metrics.h5"), "r+") as file:  # as another program might name it
+            file.attrs["name"] = f"co\nl{escape}"
+        self.assertIn("co l^[[31m  ", self.runexp("list").out)
 
     def test_a_dumb_terminal_shortens_nothing(self):
         name = 60 * "long"
