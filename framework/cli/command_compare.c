@@ -30,7 +30,7 @@ static status run(const command_call *call, error *err) {
     fwrite(table.bytes, 1, table.length, stdout);
     text_free(&table);
     if (o->csv || o->no_plots) return OK;
-    return report_compare(runs, call->count, o->plots, &(gnuplot){0}, err);
+    return report_compare(runs, call->count, o->plots, &(gnuplot){.stop = call->stop}, err);
 }
 
 const command command_compare = {

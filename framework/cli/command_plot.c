@@ -19,7 +19,7 @@ static status run(const command_call *call, error *err) {
     const plot_options *o = call->options;
     report_run *runs;
     TRY(load_runs(call, o->runs, &runs, err));
-    for (int i = 0; i < call->count; i++) TRY(draw_run(&runs[i], o->plots, call->memory, err));
+    for (int i = 0; i < call->count; i++) TRY(draw_run(&runs[i], o->plots, call->stop, call->memory, err));
     return OK;
 }
 

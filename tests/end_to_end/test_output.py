@@ -173,6 +173,33 @@ class Output(runs.RunTest):
         self.assertIn("FLOP/token", quiet.out)
         self.assertEqual(quiet.out, loud.out)
 
+    # --- drawing that takes too long
+
+    def hanging_gnuplot(self):
+        self.write("bin/gnuplot", "#!/bin/sh\ntouch drawing\nexec sleep 100\n")
+        os.chmod(self.path("bin/gnuplot"), 0o755)
+        return {"PATH": self.path("bin") + ":/usr/bin:/bin"}
+
+    def interrupt_drawing(self, *words):
+        process = self.start(*words, environment=self.hanging_gnuplot())
+        started = time.monotonic()
+        done = self.interrupt_when(lambda: os.path.exists(self.path("drawing")), process, runs.INT)
+        os.remove(self.path("drawing"))
+        self.assertLess(time.monotonic() - started, 15)
+        self.assertEqual(done.code, 130)
+        return done
+
+    def test_a_signal_ends_drawing(self):
+        self.runexp(*self.SHORT)
+        self.assertIn("plots: 0 of ", self.interrupt_drawing("plot", "small").out)
+        self.interrupt_drawing("compare", "small")
+
+    def test_a_signal_ends_drawing_after_training(self):
+        done = self.interrupt_drawing(*(word for word in self.SHORT if word != "--no-plots"))
+        self.assertIn("pictures are missing", done.err)
+        self.assertIn("plot runs/small` draws them", done.err)
+        self.assertEqual(self.status("small"), "finished")
+
     # --- threads
 
     def test_threads_of_the_environment(self):
