@@ -76,6 +76,16 @@ class PromptFiles(runs.RunTest):
         self.write("prompt.txt", "")
         self.assertEqual(self.sample("--prompt-file", "prompt.txt").out, self.sample("--prompt", "").out)
 
+    def test_a_newline_that_the_model_does_not_know(self):
+        self.write("words.txt", 200 * "the old hen ")
+        words = ("small.yaml", "name=words", "training.max_steps=2", "--no-plots", "dataset.source=./words.txt")
+        refused = "command line: error: the prompt cannot be encoded: the character U+000A is not in the vocabulary"
+        self.assertIn(refused, self.runexp(*words, 'sampling.prompt="\\n"', code=2).err)
+        self.write("newline.yaml", 'extends: small.yaml\nsampling: {prompt: "\\n"}\n')
+        self.runexp("newline.yaml", *words[1:])
+        self.assertIn("note: the model knows no newline to begin with", self.runexp("sample", "words").err)
+        self.assertIn(refused, self.runexp("sample", "words", "--prompt", "\n", code=2).err)
+
     def test_what_is_wrong_with_a_prompt_file(self):
         self.write("prompt.txt", "the old\nhen X\n")
         err = self.sample("--prompt-file", "prompt.txt", code=2).err
