@@ -106,6 +106,19 @@ class PromptFiles(runs.RunTest):
             self.assertFalse(stream is process.stderr and stream.read())
             stream.close()
 
+    def test_options_of_eval_without_effect(self):
+        self.assertIn("note: --stride 99 is above block_size: 32 is used", self.runexp("eval", "small", "--stride", "99").err)
+        done = self.runexp("eval", "small", "--data", "./small.txt", "--split", "test")
+        self.assertIn("note: --split test has no effect: ./small.txt is evaluated as a whole", done.err)
+        self.assertEqual(self.runexp("eval", "small", "--data", "./small.txt", "--stride", "32").err, "")
+
+    def test_an_empty_text_for_validation(self):
+        self.write("empty.txt", "")
+        words = ("small.yaml", "--dry-run", "dataset.split=[1.0]")
+        for key in ("val_source", "test_source"):
+            done = self.runexp(*words, f"dataset.{key}=./empty.txt", code=2)
+            self.assertIn(f"command line: error: dataset.{key}: has no text", done.err)
+
     def test_raw_bytes(self):
         self.runexp("small.yaml", "name=bytes", "training.max_steps=2", "evaluation.interval=0", "--no-plots",
                     "dataset.tokenizer=byte")
