@@ -192,3 +192,13 @@ const char *folder_nearest(arena *a, const char *folder, const char *name) {
     free(entries);
     return nearest_name(name, names);
 }
+
+status path_expand_home(const char **path, const char *home, arena *a, error *err) {
+    if (strncmp(*path, "~/", 2) != 0) return OK;
+    if (!home) {
+        fail(err, ERR_IO, "%s is in the home folder, which is not known: HOME is not set", *path);
+        return error_hint(err, "set HOME, or write the path in full; a folder that is called ~ is ./~");
+    }
+    *path = path_absolute(a, path_join(a, home, *path + 2));
+    return OK;
+}

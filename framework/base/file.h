@@ -40,6 +40,10 @@ char *path_find(arena *a, const char *name, const char *folder, const char *libr
 char *path_folder(arena *a, const char *path);
 char *path_absolute(arena *a, const char *path);
 
+// Replaces ~/ at the beginning of a path by the home folder. ERR_IO when that is not known (NULL). Memory
+// from a.
+status path_expand_home(const char **path, const char *home, arena *a, error *err);
+
 // The name in a folder that is nearest to `name` (nearest_name, base/text.h), or NULL. Hidden files do not
 // count.
 const char *folder_nearest(arena *a, const char *folder, const char *name);

@@ -1,7 +1,9 @@
+#include "base/file.h"
 #include "base/log.h"
 #include "base/program.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/places.h"
 #include "config/value.h"
 
 #include <stdio.h>
@@ -180,6 +182,7 @@ status arguments_parse(const command *c, const char *const *words, int count, co
     for (int i = 0; i < count; i++) {
         const char *word = words[i];
         if (only_arguments || word[0] != '-' || word[1] == '\0') {
+            TRY(path_expand_home(&word, home_folder(), a, err));
             arguments[call->count++] = word;
             continue;
         }
@@ -202,6 +205,8 @@ status arguments_parse(const command *c, const char *const *words, int count, co
         }
         if (!value) return fail(err, ERR_USAGE, "--%.*s needs a value", (int)length, name);
         if (own) {
+            // What the shell leaves as it is in quotes, or after an equals sign.
+            if (own->type == OPTION_STRING) TRY(path_expand_home(&value, home_folder(), a, err));
             TRY(store(own, value, settings, a, err));
         } else {
             bool is_text = setting->type == OPTION_STRING;

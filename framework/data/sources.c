@@ -113,23 +113,12 @@ static status add_entry(const char *name, const data_places *places, catalogue *
     return OK;
 }
 
-// ~/ stands for the home folder.
-static status expand(const char **item, const data_places *places, arena *a, error *err) {
-    if (strncmp(*item, "~/", 2) != 0) return OK;
-    if (!places->home) {
-        fail(err, ERR_IO, "%s is in the home folder, which is not known: HOME is not set", *item);
-        return error_hint(err, "set HOME, or write the path in full; a folder that is called ~ is ./~");
-    }
-    *item = path_absolute(a, path_join(a, places->home, *item + 2));
-    return OK;
-}
-
 status sources_resolve(const string_list *items, const data_places *places, catalogue *c, arena *a,
                        source_files *out, error *err) {
     *out = (source_files){0};
     for (int i = 0; i < items->count; i++) {
         const char *item = items->values[i];
-        TRY(expand(&item, places, a, err));
+        TRY(path_expand_home(&item, places->home, a, err));
         if (!source_is_path(item))
             TRY(add_entry(item, places, c, a, out, err));
         else if (!strpbrk(item, "*?[") || file_exists(item))

@@ -119,6 +119,18 @@ class PromptFiles(runs.RunTest):
             done = self.runexp(*words, f"dataset.{key}=./empty.txt", code=2)
             self.assertIn(f"command line: error: dataset.{key}: has no text", done.err)
 
+    def test_the_home_folder(self):
+        self.write("prompt.txt", "the old hen")  # HOME is the test's folder
+        given = self.sample("--prompt", "the old hen").out
+        self.assertEqual(self.sample("--prompt-file", "~/prompt.txt", "--runs=~/runs").out, given)
+        self.assertEqual(self.runexp("sample", "~/runs/small", "--tokens", "20", "--prompt-file=~/prompt.txt").out, given)
+        self.runexp("~/small.yaml", "name=home", "training.max_steps=2", "--runs=~/elsewhere", "--plots=~/pictures")
+        self.assertTrue(os.path.exists(self.path("elsewhere/home/last.h5")))
+        self.assertTrue(os.path.exists(self.path("pictures/home/loss.gp")))
+        self.assertFalse(os.path.exists(self.path("~")))
+        done = self.runexp("list", "--runs=~/runs", environment={"HOME": ""}, code=1)
+        self.assertIn("error: ~/runs is in the home folder, which is not known: HOME is not set", done.err)
+
     def test_raw_bytes(self):
         self.runexp("small.yaml", "name=bytes", "training.max_steps=2", "evaluation.interval=0", "--no-plots",
                     "dataset.tokenizer=byte")
