@@ -112,6 +112,12 @@ bool file_is_plain(const char *path) {
     return file_exists(path) && !file_is_folder(path);
 }
 
+bool file_is_same(const char *path, const char *other) {
+    struct stat one, two;
+    return stat(path, &one) == 0 && stat(other, &two) == 0 && one.st_dev == two.st_dev &&
+           one.st_ino == two.st_ino;
+}
+
 status folder_create(const char *path, error *err) {
     char partial[PATH_MAX];
     if ((size_t)snprintf(partial, sizeof partial, "%s", path) >= sizeof partial)

@@ -22,7 +22,8 @@ status file_commit(const char *temporary_path, const char *path, error *err);
 
 bool file_exists(const char *path); // a file or folder
 bool file_is_folder(const char *path);
-bool file_is_plain(const char *path); // not a folder
+bool file_is_plain(const char *path);                   // not a folder
+bool file_is_same(const char *path, const char *other); // both exist, under whatever names
 
 // Creates a folder and its missing parents; existing ones are fine.
 status folder_create(const char *path, error *err);

@@ -149,6 +149,12 @@ class Output(runs.RunTest):
         self.assertIn('"A man"', narrow)
         self.assertEqual(*(text.replace(" \\\n      ", " ") for text in (narrow, wide)))
 
+    def test_a_run_named_twice_is_shown_once(self):
+        self.runexp(*self.SHORT)
+        for words in (["list"], ["compare", "--no-plots"]):
+            out = self.runexp(*words, "small", "runs/small/", self.path("runs/small")).out
+            self.assertEqual(len(re.findall("(?m)^small ", out)), 1)
+
     def test_control_characters_reach_no_terminal(self):
         escape = "\x1b[31m"
         self.write("coloured.yaml", 'extends: small.yaml\ndescription: "a \\e[31m red \\x9b1m run"\n')
