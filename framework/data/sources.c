@@ -103,7 +103,11 @@ static status add_entry(const char *name, const data_places *places, catalogue *
                         source_files *out, error *err) {
     if (!c->entries) TRY(catalogue_load(places->catalogue, a, c, err));
     const catalogue_entry *corpus;
-    TRY(catalogue_need(c, name, &corpus, err));
+    if (catalogue_need(c, name, &corpus, err) != OK) {
+        const error refused = *err;
+        return error_hint(err, "%s; anything else needs a '/' or a '.' to be taken for a path",
+                          refused.hint);
+    }
     for (int i = 0; i < corpus->count; i++) {
         const catalogue_file *file = &corpus->files[i];
         const char *path = catalogue_locate(file, corpus, places, a);
