@@ -34,13 +34,13 @@ static int by_text(const void *a, const void *b) {
 
 // "<name>,<key>=<value>,..." with the overrides in alphabetical order; what a file name cannot carry
 // becomes "_", and a name too long for the file system ends in a hash. A name that was itself an override
-// is the whole name.
+// is the whole name. An empty name stays empty.
 static const char *name_with_overrides(const char *name, const config *c, arena *a) {
-    const bool whole = node_is_override(node_get(c->root, "name"));
+    const bool whole = !name[0] || node_is_override(node_get(c->root, "name"));
     const char **sorted = arena_alloc(a, (size_t)(c->overrides.count + 1) * sizeof *sorted);
     int count = 0;
     for (int i = 0; !whole && i < c->overrides.count; i++)
-        if (!run_setting_is_free(c->overrides.values[i])) sorted[count++] = c->overrides.values[i];
+        if (!run_override_is_free(c->overrides.values[i], a)) sorted[count++] = c->overrides.values[i];
     qsort(sorted, (size_t)count, sizeof *sorted, by_text);
     text t = {0};
     text_add(&t, "%s", name);
@@ -68,8 +68,10 @@ static const char *file_stem(const char *path, arena *a) {
 
 static void give_name(config *c, const char *path, arena *a) {
     experiment *e = experiment_of(c);
-    e->name = name_with_overrides(e->name ? e->name : file_stem(path, a), c, a);
-    node *old = node_get(c->root, "name");
+    const node *old = node_get(c->root, "name");
+    // Without a name in the file that of the file counts; name=null on the command line is none.
+    if (!e->name) e->name = node_is_override(old) ? "" : file_stem(path, a);
+    e->name = name_with_overrides(e->name, c, a);
     node *value =
         node_scalar(a, e->name, old ? old->where : c->root->where, (origin){"name of the run", 0});
     node_put(a, c->root, "name", value->where, value);

@@ -45,6 +45,7 @@ static void install_signals(void) {
     if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
         sigaction(SIGHUP, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); // a file as large as it may be: the write fails, and is reported
 }
 
 static void out_of_memory(size_t bytes) {

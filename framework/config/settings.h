@@ -79,12 +79,11 @@
     SETTING(OPTION_BRANCHES, component_branches, #member, member, .fallback = default_, .registry = from,  \
             .doc = __VA_ARGS__)
 
+// clang-format off
 // Names of the user's choice, which fill no member.
-#define VARIABLES(name, ...)                                                                               \
-    { .key = #name, .type = OPTION_VARIABLES, .doc = __VA_ARGS__ }
+#define VARIABLES(name, ...) {.key = #name, .type = OPTION_VARIABLES, .doc = __VA_ARGS__}
 
 // What the rows above are made of; shared rows use it where the key is not the member's name.
-// clang-format off
 #define SETTING(kind, c_type, name, member, ...) \
     {.key = name, .type = kind, \
      .offset = _Generic(((SETTINGS *)0)->member, c_type: offsetof(SETTINGS, member)), __VA_ARGS__}

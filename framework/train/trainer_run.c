@@ -90,7 +90,7 @@ static status check_loss(const trainer *t, split part, const evaluation *e, erro
     if (isfinite(e->loss)) return OK;
     char what[32];
     snprintf(what, sizeof what, "the %s loss", split_names[part]);
-    return trainer_diverged(what, t->state.step, "", err);
+    return trainer_diverged(t, what, t->state.step, "", err);
 }
 
 static status evaluate(trainer *t, error *err) {

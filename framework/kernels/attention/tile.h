@@ -31,7 +31,7 @@ typedef uint32_t lane_bits __attribute__((vector_size(KERNEL_VECTOR_BYTES)));
 #endif
 
 // A score that no query has: less than any, and its exponential is 0 beside any other.
-#define INVISIBLE ((real)-1e30)
+#define INVISIBLE (-(real)1e30)
 
 // 2^x for x <= 1; no less than 2^-100, which is nothing beside the largest probability of a row and keeps
 // products with it clear of denormal numbers. NaN stays NaN.
