@@ -46,7 +46,7 @@ static const char *name_with_overrides(const char *name, const config *c, arena 
     text_add(&t, "%s", name);
     for (int i = 0; i < count; i++) text_add(&t, ",%s", sorted[i]);
     for (size_t i = strlen(name); i < t.length; i++)
-        if (strchr("/ \t\n\"'", t.bytes[i])) t.bytes[i] = '_';
+        if (strchr("/ \"'\x7F", t.bytes[i]) || (unsigned char)t.bytes[i] < 0x20) t.bytes[i] = '_';
     if (t.length > LONGEST_NAME) {
         uint32_t hash = 2166136261u; // FNV-1a
         for (size_t i = 0; i < t.length; i++) hash = (hash ^ (unsigned char)t.bytes[i]) * 16777619u;
@@ -95,6 +95,9 @@ static void check_name(const experiment *e, const config *c, problems *p) {
     if (e->name[0] == '\0')
         problem_add(p, where, "the name becomes a folder of runs/: set one, as in name: first",
                     "the run has no name");
+    else if (text_has_control(e->name))
+        problem_add(p, where, "the name becomes a folder of runs/, and is shown in tables and plots",
+                    "name must not contain control characters, such as newlines and escape sequences");
     else if (strchr(e->name, '/') || e->name[0] == '.')
         problem_add(p, where, "the name becomes a folder of runs/",
                     "name must not contain \"/\" or begin with a dot, as \"%s\" does", e->name);

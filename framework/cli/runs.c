@@ -79,7 +79,7 @@ static status refuse(const command_call *call, const char *argument, const char 
     } else {
         fail(err, ERR_USAGE, "there is no run \"%s\" in %s", argument, runs);
     }
-    if (near) return error_hint(err, "did you mean %s?", near);
+    if (near && strcmp(near, argument) != 0) return error_hint(err, "did you mean %s?", near);
     return hint_at_list(runs, err);
 }
 
@@ -99,12 +99,15 @@ status find_run(const command_call *call, const char *argument, const char *runs
     return hint_at_list(runs, err);
 }
 
-status load_runs(const command_call *call, const char *runs, report_run **out, error *err) {
+status load_runs(const command_call *call, const char *runs, report_run **out, int *count, error *err) {
+    *count = 0;
     *out = arena_alloc(call->memory, (size_t)call->count * sizeof **out);
     for (int i = 0; i < call->count; i++) {
         const char *folder;
         TRY(find_run(call, call->arguments[i], runs, &folder, err));
-        TRY(report_run_load(folder, call->memory, &(*out)[i], err));
+        bool is_new = true;
+        for (int k = 0; k < *count; k++) is_new = is_new && !file_is_same(folder, (*out)[k].folder);
+        if (is_new) TRY(report_run_load(folder, call->memory, &(*out)[(*count)++], err));
     }
     return OK;
 }

@@ -60,7 +60,7 @@ status catalogue_get(const catalogue_entry *entry, const data_places *places, co
                      error *err);
 
 // Appends the table of the catalogue: of each corpus title, licence, and each file's size and place, or
-// what to do when it is missing.
-void catalogue_list(const catalogue *c, const data_places *places, text *out);
+// what to do when it is missing. In lines of at most `columns` columns; 0: there is no limit.
+void catalogue_list(const catalogue *c, const data_places *places, int columns, text *out);
 
 #endif
