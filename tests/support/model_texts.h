@@ -52,10 +52,9 @@ static const model_text model_texts[] = {
      "          - residual: [rmsnorm, {mlp: {hidden: 30, activation: swiglu}}]\n"
      "    - rmsnorm\n"
      "    - unembedding\n"},
-    {"lstm of two layers, with dropout between",
+    {"lstm of two layers",
      "model:\n"
      "  width: 12\n"
-     "  dropout: 0.1\n"
      "  layers:\n"
      "    - embedding: {init_std: 1.0}\n"
      "    - lstm: {hidden: 21, layers: 2}\n"
