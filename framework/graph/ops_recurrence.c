@@ -186,12 +186,17 @@ static size_t workspace(const op *o, bool for_backward) {
     return larger_of(bytes, kernels->gemm_workspace(s->width, s->rows));
 }
 
+// Each token reads all of W_hh, in every thread: with a dozen rows of the batch for each of a few threads, that
+// keeps up with the multiplications.
+enum { LEAST_BATCH = 64 };
+
 static const op_kind recurrence_kind = {
     .name = "recurrence",
     .forward = forward,
     .backward = backward,
     .saves = INPUT(X) | INPUT(W_IH) | INPUT(PACKED_IH) | INPUT(PACKED_HH) | OUTPUT(Y) | OUTPUT(GATES) |
              OUTPUT(SAVED) | OUTPUT(H_FIRST) | OUTPUT(C_FIRST),
+    .least_batch = LEAST_BATCH,
     .flops = flops,
     .workspace = workspace,
 };
