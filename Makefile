@@ -67,6 +67,9 @@ FLAGS_avx512 := -march=x86-64-v4 -mprefer-vector-width=512
 FLAGS_avx2 := -march=x86-64-v3
 FLAGS_sse4 := -march=x86-64-v2
 FLAGS_plain :=
+# Contraction must not depend on the shape of a loop: for generic x86-64, gcc 13 and newer leave short chains of multiply-adds in
+# vectors of AVX2 uncontracted, and a row of a product would get other bits by itself than among others.
+KERNEL_FLAGS := -ffp-contract=fast --param=avoid-fma-max-bits=0
 
 MAIN_SOURCE := framework/cli/main.c
 SOURCES := $(filter-out $(MAIN_SOURCE) $(KERNEL_SOURCES),$(call sources,framework models))
@@ -293,7 +296,7 @@ $(OUT)/%.o: %.c $(OUT)/flags.txt
 define kernel_rule
 $(OUT)/framework/kernels/%.$(1).o: framework/kernels/%.c $(OUT)/flags.txt
 	@mkdir -p $$(@D)
-	$$(call QUIET,cc,$$< ($(1)))$$(CC) $$(CPPFLAGS) $$(BASE_FLAGS) $$(DEPENDENCIES) -ffp-contract=fast $$(CFLAGS) $$(FLAGS_$(1)) -DKERNEL_ISA=$(1) -c $$< -o $$@
+	$$(call QUIET,cc,$$< ($(1)))$$(CC) $$(CPPFLAGS) $$(BASE_FLAGS) $$(DEPENDENCIES) $(KERNEL_FLAGS) $$(CFLAGS) $$(FLAGS_$(1)) -DKERNEL_ISA=$(1) -c $$< -o $$@
 endef
 $(foreach isa,$(ISAS),$(eval $(call kernel_rule,$(isa))))
 

@@ -36,8 +36,8 @@ int utf8_encode(uint32_t code_point, char *buffer);
 // Number of code points of a UTF-8 string.
 int utf8_width(const char *s);
 
-// Number of terminal columns of a UTF-8 string: two for the wide characters of East Asia and emoji, none for
-// accents that combine.
+// Number of terminal columns of a UTF-8 string: two for the wide characters of East Asia and emoji, none
+// for accents that combine.
 int utf8_columns(const char *s);
 
 // The most bytes of s, of its first `count`, that are at most `most` and end where a character ends.

@@ -55,6 +55,12 @@ static status unknown_option(const command *c, const char *dashes, const char *w
     if (near)
         return error_hint(err, "did you mean --%s? %s %s --help lists the options", near, program_name(),
                           c->about.name);
+    if (strstr(c->usage, "key.path=value"))
+        return error_hint(
+            err,
+            "settings are given without dashes, as in training.max_steps=500; %s %s --help lists "
+            "the options",
+            program_name(), c->about.name);
     return error_hint(err, "%s %s --help lists the options", program_name(), c->about.name);
 }
 

@@ -11,6 +11,8 @@
 #include "train/trainer.h"
 #include "version.h"
 
+#include <string.h>
+
 typedef struct train_options {
     compute_options compute;
     const char *runs, *plots;
@@ -106,6 +108,12 @@ static status say_finished(const command_call *call, const experiment *e, const 
     return OK;
 }
 
+static bool names_run(const string_list *overrides) {
+    bool found = false;
+    for (int i = 0; i < overrides->count; i++) found |= strncmp(overrides->values[i], "name=", 5) == 0;
+    return found;
+}
+
 static status run(const command_call *call, error *err) {
     const train_options *o = call->options;
     config c;
@@ -115,9 +123,10 @@ static status run(const command_call *call, error *err) {
     const experiment *e = experiment_of(&c);
     const run_folder folder = run_folder_at(call->memory, path_join(call->memory, o->runs, e->name));
     run_progress progress = RUN_NEW;
-    if (!o->fresh && !o->dry_run)
-        TRY(run_folder_inspect(&folder, &experiment_component, &c, &progress, err));
-    if (progress == RUN_FINISHED) return say_finished(call, e, &folder, err);
+    if (!names_run(&c.overrides))
+        TRY(run_folder_check_name(c.path, &experiment_component, call->memory, err));
+    if (!o->fresh) TRY(run_folder_inspect(&folder, &experiment_component, &c, &progress, err));
+    if (progress == RUN_FINISHED && !o->dry_run) return say_finished(call, e, &folder, err);
     status result = train(call, &c, &folder, progress, err);
     if (!o->dry_run && !o->no_plots && file_exists(folder.path)) draw(folder.path, o->plots, call->memory);
     return result;

@@ -17,9 +17,12 @@
 status find_run(const command_call *call, const char *argument, const char *runs, const char **folder,
                 error *err);
 
-// What to type instead of an argument that is no run: the runs whose names begin like it, or the nearest. NULL:
-// nothing comes near. Memory from the call.
+// What to type instead of an argument that is no run: the runs whose names begin like it, or the nearest.
+// NULL: nothing comes near. Memory from the call.
 const char *nearest_runs(const command_call *call, const char *argument, const char *runs);
+
+// Adds the hint that `list` shows the runs of that folder; returns the error's code.
+status hint_at_list(const char *runs, error *err);
 
 // Loads the run that each argument of the call names, in order. Memory from the call.
 status load_runs(const command_call *call, const char *runs, report_run **out, error *err);

@@ -47,12 +47,12 @@ static node *read_extended(reading *r, const node *at) {
     char *path = path_find(r->a, at->scalar, at->folder, r->library), *absolute = path_absolute(r->a, path);
     for (int i = 0; i < r->depth; i++)
         if (strcmp(r->chain[i], absolute) == 0) {
-            problem_add(r->p, at->where, NULL, "%s extends itself%s", path,
+            problem_add(r->p, at->where, "leave this file out of extends", "%s extends itself%s", path,
                         i + 1 < r->depth ? " through the files that it extends" : "");
             return NULL;
         }
     if (r->depth == DEEPEST || r->files == MOST_FILES) {
-        problem_add(r->p, at->where, NULL, "extends %s",
+        problem_add(r->p, at->where, "merge some of these files into one", "extends %s",
                     r->depth == DEEPEST ? "is more than 16 files deep" : "reads more than 64 files");
         return NULL;
     }
@@ -92,9 +92,10 @@ static node *read_layer(reading *r, const char *name, const char *folder, const 
         layer = node_map(r->a, layer->where, layer->from);
     if (layer && layer->kind != NODE_MAP) {
         if (!layer->broken)
-            problem_add(r->p, layer->where, "an experiment is a mapping: `key: value` lines",
-                        "%s is not an experiment but a %s", name,
-                        layer->kind == NODE_LIST ? "list" : "string");
+            problem_add(
+                r->p, layer->where,
+                "an experiment is a mapping, `key: value` lines; a text to train on is named in one, as dataset.source",
+                "%s is not an experiment but a %s", name, layer->kind == NODE_LIST ? "list" : "string");
         layer = NULL;
     }
     if (!layer) {

@@ -399,8 +399,11 @@ static node *read_document(reader *r) {
 
 node *yaml_read(arena *a, const yaml_input *input, problems *p) {
     if (input->length > LARGEST) {
-        problem_add(p, (place){.file = input->name}, "is this an experiment file?",
-                    "the file is larger than %d MiB", LARGEST >> 20);
+        char size[32];
+        problem_add(p, (place){.file = input->name},
+                    "is it an experiment? A text to train on is named in one, as dataset.source",
+                    "the file has %s; an experiment has at most %d MiB",
+                    text_bytes((double)input->length, size, sizeof size), LARGEST >> 20);
         return NULL;
     }
     reader r = {.a = a, .input = input, .p = p};

@@ -8,8 +8,8 @@
 #include "data/dataset.h"
 
 typedef struct catalogue_file {
-    const char
-        *name; // local file name: "tinyshakespeare.txt", "wikitext2-valid.txt"; of a package: "computers"
+    // Local file name: "tinyshakespeare.txt", "wikitext2-valid.txt"; of a package: "computers".
+    const char *name;
     const char *url;    // NULL: comes with a Debian package
     const char *sha256; // lower-case hexadecimal; NULL: not known yet, recorded at the first download
     split part;         // which split it is; SPLIT_COUNT: the corpus is to be cut

@@ -10,9 +10,9 @@ typedef struct gnuplot {
     double timeout_seconds; // for one script; 0: 60
 } gnuplot;
 
-// Runs a script (script.h) without the user's start-up file. The picture is drawn beside the present one and
-// takes its place when it is whole. *picture becomes its absolute path (from a), or NULL when there is no
-// gnuplot, which is not an error. ERR_IO, with what gnuplot said, when it failed or took too long.
+// Runs a script (script.h) without the user's start-up file. The picture is drawn beside the present one
+// and takes its place when it is whole. *picture becomes its absolute path (from a), or NULL when there is
+// no gnuplot, which is not an error. ERR_IO, with what gnuplot said, when it failed or took too long.
 status gnuplot_run(const gnuplot *g, const char *script_path, arena *a, const char **picture, error *err);
 
 // Writes scripts and draws them: the common end of all reports.

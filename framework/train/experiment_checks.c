@@ -29,9 +29,9 @@ static double number_at(const subject *s, const char *path, double otherwise) {
     return n && n->kind == NODE_SCALAR && text_to_real(n->scalar, &value) ? value : otherwise;
 }
 
-// Whether somebody gave a setting a value that is not its default, and that not below a later choice of what
-// it belongs to (a file may choose another mode than the one that it extends). A run's own config.yaml gives
-// every setting.
+// Whether somebody gave a setting a value that is not its default, and that not below a later choice of
+// what it belongs to (a file may choose another mode than the one that it extends). A run's own config.yaml
+// gives every setting.
 static bool is_chosen(const subject *s, const char *path, const char *belongs_to) {
     const node *n = node_find(s->root, path), *owner = node_find(s->root, belongs_to);
     double value, fallback;
