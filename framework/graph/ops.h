@@ -114,11 +114,11 @@ tensor *op_implicit_filter(graph *g, const implicit_filter_options *options);
 parameter_declaration implicit_filter_features(int grid, int features);
 parameter_declaration implicit_filter_rates(int channels, double slowest, double fastest);
 
-// A recurrent layer (kernels/arguments.h, recurrence): y is (batch, time, R), the hidden states. An LSTM has the
-// gates i, f, g, o, a GRU r, z, n, with PyTorch's weights: w_ih (gates R, width of x), w_hh (gates R, R), b_ih and
-// b_hh (gates R; both NULL: none). The state before the first token is h, and c of an LSTM, (batch, R): NULL is
-// zero. In a graph with states these are carried instead, without a gradient from block to block (truncated
-// backpropagation through time).
+// A recurrent layer (kernels/arguments.h, recurrence): y is (batch, time, R), the hidden states. An LSTM
+// has the gates i, f, g, o, a GRU r, z, n, with PyTorch's weights: w_ih (gates R, width of x), w_hh (gates
+// R, R), b_ih and b_hh (gates R; both NULL: none). The state before the first token is h, and c of an LSTM,
+// (batch, R): NULL is zero. In a graph with states these are carried instead, without a gradient from block
+// to block (truncated backpropagation through time).
 typedef struct recurrence_options {
     cell_type cell;
     tensor *w_ih, *w_hh, *b_ih, *b_hh, *h, *c;

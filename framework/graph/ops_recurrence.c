@@ -1,6 +1,6 @@
-// op_recurrence: a recurrent layer over a block of tokens. The products with the inputs of all tokens are one
-// matrix product; so are those that make the gradients of the weights. Between them, the kernel goes through
-// time.
+// op_recurrence: a recurrent layer over a block of tokens. The products with the inputs of all tokens are
+// one matrix product; so are those that make the gradients of the weights. Between them, the kernel goes
+// through time.
 #include "graph/ops.h"
 
 #include <string.h>
@@ -112,8 +112,8 @@ static void to_bias(const run_context *c, const op *o, int bias, const gate_grad
                             op_adds(c, o, bias));
 }
 
-// Token t goes with the output of token t-1, the row before. First tokens go with the state before them, and
-// are then set to zero, because the row before is the end of another sequence.
+// Token t goes with the output of token t-1, the row before. First tokens go with the state before them,
+// and are then set to zero, because the row before is the end of another sequence.
 static void to_recurrent_weight(const graph *g, const run_context *c, const op *o,
                                 const gate_gradients *d) {
     const recurrence_settings *s = o->settings;
@@ -186,8 +186,8 @@ static size_t workspace(const op *o, bool for_backward) {
     return larger_of(bytes, kernels->gemm_workspace(s->width, s->rows));
 }
 
-// Each token reads all of W_hh, in every thread: with a dozen rows of the batch for each of a few threads, that
-// keeps up with the multiplications.
+// Each token reads all of W_hh, in every thread: with a dozen rows of the batch for each of a few threads,
+// that keeps up with the multiplications.
 enum { LEAST_BATCH = 64 };
 
 static const op_kind recurrence_kind = {
