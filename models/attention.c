@@ -1,11 +1,17 @@
 // Multi-head causal self-attention.
 #include "models/registry.h"
 
+#include <math.h>
+
 typedef struct attention_settings {
     int64_t heads, kv_heads, head_size, window, rope_dim;
-    bool bias, rope, qk_norm;
+    int projections;
+    bool bias, rope, qk_norm, learned_scale;
     double dropout, output_dropout, rope_base;
 } attention_settings;
+
+enum { PROJECT_ALL, PROJECT_INPUTS, PROJECT_NOTHING };
+static const char *const projections_names[] = {"all", "qkv", "none", NULL};
 
 #define SETTINGS attention_settings
 static const option attention_layer_options[] = {
@@ -13,18 +19,45 @@ static const option attention_layer_options[] = {
     INT(kv_heads, "0", 0, 1024,
         "number of key and value heads, a divisor of heads (arXiv 2305.13245); 0: heads; 1: multi-query"),
     INT(head_size, "0", 0, 4096, "width of a head; 0: width / heads"),
+    CHOICE(
+        projections, "all", projections_names,
+        "linear maps: to queries, keys and values, and of the output; only the former (qkv); or none, so that queries, keys and values are the input"),
     BOOL(bias, "true", "biases in the projections"),
     INT(window, "0", 0, 1 << 30, "how far back a token sees, itself included; 0: the whole block",
         .unit = "tokens"),
     BOOL(rope, "false", "rotary positions (arXiv 2104.09864); element i is paired with i + rope_dim / 2"),
     INT(rope_dim, "0", 0, 4096, "number of elements of a head that are rotated, even; 0: all"),
     REAL(rope_base, "10000.0", ABOVE(1), 1e12, "base of the rotation frequencies"),
+    BOOL(
+        learned_scale, "false",
+        "multiply queries by a learned number, which begins at 1 / sqrt(head_size), in place of that constant"),
     BOOL(qk_norm, "false", "RMSNorm of queries and keys over each head, before rotation"),
     DROPOUT(dropout, "dropout of the attention probabilities"),
     DROPOUT(output_dropout, "dropout of the output"),
     {0},
 };
 #undef SETTINGS
+
+// Queries, keys and values side by side.
+static tensor *project(builder *b, const attention_settings *s, const attention_options *o, tensor *x) {
+    graph *g = b->graph;
+    const int queries = o->heads * o->head_size, keys = o->kv_heads * o->head_size;
+    const linear_map in_proj = {
+        .name = "in_proj_",
+        .out = queries + 2 * keys,
+        .bias = s->bias,
+        .parts = o->heads / o->kv_heads +
+                 2, // of kv_heads heads each: q, more than once when heads share keys; k; v
+    };
+    tensor *qkv = s->projections == PROJECT_NOTHING ? NULL : builder_linear(b, x, in_proj);
+    if (!s->learned_scale) return qkv ? qkv : op_concat(g, (tensor *[]){x, x, x}, 3);
+    const parameter_declaration number = {
+        .rank = 1, .shape = {1}, .init_value = 1 / sqrt((double)o->head_size)};
+    tensor *scale = builder_parameter(b, "scale", number);
+    if (!qkv) return op_concat(g, (tensor *[]){op_scale(g, x, scale), x, x}, 3);
+    tensor *q = op_scale(g, op_dropout_columns(g, qkv, 0, queries, 0), scale);
+    return op_concat(g, (tensor *[]){q, op_dropout_columns(g, qkv, queries, 2 * keys, 0)}, 2);
+}
 
 static tensor *build_attention(builder *b, const component_choice *choice, tensor *x) {
     const attention_settings *s = choice->settings;
@@ -35,6 +68,9 @@ static tensor *build_attention(builder *b, const component_choice *choice, tenso
     if (s->head_size == 0 && width % heads != 0)
         return builder_fail(b, choice, "heads", "choose a divisor of the width, or set head_size",
                             "%d heads do not divide the width %d", heads, width);
+    if (s->learned_scale && s->qk_norm)
+        return builder_fail(b, choice, "learned_scale", "leave one of the two out",
+                            "qk_norm would divide by what learned_scale multiplies with");
     int head_size = s->head_size ? (int)s->head_size : width / heads;
     int rope_dim = !s->rope ? 0 : s->rope_dim ? (int)s->rope_dim : head_size;
     if (rope_dim % 2 != 0 || rope_dim > head_size)
@@ -42,33 +78,33 @@ static tensor *build_attention(builder *b, const component_choice *choice, tenso
                             "set rope_dim to an even number no larger than the head, or change heads",
                             "rotary positions turn pairs: %d elements of a head of %d cannot be turned",
                             rope_dim, head_size);
+    if (s->projections == PROJECT_NOTHING && (kv_heads != heads || heads * head_size != width))
+        return builder_fail(
+            b, choice, "projections", "leave kv_heads and head_size out, or project",
+            "without projections, %d heads of %d must be the input's width, %d, and have keys each", heads,
+            head_size, width);
     attention_options options = {
         .heads = heads,
         .kv_heads = kv_heads,
         .head_size = head_size,
         .window = (int)s->window,
         .dropout = s->dropout,
+        .scale = s->learned_scale ? 1 : 0,
         .rope_dim = rope_dim,
         .rope_base = s->rope_base,
         .block_size = b->block_size,
     };
-    const linear_map in_proj = {
-        .name = "in_proj_",
-        .out = (heads + 2 * kv_heads) * head_size,
-        .bias = s->bias,
-        .parts =
-            heads / kv_heads + 2, // of kv_heads heads each: q, more than once when heads share keys; k; v
-    };
     const linear_map out_proj = {.name = "out_proj.", .out = width, .bias = s->bias, .to_residual = true};
     const parameter_declaration ones = {.rank = 1, .shape = {head_size}, .init_value = 1};
-    tensor *qkv = builder_linear(b, x, in_proj);
-    const linear_parameters out = builder_linear_parameters(b, heads * head_size, out_proj);
+    tensor *qkv = project(b, s, &options, x);
+    linear_parameters out = {0};
+    if (s->projections == PROJECT_ALL) out = builder_linear_parameters(b, heads * head_size, out_proj);
     if (s->qk_norm) {
         options.q_gamma = builder_parameter(b, "q_norm.weight", ones);
         options.k_gamma = builder_parameter(b, "k_norm.weight", ones);
     }
     tensor *y = op_attention(b->graph, qkv, &options);
-    y = op_linear(b->graph, y, out.weight, out.bias, ACTIVATION_NONE);
+    if (out.weight) y = op_linear(b->graph, y, out.weight, out.bias, ACTIVATION_NONE);
     return op_dropout(b->graph, y, s->output_dropout);
 }
 
@@ -80,7 +116,7 @@ const layer_type layer_attention = {
             .summary = "multi-head causal self-attention",
             .paper = "Vaswani et al., Attention is all you need, arXiv 1706.03762",
             .details =
-                "Parameters as in torch.nn.MultiheadAttention: in_proj_weight (q, k and v stacked), in_proj_bias, out_proj.weight, out_proj.bias; with qk_norm also q_norm.weight and k_norm.weight. Generation keeps keys and values in a cache of `window` tokens, at most block_size.",
+                "Parameters as in torch.nn.MultiheadAttention: in_proj_weight (q, k and v stacked), in_proj_bias, out_proj.weight, out_proj.bias; with qk_norm also q_norm.weight and k_norm.weight, with learned_scale also scale (1). Generation keeps keys and values in a cache of `window` tokens, at most block_size.",
             .example = "- residual: [rmsnorm, {attention: {heads: 8, kv_heads: 2, rope: true}}]\n",
             .options = attention_layer_options,
             .settings_size = sizeof(attention_settings),

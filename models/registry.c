@@ -16,6 +16,8 @@ const component *const layer_registry[] = {
     &layer_conv_gate.about,
     &layer_hyena.about,
     &layer_long_conv.about,
+    &layer_lstm.about,
+    &layer_gru.about,
     // dense
     &layer_linear.about,
     &layer_mlp.about,

@@ -109,6 +109,7 @@ typedef struct op_kind {
     // unless a gradient step reads those; where that is not possible, only_in_place refuses the graph
     // (graph_finish: ERR_INTERNAL).
     bool is_loss, only_in_place;
+    int least_batch; // sequences of a run below which it is slow; 0: any number will do
     double (*flops)(const op *o);                    // of one forward run; NULL: not worth counting
     double (*gradient_flops)(const op *o);           // of one backward run; NULL: those of a product
     size_t (*workspace)(const op *o, bool backward); // bytes, NULL: none
@@ -245,6 +246,9 @@ double op_flops(const op *o, bool backward);
 double op_bytes(const op *o, bool backward);
 // Of one forward run, without gradients: of the operators that run every time, or of the derived ones.
 double graph_flops(const graph *g, bool derived);
+
+// Sequences of a run below which some operator is slow; 0: any number will do.
+int graph_least_batch(const graph *g);
 
 // The stream of dropout masks of an operator in this run.
 static inline rng_stream op_dropout_stream(const run_context *c, const op *o) {

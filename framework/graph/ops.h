@@ -39,6 +39,7 @@ tensor *op_residual(graph *g, tensor *x, tensor *branch);
 
 tensor *op_add(graph *g, tensor *a, tensor *b);               // same shapes
 tensor *op_multiply(graph *g, tensor *a, tensor *b);          // same shapes
+tensor *op_scale(graph *g, tensor *x, tensor *factor);        // factor: one number
 tensor *op_concat(graph *g, tensor *const *parts, int count); // along the last axis
 
 tensor *op_activation(graph *g, tensor *x, activation act);
@@ -57,6 +58,7 @@ typedef struct attention_options {
     int heads, kv_heads, head_size;
     int window;     // 0: full causal
     double dropout; // of the attention probabilities
+    double scale;   // of the scores; 0: 1 / sqrt(head_size)
     int rope_dim;   // 0: no rotary positions
     double rope_base;
     tensor *q_gamma, *k_gamma; // RMSNorm of q and k over head_size, or NULL
@@ -111,6 +113,18 @@ tensor *op_implicit_filter(graph *g, const implicit_filter_options *options);
 // of decay (1, 1, channels), spread evenly from the slowest to the fastest.
 parameter_declaration implicit_filter_features(int grid, int features);
 parameter_declaration implicit_filter_rates(int channels, double slowest, double fastest);
+
+// A recurrent layer (kernels/arguments.h, recurrence): y is (batch, time, R), the hidden states. An LSTM
+// has the gates i, f, g, o, a GRU r, z, n, with PyTorch's weights: w_ih (gates R, width of x), w_hh (gates
+// R, R), b_ih and b_hh (gates R; both NULL: none). The state before the first token is h, and c of an LSTM,
+// (batch, R): NULL is zero. In a graph with states these are carried instead, without a gradient from block
+// to block (truncated backpropagation through time).
+typedef struct recurrence_options {
+    cell_type cell;
+    tensor *w_ih, *w_hh, *b_ih, *b_hh, *h, *c;
+} recurrence_options;
+
+tensor *op_recurrence(graph *g, tensor *x, const recurrence_options *options);
 
 // Softmax cross-entropy: logits (batch, time, vocabulary), targets (batch, time) with negative = ignored ->
 // losses (batch, time). In graphs with gradients the logits are overwritten by their gradient. Logits that

@@ -216,7 +216,7 @@ tensor *op_attention(graph *g, tensor *qkv, const attention_options *options) {
         .kv_heads = options->kv_heads,
         .head_size = options->head_size,
         .window = options->window,
-        .scale = (real)(1 / sqrt(options->head_size)),
+        .scale = (real)(options->scale ? options->scale : 1 / sqrt(options->head_size)),
     };
     s->dropout = options->dropout;
     if (options->rope_dim || options->q_gamma) qkv = prepare(g, qkv, options);

@@ -69,6 +69,33 @@ tensor *op_multiply(graph *g, tensor *a, tensor *b) {
     return y;
 }
 
+// --- scale
+
+static void scale_forward(const graph *g, const run_context *c, const op *o) {
+    (void)g, (void)c;
+    kernels->scale(o->out[0]->count, o->in[1]->data[0], o->in[0]->data, o->out[0]->data, false);
+}
+
+static void scale_backward(const graph *g, const run_context *c, const op *o) {
+    (void)g;
+    const tensor *x = o->in[0], *factor = o->in[1];
+    const real *dy = o->out[0]->gradient->data;
+    if (factor->gradient) {
+        real *to = factor->gradient->data;
+        *to = (real)kernels->sum_of_products(x->count, x->data, dy) + (op_adds(c, o, 1) ? *to : 0);
+    }
+    if (x->gradient) kernels->scale(x->count, factor->data[0], dy, x->gradient->data, op_adds(c, o, 0));
+}
+
+static const op_kind scale_kind = {
+    .name = "scale", .forward = scale_forward, .backward = scale_backward, .saves = INPUT(0) | INPUT(1)};
+
+tensor *op_scale(graph *g, tensor *x, tensor *factor) {
+    tensor *y = like(g, x);
+    graph_append(g, &scale_kind, (tensor *[]){x, factor}, 2, y, NULL);
+    return y;
+}
+
 // --- activation
 
 typedef struct activation_settings {

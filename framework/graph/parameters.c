@@ -98,9 +98,19 @@ static void initialise(const parameter *p, uint64_t seed, real *values) {
     }
 }
 
+static void initialise_constant(const parameter *p, real *values) {
+    const parameter_part *part = &p->about.constant;
+    const size_t each = p->count / (size_t)p->about.shape[0];
+    for (size_t i = (size_t)part->begin * each; i < (size_t)part->end * each; i++)
+        values[i] = (real)part->value;
+}
+
 void parameters_initialise(parameter_set *set, uint64_t seed) {
     real *values = parameters_write(set);
-    for (int i = 0; i < set->count; i++) initialise(set->items[i], seed, values + set->items[i]->offset);
+    for (int i = 0; i < set->count; i++) {
+        initialise(set->items[i], seed, values + set->items[i]->offset);
+        initialise_constant(set->items[i], values + set->items[i]->offset);
+    }
 }
 
 real *parameters_write(parameter_set *set) {

@@ -24,6 +24,12 @@ typedef enum initializer {
     INIT_FORMULA   // a function of the declaration and the element
 } initializer;
 
+// Elements begin .. end - 1 of the first axis begin with `value`. Empty by default.
+typedef struct parameter_part {
+    int begin, end;
+    double value;
+} parameter_part;
+
 typedef struct parameter_declaration parameter_declaration;
 
 struct parameter_declaration {
@@ -32,10 +38,11 @@ struct parameter_declaration {
     double init_value; // a above
     double init_last;  // for a formula's own use, as init_value is
     double (*formula)(const parameter_declaration *about, size_t index);
-    bool decay;           // weight decay applies
-    bool matrix;          // a hidden matrix (out x in), which Muon orthogonalises
-    int parts;            // stacked matrices (q|k|v: 3) that Muon splits along the first axis; 0 means 1
-    double lr_multiplier; // 0 means 1
+    parameter_part constant; // begins with a constant, whatever the others do
+    bool decay;              // weight decay applies
+    bool matrix;             // a hidden matrix (out x in), which Muon orthogonalises
+    int parts;               // stacked matrices (q|k|v: 3) that Muon splits along the first axis; 0 means 1
+    double lr_multiplier;    // 0 means 1
 };
 
 typedef struct parameter {

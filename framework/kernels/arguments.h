@@ -120,6 +120,36 @@ typedef struct filter_gradients { // of the members of the same names; features 
 
 enum { SHORT_CONVOLUTION_TAPS = 64 }; // at most
 
+// Cells of a recurrence.
+typedef enum cell_type { CELL_LSTM, CELL_GRU } cell_type;
+
+static inline int cell_gates(cell_type cell) {
+    return cell == CELL_LSTM ? 4 : 3;
+}
+
+// A recurrence of `batch` sequences of `time` tokens and R = width hidden units, G = cell_gates: for each
+// token
+//     h_t, c_t = cell(x_t W_ih^T + b_ih, h_t-1 W_hh^T + b_hh, h_t-1, c_t-1)
+// A cell without c leaves c_first and dc_first alone. Weights are packed (gemm_pack).
+typedef struct recurrence {
+    cell_type cell;
+    int batch, time, width;
+    const void *weight;            // forward: W_hh^T, R x G R; backward: W_hh, G R x R
+    const real *bias;              // b_hh, G R; NULL: none
+    const real *h_first, *c_first; // before the first token: batch x R
+    // batch x time x G R: x W_ih^T + b_ih. The forward step leaves there what the backward step needs, and
+    // that one the gradient of what was there first.
+    real *gates;
+    // batch x time x R: from the forward step, c (LSTM), or the recurrent sum of n (GRU), whose gradient
+    // the backward step then leaves there.
+    real *saved;
+    real *h;                   // batch x time x R: the outputs
+    const real *dy;            // gradient of the outputs
+    real *dh_first, *dc_first; // NULL: not wanted
+    bool adds_dh_first, adds_dc_first;
+    real *workspace; // recurrence_workspace bytes, 64-byte aligned
+} recurrence;
+
 // In double, so that 1 - beta and the like are exact to rounding when a kernel converts them to real (in
 // float, 1 - 0.999f is wrong in its fifth digit).
 typedef struct optimizer_update {

@@ -48,8 +48,9 @@ KERNEL(void, dropout_columns,
         bool accumulate))
 // out[c] (+)= sum over rows of x[r][c], rows x columns; fixed chunks of rows.
 KERNEL(void, column_sum, (int rows, int columns, const real *x, int ldx, real *out, bool accumulate))
-// Sum of squares in double precision, fixed chunks.
+// Sum of squares, and of products, in double precision, fixed chunks.
 KERNEL(double, sum_of_squares, (size_t n, const real *x))
+KERNEL(double, sum_of_products, (size_t n, const real *x, const real *y))
 // Index of the first element that is NaN or infinite, or -1.
 KERNEL(ptrdiff_t, first_not_finite, (size_t n, const real *x))
 
@@ -204,6 +205,14 @@ KERNEL(void, short_convolution_backward,
         real *dx, bool accumulate_dx, real *dweight, real *dbias, bool accumulate_parameters,
         void *workspace))
 KERNEL(size_t, short_convolution_workspace, (int batch, int time, int channels, int taps, bool backward))
+
+// ---- recurrences
+
+// From the first token to the last, and back. No products of weights with inputs, nor gradients of weights:
+// those are matrix products over all tokens.
+KERNEL(void, recurrence_forward, (const recurrence *r))
+KERNEL(void, recurrence_backward, (const recurrence *r))
+KERNEL(size_t, recurrence_workspace, (cell_type cell, int batch, int width))
 
 // ---- loss
 

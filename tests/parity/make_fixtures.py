@@ -358,11 +358,14 @@ def rotate(x, dim, base):
 
 
 def attention(w, path, x, heads, kv_heads=0, head_size=0, window=0, bias=True, rope=False, rope_dim=0,
-              rope_base=10000.0, qk_norm=False):
+              rope_base=10000.0, qk_norm=False, projections="all", learned_scale=False):
     batch, time, width = x.shape
     kv_heads = kv_heads or heads
     size = head_size or width // heads
-    qkv = linear(w, path + "in_proj_", x, (heads + 2 * kv_heads) * size, bias)
+    if projections == "none":
+        qkv = torch.cat([x, x, x], dim=-1)
+    else:
+        qkv = linear(w, path + "in_proj_", x, (heads + 2 * kv_heads) * size, bias)
     q, k, v = (
         part.reshape(batch, time, -1, size).transpose(1, 2)
         for part in qkv.split([heads * size, kv_heads * size, kv_heads * size], dim=-1)
@@ -375,9 +378,33 @@ def attention(w, path, x, heads, kv_heads=0, head_size=0, window=0, bias=True, r
     k, v = (part.repeat_interleave(heads // kv_heads, dim=1) for part in (k, v))
     i, j = torch.arange(time)[:, None], torch.arange(time)[None, :]
     visible = (j <= i) & ((j > i - window) if window else torch.tensor(True))
-    scores = (q @ k.transpose(-1, -2) / math.sqrt(size)).masked_fill(~visible, -math.inf)
+    scale = w(path + "scale", (1,), 0.1, 0.4) if learned_scale else 1 / math.sqrt(size)
+    scores = (scale * (q @ k.transpose(-1, -2))).masked_fill(~visible, -math.inf)
     o = (scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, time, heads * size)
-    return linear(w, path + "out_proj.", o, width, bias)
+    return linear(w, path + "out_proj.", o, width, bias) if projections == "all" else o
+
+
+def recurrent(kind):
+    """torch.nn.LSTM or torch.nn.GRU, on weights of ours."""
+    gates = {"lstm": 4, "gru": 3}[kind]
+
+    def layer(w, path, x, hidden=0, layers=1, bias=True):
+        width = x.shape[-1]
+        hidden = hidden or width
+        weights = []
+        for i in range(layers):
+            inputs = hidden if i else width
+            weights.append(w(path + "weight_ih_l%d" % i, (gates * hidden, inputs), 1.2 / math.sqrt(inputs)))
+            weights.append(w(path + "weight_hh_l%d" % i, (gates * hidden, hidden), 1.2 / math.sqrt(hidden)))
+            if bias:
+                weights.append(w(path + "bias_ih_l%d" % i, (gates * hidden,), 0.5))
+                weights.append(w(path + "bias_hh_l%d" % i, (gates * hidden,), 0.5))
+        first = torch.zeros(layers, x.shape[0], hidden)
+        function = getattr(torch, kind)
+        # weights, biases, layers, dropout, training, both directions, batch first
+        return function(x, (first, first) if kind == "lstm" else first, weights, bias, layers, 0.0, True, False, True)[0]
+
+    return layer
 
 
 def conv_gate(w, path, x, kernel=4, hidden=2048):
@@ -537,6 +564,19 @@ def layer_cases():
     for name, arguments in (("attention_long", dict(heads=4)), ("attention_long_all", dict(everything_on, window=37))):
         add(name, "[embedding, {attention: %s}]" % settings(arguments),
             around(lambda w, x, a=arguments: attention(w, "attention/", x, **a)), batch=1, time=150)
+    def before_linear(name, kind, function, batch=2, time=10, **arguments):
+        """The same with a linear map behind it, since the loss overwrites its input."""
+        add(name, "[embedding, {%s: %s}, {linear: {out: %d}}]" % (kind, settings(arguments), WIDTH),
+            around(lambda w, x: linear(w, "linear/", function(w, kind + "/", x, **arguments), WIDTH)), batch, time)
+
+    before_linear("attention_of_inputs", "attention", attention, heads=1, projections="none", learned_scale=True)
+    before_linear("attention_without_output", "attention", attention, heads=4, projections="qkv")
+    simple("attention_learned_scale", "attention", attention, heads=4, kv_heads=2, head_size=5, learned_scale=True)
+    for kind in ("lstm", "gru"):
+        before_linear(kind, kind, recurrent(kind))
+        before_linear(kind + "_two_layers", kind, recurrent(kind), hidden=17, layers=2)
+        before_linear(kind + "_no_bias", kind, recurrent(kind), hidden=33, bias=False)
+        before_linear(kind + "_long", kind, recurrent(kind), batch=1, time=150)
     small = dict(emb_dim=5, filter_width=8)
     simple("hyena", "hyena", hyena, **small)
     simple("hyena_third_order", "hyena", hyena, order=3, inner_layers=1, short_filter_order=4, activation="gelu", **small)

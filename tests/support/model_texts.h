@@ -52,6 +52,31 @@ static const model_text model_texts[] = {
      "          - residual: [rmsnorm, {mlp: {hidden: 30, activation: swiglu}}]\n"
      "    - rmsnorm\n"
      "    - unembedding\n"},
+    {"lstm of two layers",
+     "model:\n"
+     "  width: 12\n"
+     "  layers:\n"
+     "    - embedding: {init_std: 1.0}\n"
+     "    - lstm: {hidden: 21, layers: 2}\n"
+     "    - residual: [layernorm, {lstm: {forget_bias: 0, bias: false}}]\n"
+     "    - unembedding: {tied: false}\n"},
+    {"gru of two layers", "model:\n"
+                          "  width: 12\n"
+                          "  layers:\n"
+                          "    - embedding: {init_std: 1.0}\n"
+                          "    - gru: {layers: 2, hidden: 17}\n"
+                          "    - linear: {out: 12}\n"
+                          "    - residual: [gru]\n"
+                          "    - unembedding\n"},
+    {"lstm and attention without projections",
+     "model:\n"
+     "  width: 12\n"
+     "  layers:\n"
+     "    - embedding: {init_std: 1.0}\n"
+     "    - lstm: {hidden: 20}\n"
+     "    - attention: {heads: 1, projections: none, learned_scale: true}\n"
+     "    - residual: [{attention: {heads: 4, projections: qkv, learned_scale: true}}]\n"
+     "    - unembedding: {tied: false}\n"},
     {"parallel branches by sum, product and concat",
      "model:\n"
      "  width: 16\n"

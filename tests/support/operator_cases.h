@@ -6,6 +6,7 @@
 #include "support/numbers.h"
 
 #include "support/filter_references.h"
+#include "support/recurrence_references.h"
 #include "support/convolution_references.h"
 
 // --- the cases. Shapes are ragged: odd batches and widths, lengths that no tile divides; those marked
@@ -31,6 +32,8 @@
 #define RMS_LIMITS LIMITS(1e-6, 2e-6)
 #define ATTENTION_LIMITS LIMITS(2e-6, 5e-6)
 #define CONVOLUTION_LIMITS LIMITS(2e-6, 2e-6)
+#define RECURRENCE_LIMITS LIMITS(2e-6, 4e-6)
+#define STATE(width) {.rank = 2, .shape = {3, width}, .spread = 0.5}
 #define EXACT_LIMITS LIMITS(1e-6, 1e-6)
 #define FILTER_LIMITS LIMITS(5e-7, 2e-6)
 #define FREQUENCY(width, centre) {1, {width}, true, centre, 0.2}
@@ -101,6 +104,8 @@ static const operator_case operator_cases[] = {
     {"add a parameter to itself twice", SMALL, {PARAMETER_ROWS(5)}, MAKES(triple), EXACT_LIMITS},
     {"multiply", SMALL, {ROWS(11), ROWS(11)}, MAKES(multiply), POINT_LIMITS},
     {"multiply a tensor by itself twice", SMALL, {ROWS(11)}, MAKES(cube), POINT_LIMITS},
+    {"scale", SMALL, {ROWS(7), {1, {1}, true, 0.7, 0.1}}, MAKES(scale), POINT_LIMITS},
+    {"scale, large", LARGE, {LARGE_ROWS(67), {1, {1}, true, 0.7, 0.1}}, MAKES(scale), POINT_LIMITS},
     {"concat", SMALL, {ROWS(5), ROWS(8)}, MAKES(concat), EXACT_LIMITS},
     {"columns", SMALL, {ROWS(7)}, MAKES(columns), EXACT_LIMITS},
     {"dropout of columns", SMALL, {ROWS(7)}, MAKES(columns), .p = 0.3, POINT_LIMITS},
@@ -132,6 +137,31 @@ static const operator_case operator_cases[] = {
      MAKES(windows), .taps = 4, LINEAR_LIMITS},
     {"linear of one tap", SMALL, {ROWS(7), {.rank = 3, .shape = {9, 7, 1}, .weight = true, .spread = 0.3}, VECTOR(9)},
      MAKES(windows), .taps = 1, LINEAR_LIMITS},
+
+    {"lstm", SMALL, {ROWS(17), MATRIX(4 * 23, 17), MATRIX(4 * 23, 23), VECTOR(4 * 23), VECTOR(4 * 23)},
+     MAKES(recurrence), .cell = CELL_LSTM, RECURRENCE_LIMITS},
+    {"lstm from a state", SMALL,
+     {ROWS(5), MATRIX(4 * 33, 5), MATRIX(4 * 33, 33), VECTOR(4 * 33), VECTOR(4 * 33), STATE(33), STATE(33)},
+     MAKES(recurrence), .cell = CELL_LSTM, RECURRENCE_LIMITS},
+    {"lstm without biases", SMALL, {ROWS(1), MATRIX(4, 1), MATRIX(4, 1)},
+     MAKES(recurrence), .cell = CELL_LSTM, RECURRENCE_LIMITS},
+    {"lstm, large", LARGE, {LARGE_ROWS(20), MATRIX(4 * 40, 20), MATRIX(4 * 40, 40), VECTOR(4 * 40), VECTOR(4 * 40)},
+     MAKES(recurrence), .cell = CELL_LSTM, RECURRENCE_LIMITS},
+    {"lstm, many rows", .batch = 29, .time = 7,
+     {{3, {29, 7, 9}, false, 0, 1}, MATRIX(4 * 11, 9), MATRIX(4 * 11, 11), VECTOR(4 * 11), VECTOR(4 * 11)},
+     MAKES(recurrence), .cell = CELL_LSTM, RECURRENCE_LIMITS},
+    {"gru", SMALL, {ROWS(17), MATRIX(3 * 23, 17), MATRIX(3 * 23, 23), VECTOR(3 * 23), VECTOR(3 * 23)},
+     MAKES(recurrence), .cell = CELL_GRU, RECURRENCE_LIMITS},
+    {"gru from a state", SMALL,
+     {ROWS(5), MATRIX(3 * 33, 5), MATRIX(3 * 33, 33), VECTOR(3 * 33), VECTOR(3 * 33), STATE(33)},
+     MAKES(recurrence), .cell = CELL_GRU, RECURRENCE_LIMITS},
+    {"gru without biases", SMALL, {ROWS(1), MATRIX(3, 1), MATRIX(3, 1)},
+     MAKES(recurrence), .cell = CELL_GRU, RECURRENCE_LIMITS},
+    {"gru, large", LARGE, {LARGE_ROWS(20), MATRIX(3 * 40, 20), MATRIX(3 * 40, 40), VECTOR(3 * 40), VECTOR(3 * 40)},
+     MAKES(recurrence), .cell = CELL_GRU, RECURRENCE_LIMITS},
+    {"gru, many rows", .batch = 29, .time = 7,
+     {{3, {29, 7, 9}, false, 0, 1}, MATRIX(3 * 11, 9), MATRIX(3 * 11, 11), VECTOR(3 * 11), VECTOR(3 * 11)},
+     MAKES(recurrence), .cell = CELL_GRU, RECURRENCE_LIMITS},
 
     {"attention", SMALL, {ROWS(3 * 3 * 5)},
      MAKES(attention), .attention = {HEADS(3, 3, 5)}, ATTENTION_LIMITS},

@@ -33,6 +33,7 @@ struct operator_case {
     attention_options attention;
     convolution_options convolution;
     implicit_filter_options filter;
+    cell_type cell;
     double forward_limit, gradient_limit; // in single precision
 };
 
@@ -247,6 +248,17 @@ static void reference_cube(const operator_case *c, const run_context *run, doubl
 static tensor *build_cube(graph *g, const operator_case *c, tensor *const *leaf) {
     (void)c;
     return op_multiply(g, leaf[0], op_multiply(g, leaf[0], leaf[0]));
+}
+
+static void reference_scale(const operator_case *c, const run_context *run, double *const *leaf,
+                            double *y) {
+    (void)run;
+    for (size_t i = 0; i < leaf_count(c, 0); i++) y[i] = leaf[1][0] * leaf[0][i];
+}
+
+static tensor *build_scale(graph *g, const operator_case *c, tensor *const *leaf) {
+    (void)c;
+    return op_scale(g, leaf[0], leaf[1]);
 }
 
 // (a | b | a)

@@ -173,6 +173,39 @@ static void test_convolutions_are_as_in_torch(void **state) {
     }
 }
 
+// As torch.nn.LSTM and torch.nn.GRU, but for the forget gate.
+static void test_recurrent_layers_are_as_in_torch(void **state) {
+    (void)state;
+    test_model t = initialised("model:\n"
+                               "  width: 96\n"
+                               "  layers:\n"
+                               "    - embedding\n"
+                               "    - lstm: {hidden: 40, layers: 2}\n"
+                               "    - lstm: {forget_bias: 0}\n"
+                               "    - gru: {hidden: 50}\n"
+                               "    - unembedding: {tied: false}\n",
+                               1337);
+    const double bound = 1 / sqrt(40);
+    const char *const names[] = {"lstm1/weight_ih_l0", "lstm1/weight_hh_l0", "lstm1/weight_ih_l1",
+                                 "lstm1/weight_hh_l1"};
+    for (int i = 0; i < 4; i++) is_uniform(&t, names[i], bound);
+    is_uniform(&t, "lstm2/bias_ih_l0", bound);
+    is_uniform(&t, "lstm2/bias_hh_l0", bound);
+    is_uniform(&t, "gru/weight_ih_l0", 1 / sqrt(50));
+    is_uniform(&t, "gru/bias_hh_l0", 1 / sqrt(50));
+    size_t count;
+    for (int layer = 0; layer < 2; layer++) {
+        const real *b_ih = values_of(&t, layer ? "lstm1/bias_ih_l1" : "lstm1/bias_ih_l0", &count);
+        const real *b_hh = values_of(&t, layer ? "lstm1/bias_hh_l1" : "lstm1/bias_hh_l0", &count);
+        assert_int_equal(count, 160);
+        for (int k = 0; k < 160; k++) {
+            const bool forget = k >= 40 && k < 80;
+            assert_true((b_ih[k] == 1) == forget && (b_hh[k] == 0) == forget);
+        }
+    }
+    test_model_free(&t);
+}
+
 // Residuals are counted wherever they stand; layers outside of them are not scaled.
 static void test_only_what_is_added_is_scaled(void **state) {
     (void)state;
@@ -291,6 +324,7 @@ int main(void) {
         cmocka_unit_test(test_gpt2_weights_are_normal),
         cmocka_unit_test(test_torch_weights_are_uniform),
         cmocka_unit_test(test_convolutions_are_as_in_torch),
+        cmocka_unit_test(test_recurrent_layers_are_as_in_torch),
         cmocka_unit_test(test_only_what_is_added_is_scaled),
         cmocka_unit_test(test_weights_are_a_function_of_the_seed),
         cmocka_unit_test(test_parameters_are_independent),

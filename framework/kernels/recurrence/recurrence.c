@@ -1,0 +1,191 @@
+// A recurrence through time: what LSTM, GRU and other cells have in common. The products with the inputs of
+// all tokens come before it and after it (graph/ops_recurrence.c); here is what must go from token to
+// token.
+//
+// A thread takes some rows of the batch through all tokens, and waits for nobody. With too few rows for
+// that, all threads share each token. A row has the same bits either way, since those of a product do not
+// depend on its number of rows.
+#include "kernels/recurrence/cell.h"
+
+#include "kernels/parallel.h"
+#include "kernels/sizes.h"
+
+#include <string.h>
+
+enum {
+    ROWS_OF_A_THREAD = 4,  // with fewer, each would fetch all of W_hh for too little work
+    CELL_OPERATIONS = 200, // of the vector functions of a cell, for a vector of hidden units
+};
+
+static const cell *cell_of(const recurrence *r) {
+    return r->cell == CELL_LSTM ? &lstm_cell : &gru_cell;
+}
+
+size_t recurrence_workspace(cell_type type, int batch, int width) {
+    return (size_t)batch * (size_t)(cell_gates(type) + 2) * (size_t)width * sizeof(real);
+}
+
+// Scratch of the rows: sums of the gates, then gradients of h and c.
+typedef struct scratch {
+    real *recurrent, *dh, *dc;
+} scratch;
+
+static scratch scratch_of(const recurrence *r) {
+    const size_t values = (size_t)r->batch * (size_t)r->width;
+    real *recurrent = r->workspace, *dh = recurrent + values * (size_t)cell_gates(r->cell);
+    return (scratch){recurrent, dh, dh + values};
+}
+
+// Of a tensor batch x time x width: row b at token t.
+static real *at(const recurrence *r, real *of, int width, int b, int t) {
+    return of + ((size_t)b * (size_t)r->time + (size_t)t) * (size_t)width;
+}
+
+// The same of the token before; before the first stands `first`, batch x width.
+static const real *before(const recurrence *r, real *of, const real *first, int b, int t) {
+    return t > 0 ? at(r, of, r->width, b, t - 1) : first + (size_t)b * (size_t)r->width;
+}
+
+// --- forward
+
+static void multiply_forward(const recurrence *r, int t, int begin, int end) {
+    const int R = r->width, N = cell_gates(r->cell) * R;
+    const gemm_epilogue epilogue = {.bias = r->bias};
+    gemm_packed(false, end - begin, N, R, before(r, r->h, r->h_first, begin, t), t > 0 ? r->time * R : R,
+                r->weight, scratch_of(r).recurrent + (size_t)begin * (size_t)N, N, &epilogue);
+}
+
+static void advance_rows(const recurrence *r, int t, int begin, int end) {
+    const cell *c = cell_of(r);
+    const int R = r->width, N = cell_gates(r->cell) * R;
+    for (int b = begin; b < end; b++) {
+        const cell_step step = {
+            .width = R,
+            .recurrent = scratch_of(r).recurrent + (size_t)b * (size_t)N,
+            .gates = at(r, r->gates, N, b, t),
+            .saved = at(r, r->saved, R, b, t),
+            .h_prev = before(r, r->h, r->h_first, b, t),
+            .c_prev = before(r, r->saved, r->c_first, b, t),
+            .h = at(r, r->h, R, b, t),
+        };
+        c->forward(&step);
+    }
+}
+
+// --- backward
+
+static void retreat_rows(const recurrence *r, int t, int begin, int end) {
+    const cell *c = cell_of(r);
+    const int R = r->width, N = cell_gates(r->cell) * R;
+    const scratch s = scratch_of(r);
+    for (int b = begin; b < end; b++) {
+        const size_t row = (size_t)b * (size_t)R;
+        const cell_gradient step = {
+            .width = R,
+            .gates = at(r, r->gates, N, b, t),
+            .saved = at(r, r->saved, R, b, t),
+            .recurrent = s.recurrent + (size_t)b * (size_t)N,
+            .h_prev = before(r, r->h, r->h_first, b, t),
+            .c_prev = before(r, r->saved, r->c_first, b, t),
+            .dy = r->dy + ((size_t)b * (size_t)r->time + (size_t)t) * (size_t)R,
+            .dh = s.dh + row,
+            .dc = s.dc + row,
+        };
+        c->backward(&step);
+    }
+}
+
+static void multiply_backward(const recurrence *r, int begin, int end) {
+    const int R = r->width, K = cell_gates(r->cell) * R;
+    const scratch s = scratch_of(r);
+    const gemm_epilogue epilogue = {.accumulate = true};
+    gemm_packed(false, end - begin, R, K, s.recurrent + (size_t)begin * (size_t)K, K, r->weight,
+                s.dh + (size_t)begin * (size_t)R, R, &epilogue);
+}
+
+// --- through time
+
+typedef struct token {
+    const recurrence *r;
+    int t;
+} token;
+
+static void advance_some(const void *context, pool_share share) {
+    const token *k = context;
+    advance_rows(k->r, k->t, share.begin, share.end);
+}
+
+static void retreat_some(const void *context, pool_share share) {
+    const token *k = context;
+    retreat_rows(k->r, k->t, share.begin, share.end);
+}
+
+// Rows of a piece, when each thread takes its own through all tokens.
+static int rows_of_a_piece(const recurrence *r) {
+    return divide_up(r->batch, kernels_thread_count);
+}
+
+static void forward_piece(const void *context, pool_share share) {
+    const recurrence *r = context;
+    const int rows = rows_of_a_piece(r);
+    for (int piece = share.begin; piece < share.end; piece++) {
+        const int begin = piece * rows, end = smaller(begin + rows, r->batch);
+        for (int t = 0; t < r->time; t++) {
+            multiply_forward(r, t, begin, end);
+            advance_rows(r, t, begin, end);
+        }
+    }
+}
+
+static void backward_piece(const void *context, pool_share share) {
+    const recurrence *r = context;
+    const int rows = rows_of_a_piece(r);
+    for (int piece = share.begin; piece < share.end; piece++) {
+        const int begin = piece * rows, end = smaller(begin + rows, r->batch);
+        for (int t = r->time - 1; t >= 0; t--) {
+            retreat_rows(r, t, begin, end);
+            multiply_backward(r, begin, end);
+        }
+    }
+}
+
+static bool goes_by_rows(const recurrence *r) {
+    return r->time > 1 && r->batch >= ROWS_OF_A_THREAD * kernels_thread_count;
+}
+
+static void run_by_rows(const recurrence *r, pool_work *work) {
+    const int pieces = divide_up(r->batch, rows_of_a_piece(r));
+    pool_run(pieces, pieces, 1, work, r);
+}
+
+static void run_token(const recurrence *r, int t, pool_work *work) {
+    const token k = {r, t};
+    parallel_for_short(r->batch, (double)r->batch * divide_up(r->width, VEC) * CELL_OPERATIONS, work, &k);
+}
+
+void recurrence_forward(const recurrence *r) {
+    if (goes_by_rows(r)) {
+        run_by_rows(r, forward_piece);
+        return;
+    }
+    for (int t = 0; t < r->time; t++) {
+        multiply_forward(r, t, 0, r->batch);
+        run_token(r, t, advance_some);
+    }
+}
+
+void recurrence_backward(const recurrence *r) {
+    const scratch s = scratch_of(r);
+    const size_t bytes = (size_t)r->batch * (size_t)r->width * sizeof(real);
+    memset(s.dh, 0, bytes);
+    memset(s.dc, 0, bytes);
+    if (goes_by_rows(r))
+        run_by_rows(r, backward_piece);
+    else
+        for (int t = r->time - 1; t >= 0; t--) {
+            run_token(r, t, retreat_some);
+            multiply_backward(r, 0, r->batch);
+        }
+    if (r->dh_first) scale(bytes / sizeof(real), 1, s.dh, r->dh_first, r->adds_dh_first);
+    if (r->dc_first) scale(bytes / sizeof(real), 1, s.dc, r->dc_first, r->adds_dc_first);
+}
