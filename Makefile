@@ -112,21 +112,25 @@ deps: ## install the Debian packages needed to build and run
 	@tools/packages build run
 
 # What is installed where. The program finds its experiments from where it is itself: an installation can be moved.
-SHARED := $(DESTDIR)$(PREFIX)/share/runexp
-MANUAL := $(DESTDIR)$(PREFIX)/share/doc/runexp
+DESTINATION := $(DESTDIR)$(PREFIX)
+SHARED := $(DESTINATION)/share/runexp
+MANUAL := $(DESTINATION)/share/doc/runexp
 
 .PHONY: install
 install: all ## install the program and its experiments under PREFIX (/usr/local)
-	install -d $(DESTDIR)$(PREFIX)/bin $(SHARED)/experiments/base $(MANUAL)
-	install -m 755 $(OUT)/runexp $(DESTDIR)$(PREFIX)/bin/runexp
-	install -m 644 experiments/*.yaml $(SHARED)/experiments
-	install -m 644 experiments/base/*.yaml $(SHARED)/experiments/base
-	install -m 644 LICENSE README.md $(MANUAL)
+	install -d "$(DESTINATION)/bin" "$(SHARED)/experiments/base" "$(MANUAL)"
+	install -m 755 $(OUT)/runexp "$(DESTINATION)/bin/runexp"
+	install -m 644 experiments/*.yaml "$(SHARED)/experiments"
+	install -m 644 experiments/base/*.yaml "$(SHARED)/experiments/base"
+	install -m 644 LICENSE README.md "$(MANUAL)"
 
+# Folders that are empty then go too, but for those of the system.
 .PHONY: uninstall
 uninstall: ## remove what `make install` installed, with the same PREFIX; runs and plots stay where they are
-	rm -f $(DESTDIR)$(PREFIX)/bin/runexp
-	rm -rf $(SHARED) $(MANUAL)
+	rm -f "$(DESTINATION)/bin/runexp"
+	rm -rf "$(SHARED)" "$(MANUAL)"
+	@case "$(PREFIX)" in /usr | /usr/local) ;; *) \
+		cd "$(DESTINATION)" 2>/dev/null && rmdir bin share/doc share "$(DESTINATION)" 2>/dev/null || true ;; esac
 
 .PHONY: clean
 clean: ## remove what was built; runs/ and plots/ stay

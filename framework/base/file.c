@@ -112,6 +112,12 @@ bool file_is_plain(const char *path) {
     return file_exists(path) && !file_is_folder(path);
 }
 
+bool file_is_same(const char *path, const char *other) {
+    struct stat one, two;
+    return stat(path, &one) == 0 && stat(other, &two) == 0 && one.st_dev == two.st_dev &&
+           one.st_ino == two.st_ino;
+}
+
 status folder_create(const char *path, error *err) {
     char partial[PATH_MAX];
     if ((size_t)snprintf(partial, sizeof partial, "%s", path) >= sizeof partial)
@@ -191,4 +197,14 @@ const char *folder_nearest(arena *a, const char *folder, const char *name) {
     }
     free(entries);
     return nearest_name(name, names);
+}
+
+status path_expand_home(const char **path, const char *home, arena *a, error *err) {
+    if (strncmp(*path, "~/", 2) != 0) return OK;
+    if (!home) {
+        fail(err, ERR_IO, "%s is in the home folder, which is not known: HOME is not set", *path);
+        return error_hint(err, "set HOME, or write the path in full; a folder that is called ~ is ./~");
+    }
+    *path = path_absolute(a, path_join(a, home, *path + 2));
+    return OK;
 }

@@ -79,6 +79,7 @@ static bool is_corpus(const char *name, const command_call *call) {
 // Any text as a whole: standard input, or what dataset.source takes, or any other file that is there.
 static status open_text(const trained *from, const command_call *call, const char *data, split part,
                         evaluated *out, error *err) {
+    bool is_whole = true;
     *out = (evaluated){.name = input_name(data)};
     if (is_standard_input(data)) {
         char *bytes;
@@ -92,7 +93,10 @@ static status open_text(const trained *from, const command_call *call, const cha
         const char *item = is_file ? arena_format(call->memory, "./%s", data) : data;
         TRY(dataset_open_text(item, part, &call->places, from->tokenizer, call->memory, &out->tokens,
                               &out->name, err));
+        is_whole = strcmp(out->name, item) == 0;
     }
+    if (is_whole && part != SPLIT_VAL) // val is the default
+        log_note("--split %s has no effect: %s is evaluated as a whole", split_names[part], out->name);
     if (out->tokens.count > 1) return OK;
     fail(err, ERR_DATA, "%s has %s: there is nothing to predict", out->name,
          out->tokens.count ? "a single token" : "no text");
@@ -112,6 +116,9 @@ static status evaluate_and_print(const trained *from, const eval_options *o, con
                                  error *err) {
     const experiment *e = from->experiment;
     int64_t stride = o->stride ? o->stride : e->evaluation.stride, block_size = e->dataset.block_size;
+    if (o->stride > block_size)
+        log_note("--stride %lld is above block_size: %lld is used instead", (long long)o->stride,
+                 (long long)block_size);
     if (stride == 0 || stride > block_size) stride = block_size;
     evaluator *scorer;
     evaluation result;

@@ -33,7 +33,7 @@ static status refuse(const command_call *call, const char *argument, const char 
     if (!near) near = nearest_experiment(call, argument);
     fail(err, ERR_USAGE, "\"%s\" is neither an experiment file nor a run", argument);
     if (near) return error_hint(err, "did you mean %s?", near);
-    return error_hint(err, "%s list shows the runs", program_name());
+    return hint_at_list(runs, err);
 }
 
 // An experiment file, the experiment of a run, or what a checkpoint carries.

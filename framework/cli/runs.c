@@ -57,6 +57,12 @@ static status refuse_experiment(const command_call *call, const char *path, cons
     return error_hint(err, "train it first: %s %s", program_name(), argument);
 }
 
+status hint_at_list(const char *runs, error *err) {
+    const bool elsewhere = strcmp(runs, RUNS_FOLDER) != 0;
+    return error_hint(err, "%s list%s%s shows the runs", program_name(), elsewhere ? " --runs " : "",
+                      elsewhere ? runs : "");
+}
+
 static status refuse(const command_call *call, const char *argument, const char *runs, error *err) {
     const char *near = nearest_runs(call, argument, runs), *path;
     if (yaml_extension(argument)[0] && find_experiment(argument, call->shipped, call->memory, &path) &&
@@ -73,8 +79,8 @@ static status refuse(const command_call *call, const char *argument, const char 
     } else {
         fail(err, ERR_USAGE, "there is no run \"%s\" in %s", argument, runs);
     }
-    if (near) return error_hint(err, "did you mean %s?", near);
-    return error_hint(err, "%s list shows the runs", program_name());
+    if (near && strcmp(near, argument) != 0) return error_hint(err, "did you mean %s?", near);
+    return hint_at_list(runs, err);
 }
 
 status find_run(const command_call *call, const char *argument, const char *runs, const char **folder,
@@ -90,15 +96,18 @@ status find_run(const command_call *call, const char *argument, const char *runs
     const char *empty = file_is_folder(trimmed) ? trimmed : file_is_folder(in_runs) ? in_runs : NULL;
     if (!empty) return refuse(call, trimmed, runs, err);
     fail(err, ERR_USAGE, "%s is not the folder of a run: it has no settings, metrics or checkpoint", empty);
-    return error_hint(err, "%s list shows the runs", program_name());
+    return hint_at_list(runs, err);
 }
 
-status load_runs(const command_call *call, const char *runs, report_run **out, error *err) {
+status load_runs(const command_call *call, const char *runs, report_run **out, int *count, error *err) {
+    *count = 0;
     *out = arena_alloc(call->memory, (size_t)call->count * sizeof **out);
     for (int i = 0; i < call->count; i++) {
         const char *folder;
         TRY(find_run(call, call->arguments[i], runs, &folder, err));
-        TRY(report_run_load(folder, call->memory, &(*out)[i], err));
+        bool is_new = true;
+        for (int k = 0; k < *count; k++) is_new = is_new && !file_is_same(folder, (*out)[k].folder);
+        if (is_new) TRY(report_run_load(folder, call->memory, &(*out)[(*count)++], err));
     }
     return OK;
 }

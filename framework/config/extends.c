@@ -33,6 +33,15 @@ static const char *missing_hint(const reading *r, const node *at) {
                         r->library ? ", or to " : "", r->library ? r->library : "");
 }
 
+// The path of an extended file. A file that extends its own name means that of the library.
+static const char *find_extended(const reading *r, const node *at) {
+    const char *path = path_find(r->a, at->scalar, at->folder, r->library);
+    const bool is_itself = strcmp(path_absolute(r->a, path), r->chain[r->depth - 1]) == 0;
+    if (!is_itself || !r->library || strchr("./", at->scalar[0])) return path;
+    const char *other = path_join(r->a, r->library, at->scalar);
+    return file_exists(other) ? other : path;
+}
+
 // Reads one extended file; at: the node with its path. Returns NULL after a problem.
 static node *read_extended(reading *r, const node *at) {
     if (at->kind != NODE_SCALAR || node_is_null(at) || at->scalar[0] == '\0') {
@@ -44,7 +53,7 @@ static node *read_extended(reading *r, const node *at) {
         problem_add(r->p, at->where, "write the path in full", "extends cannot contain references");
         return NULL;
     }
-    char *path = path_find(r->a, at->scalar, at->folder, r->library), *absolute = path_absolute(r->a, path);
+    const char *path = find_extended(r, at), *absolute = path_absolute(r->a, path);
     for (int i = 0; i < r->depth; i++)
         if (strcmp(r->chain[i], absolute) == 0) {
             problem_add(r->p, at->where, "leave this file out of extends", "%s extends itself%s", path,

@@ -225,8 +225,8 @@ static const node *given_before(const applying *x, const node *n) {
     return found;
 }
 
-// A value that an earlier override gave and that `new` would replace, or NULL. A scalar in place of a mapping
-// names its type, and the other way round.
+// A value that an earlier override gave and that `new` would replace, or NULL. A scalar in place of a
+// mapping names its type, and the other way round.
 static const node *replaced_value(const applying *x, const node *old, const node *new) {
     const node *found = NULL;
     if (old->kind == NODE_MAP && new->kind == NODE_SCALAR && node_get(old, "type"))

@@ -1,6 +1,18 @@
 // The declaration of settings: one row of an option table for each member of a settings struct.
 //
+//     typedef struct sgd_settings {
+//         double lr, momentum;
+//         bool nesterov;
+//     } sgd_settings;
 //
+//     #define SETTINGS sgd_settings
+//     static const option sgd_options[] = {
+//         REAL(lr, "0.1", ABOVE(0), INFINITY, "learning rate at the top of the schedule"),
+//         REAL(momentum, "0.9", 0, BELOW(1), "share of the last step's direction that is kept; 0: none"),
+//         BOOL(nesterov, "false", "look ahead along the momentum"),
+//         {0},
+//     };
+//     #undef SETTINGS
 //
 // The member's name is the key. A member whose C type is not that of the row does not compile
 // (tests/lint/setting_types.py).

@@ -56,9 +56,9 @@ typedef struct dataset {
     text_digests digests;
 } dataset;
 
-// Looks for the files of every source and reads none. The error has the place of the source at fault: section
-// is the mapping of the dataset section. ERR_CONFIG for a path or pattern without a file, or an unknown name;
-// ERR_DATA for a corpus of the catalogue that is not on this machine.
+// Looks for the files of every source and reads none. The error has the place of the source at fault:
+// section is the mapping of the dataset section. ERR_CONFIG for a path or pattern without a file, or an
+// unknown name; ERR_DATA for a corpus of the catalogue that is not on this machine.
 status dataset_locate(const dataset_settings *settings, const struct node *section,
                       const data_places *places, error *err);
 

@@ -96,18 +96,17 @@ typedef struct op_kind {
                          // refuses a graph in which another operator reads such an input later
                          // (ERR_INTERNAL)
     unsigned gathers;    // inputs of which forward reads no more elements than it writes to out[0]: tables
-    unsigned
-        passthrough; // the input whose gradient is that of the output, unchanged (a residual). backward
-                     // must not write it: the bytes are shared or, where they cannot be (the input has
-                     // a gradient already, or is a parameter), `passes_apart` is set and
-                     // graph_backward copies or adds them after the operator's own step
+    // The input whose gradient is that of the output, unchanged (a residual). backward must not write it:
+    // the bytes are shared or, where they cannot be (the input has a gradient already, or is a parameter),
+    // `passes_apart` is set and graph_backward copies or adds them after the operator's own step.
+    unsigned passthrough;
     unsigned slope;  // the output that backward multiplies the gradient of out[0] by, first of all.
                      // Where a single operator makes this gradient, and `multiplies`, that one
                      // multiplies on the way (op.factor)
     bool multiplies; // backward can multiply the gradient of in[0] by op.factor
     // A loss: its forward step makes the gradients of its inputs (graphs with gradients), and so comes
-    // before every backward step; a graph has one. The gradient of input 0 takes the bytes of input 0 unless
-    // a gradient step reads those; where that is not possible, only_in_place refuses the graph
+    // before every backward step; a graph has one. The gradient of input 0 takes the bytes of input 0
+    // unless a gradient step reads those; where that is not possible, only_in_place refuses the graph
     // (graph_finish: ERR_INTERNAL).
     bool is_loss, only_in_place;
     double (*flops)(const op *o);                    // of one forward run; NULL: not worth counting
@@ -180,10 +179,10 @@ struct graph {
     void *plan_memory;
     bool borrowed;     // plan_memory is another graph's
     size_t plan_bytes; // activations and their gradients
-    size_t
-        gradient_reals; // of a block of gradients: those of the parameters, then those of derived tensors
-    uint64_t version;   // of the parameters, when derived operators last ran
-    int lane;           // to which states are bound; -1: to none
+    // Of a block of gradients: those of the parameters, then those of derived tensors.
+    size_t gradient_reals;
+    uint64_t version; // of the parameters, when derived operators last ran
+    int lane;         // to which states are bound; -1: to none
     void *workspace;
     size_t workspace_bytes;
     op_time *times; // of the operators, owned by the caller: runs add to them; NULL: not measured

@@ -113,9 +113,9 @@ parameter_declaration implicit_filter_features(int grid, int features);
 parameter_declaration implicit_filter_rates(int channels, double slowest, double fastest);
 
 // Softmax cross-entropy: logits (batch, time, vocabulary), targets (batch, time) with negative = ignored ->
-// losses (batch, time). In graphs with gradients the logits are overwritten by their gradient. Logits that were made
-// by the operator appended last, a linear without activation, and are too many for the caches never exist
-// all at once: the two operators become op_linear_cross_entropy, and logits->producer NULL.
+// losses (batch, time). In graphs with gradients the logits are overwritten by their gradient. Logits that
+// were made by the operator appended last, a linear without activation, and are too many for the caches
+// never exist all at once: the two operators become op_linear_cross_entropy, and logits->producer NULL.
 tensor *op_cross_entropy(graph *g, tensor *logits, tensor *targets, double smoothing);
 
 // The same for the logits x W^T + b (W (vocabulary, width), b (vocabulary) or NULL), made `chunk` rows at a

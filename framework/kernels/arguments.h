@@ -106,7 +106,7 @@ typedef struct filter_shape {
 enum { FILTER_LAYERS = 5 }; // at most
 
 typedef struct filter_parameters {
-    const real *features; // grid x features; NULL: those of kernels/filter_features.h
+    const real *features; // grid x features; NULL: those of kernels/convolution/filter_features.h
     const real *weight[FILTER_LAYERS], *bias[FILTER_LAYERS]; // hidden x features or hidden; hidden
     const real *frequency;                                   // hidden
     const real *out;                                         // (filters * width) x hidden

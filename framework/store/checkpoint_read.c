@@ -161,7 +161,7 @@ static herr_t find_stranger(hid_t group, const char *name, const H5L_info_t *lin
     bool is_dataset = H5Iget_type(object) == H5I_DATASET;
     H5Oclose(object);
     if (!is_dataset || is_listed(r->group, name)) return 0;
-    fail(r->err, ERR_DATA, "%s has %s/%s, which the model has not", r->path, r->group->path, name);
+    fail(r->err, ERR_DATA, "%s has %s/%s, which the model does not have", r->path, r->group->path, name);
     not_the_model(r->err);
     return 1;
 }

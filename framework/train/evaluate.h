@@ -9,9 +9,9 @@
 typedef struct evaluation {
     double loss;       // nats per token
     double perplexity; // e^loss, per token
-    double
-        bits_per_char; // of the scored tokens' text; NaN when that has no character (bytes that begin none)
-    size_t tokens;     // scored
+    // Of the scored tokens' text; NaN when that has no character (bytes that begin none).
+    double bits_per_char;
+    size_t tokens;       // scored
     double unknown_rate; // share of scored tokens outside the vocabulary
 } evaluation;
 

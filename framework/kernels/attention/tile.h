@@ -241,7 +241,7 @@ static NEVER_INLINE void pack_panels(int count, int columns, const real *x, ptrd
     }
 }
 
-// Rows of several matrices that will be needed soon, to be asked for a few at a time while products keep
+// Rows of several matrices that will be needed soon, to be prefetched a few at a time while products keep
 // the units busy: processors cannot guess where the rows of a head lie.
 typedef struct row_queue {
     const real *matrices[8];
