@@ -109,8 +109,8 @@ typedef struct op_kind {
     // unless a gradient step reads those; where that is not possible, only_in_place refuses the graph
     // (graph_finish: ERR_INTERNAL).
     bool is_loss, only_in_place;
-    int least_batch; // sequences of a run below which it is slow; 0: any number will do
-    double (*flops)(const op *o);                    // of one forward run; NULL: not worth counting
+    int least_batch;              // sequences of a run below which it is slow; 0: any number will do
+    double (*flops)(const op *o); // of one forward run; NULL: not worth counting
     double (*gradient_flops)(const op *o);           // of one backward run; NULL: those of a product
     size_t (*workspace)(const op *o, bool backward); // bytes, NULL: none
 } op_kind;

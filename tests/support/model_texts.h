@@ -52,14 +52,13 @@ static const model_text model_texts[] = {
      "          - residual: [rmsnorm, {mlp: {hidden: 30, activation: swiglu}}]\n"
      "    - rmsnorm\n"
      "    - unembedding\n"},
-    {"lstm of two layers",
-     "model:\n"
-     "  width: 12\n"
-     "  layers:\n"
-     "    - embedding: {init_std: 1.0}\n"
-     "    - lstm: {hidden: 21, layers: 2}\n"
-     "    - residual: [layernorm, {lstm: {forget_bias: 0, bias: false}}]\n"
-     "    - unembedding: {tied: false}\n"},
+    {"lstm of two layers", "model:\n"
+                           "  width: 12\n"
+                           "  layers:\n"
+                           "    - embedding: {init_std: 1.0}\n"
+                           "    - lstm: {hidden: 21, layers: 2}\n"
+                           "    - residual: [layernorm, {lstm: {forget_bias: 0, bias: false}}]\n"
+                           "    - unembedding: {tied: false}\n"},
     {"gru of two layers", "model:\n"
                           "  width: 12\n"
                           "  layers:\n"
