@@ -88,8 +88,8 @@ static status train(const command_call *call, const config *c, const run_folder 
     return result;
 }
 
-// Missing pictures never fail a run. ERR_INTERRUPTED, which needs no further words, when *stop (NULL: never)
-// asks to end.
+// Missing pictures never fail a run. ERR_INTERRUPTED, which needs no further words, when *stop (NULL:
+// never) asks to end.
 static status draw(const char *folder, const train_options *o, const volatile int *stop, arena *a) {
     report_run run;
     error err;
