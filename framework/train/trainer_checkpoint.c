@@ -54,8 +54,8 @@ static bool are_finite(const checkpoint_contents *contents, char *what, size_t s
 static status save(trainer *t, const char *path, arena *a, error *err) {
     const checkpoint_contents contents = list_contents(t, a);
     char what[512];
-    // What the last update spoiled would be noticed only by the next step, which may never come. Weights may
-    // also be finite, and so large that nothing can be computed with them.
+    // What the last update spoiled would be noticed only by the next step, which may never come. Weights
+    // may also be finite, and so large that nothing can be computed with them.
     if (!are_finite(&contents, what, sizeof what)) return trainer_diverged(t, what, t->state.step, "", err);
     t->state.batch_digest = next_batch_digest(t);
     TRY(trainer_check_weights(t, err));
