@@ -269,7 +269,7 @@ void help_text(const char *s) {
 }
 
 // The length of the beginning of a command line after which it can go on in another line and still fits
-// with the mark for that, " \\"; a word that is too long is kept whole. All of it when it needs no other
+// with the backslash for that; a word that is too long is kept whole. All of it when it needs no other
 // line.
 static size_t command_that_fits(const char *line, size_t length, int room) {
     size_t fits = 0, indent = 0;

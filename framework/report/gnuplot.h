@@ -26,8 +26,8 @@ typedef struct gnuplot_script {
 
 // Creates the folder and writes every script; draws them unless there is no gnuplot; says in one line of
 // the log where the pictures or scripts are. A script that fails is a warning. ERR_IO when one cannot be
-// written; ERR_INTERRUPTED, without a message, when g->stop asked to end: the log then says how many there
-// are.
+// written; ERR_INTERRUPTED, without a message, when g->stop asked to end: the log then says how many
+// there are.
 status gnuplot_draw_all(const gnuplot *g, const char *folder, const gnuplot_script *scripts, int count,
                         error *err);
 

@@ -124,9 +124,9 @@ class PromptFiles(runs.RunTest):
         given = self.sample("--prompt", "the old hen").out
         self.assertEqual(self.sample("--prompt-file", "~/prompt.txt", "--runs=~/runs").out, given)
         self.assertEqual(self.runexp("sample", "~/runs/small", "--tokens", "20", "--prompt-file=~/prompt.txt").out, given)
-        self.runexp("~/small.yaml", "name=far", "training.max_steps=2", "--runs=~/elsewhere", "--plots=~/pictures")
-        self.assertTrue(os.path.exists(self.path("elsewhere/far/last.h5")))
-        self.assertTrue(os.path.exists(self.path("pictures/far/loss.gp")))
+        self.runexp("~/small.yaml", "name=mine", "training.max_steps=2", "--runs=~/elsewhere", "--plots=~/pictures")
+        self.assertTrue(os.path.exists(self.path("elsewhere/mine/last.h5")))
+        self.assertTrue(os.path.exists(self.path("pictures/mine/loss.gp")))
         self.assertFalse(os.path.exists(self.path("~")))
         done = self.runexp("list", "--runs=~/runs", environment={"HOME": ""}, code=1)
         self.assertIn("error: ~/runs is in the home folder, which is not known: HOME is not set", done.err)
