@@ -67,6 +67,9 @@ FLAGS_avx512 := -march=x86-64-v4 -mprefer-vector-width=512
 FLAGS_avx2 := -march=x86-64-v3
 FLAGS_sse4 := -march=x86-64-v2
 FLAGS_plain :=
+# Contraction must not depend on the shape of a loop: for generic x86-64, gcc 13 and newer leave short chains of multiply-adds in
+# vectors of AVX2 uncontracted, and a row of a product would get other bits by itself than among others.
+KERNEL_FLAGS := -ffp-contract=fast --param=avoid-fma-max-bits=0
 
 MAIN_SOURCE := framework/cli/main.c
 SOURCES := $(filter-out $(MAIN_SOURCE) $(KERNEL_SOURCES),$(call sources,framework models))
@@ -109,21 +112,25 @@ deps: ## install the Debian packages needed to build and run
 	@tools/packages build run
 
 # What is installed where. The program finds its experiments from where it is itself: an installation can be moved.
-SHARED := $(DESTDIR)$(PREFIX)/share/runexp
-MANUAL := $(DESTDIR)$(PREFIX)/share/doc/runexp
+DESTINATION := $(DESTDIR)$(PREFIX)
+SHARED := $(DESTINATION)/share/runexp
+MANUAL := $(DESTINATION)/share/doc/runexp
 
 .PHONY: install
 install: all ## install the program and its experiments under PREFIX (/usr/local)
-	install -d $(DESTDIR)$(PREFIX)/bin $(SHARED)/experiments/base $(MANUAL)
-	install -m 755 $(OUT)/runexp $(DESTDIR)$(PREFIX)/bin/runexp
-	install -m 644 experiments/*.yaml $(SHARED)/experiments
-	install -m 644 experiments/base/*.yaml $(SHARED)/experiments/base
-	install -m 644 LICENSE README.md $(MANUAL)
+	install -d "$(DESTINATION)/bin" "$(SHARED)/experiments/base" "$(MANUAL)"
+	install -m 755 $(OUT)/runexp "$(DESTINATION)/bin/runexp"
+	install -m 644 experiments/*.yaml "$(SHARED)/experiments"
+	install -m 644 experiments/base/*.yaml "$(SHARED)/experiments/base"
+	install -m 644 LICENSE README.md "$(MANUAL)"
 
+# Folders that are empty then go too, but for those of the system.
 .PHONY: uninstall
 uninstall: ## remove what `make install` installed, with the same PREFIX; runs and plots stay where they are
-	rm -f $(DESTDIR)$(PREFIX)/bin/runexp
-	rm -rf $(SHARED) $(MANUAL)
+	rm -f "$(DESTINATION)/bin/runexp"
+	rm -rf "$(SHARED)" "$(MANUAL)"
+	@case "$(PREFIX)" in /usr | /usr/local) ;; *) \
+		cd "$(DESTINATION)" 2>/dev/null && rmdir bin share/doc share "$(DESTINATION)" 2>/dev/null || true ;; esac
 
 .PHONY: clean
 clean: ## remove what was built; runs/ and plots/ stay
@@ -293,7 +300,7 @@ $(OUT)/%.o: %.c $(OUT)/flags.txt
 define kernel_rule
 $(OUT)/framework/kernels/%.$(1).o: framework/kernels/%.c $(OUT)/flags.txt
 	@mkdir -p $$(@D)
-	$$(call QUIET,cc,$$< ($(1)))$$(CC) $$(CPPFLAGS) $$(BASE_FLAGS) $$(DEPENDENCIES) -ffp-contract=fast $$(CFLAGS) $$(FLAGS_$(1)) -DKERNEL_ISA=$(1) -c $$< -o $$@
+	$$(call QUIET,cc,$$< ($(1)))$$(CC) $$(CPPFLAGS) $$(BASE_FLAGS) $$(DEPENDENCIES) $(KERNEL_FLAGS) $$(CFLAGS) $$(FLAGS_$(1)) -DKERNEL_ISA=$(1) -c $$< -o $$@
 endef
 $(foreach isa,$(ISAS),$(eval $(call kernel_rule,$(isa))))
 

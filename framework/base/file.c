@@ -29,8 +29,8 @@ status file_read(const char *path, arena *a, char **bytes, size_t *length, error
     // Pipes and /proc files have no size: read until the end whatever the size says.
     size_t capacity = (size_t)info.st_size + 1, used = 0;
     char *buffer = memory_alloc(capacity + 1);
-    for (size_t got; (got = fread(buffer + used, 1, capacity - used, f)) > 0;) {
-        used += got;
+    while (!feof(f) && !ferror(f)) {
+        used += fread(buffer + used, 1, capacity - used, f);
         if (used == capacity) buffer = memory_resize(buffer, (capacity *= 2) + 1);
     }
     bool failed = ferror(f);
@@ -108,6 +108,16 @@ bool file_is_folder(const char *path) {
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool file_is_plain(const char *path) {
+    return file_exists(path) && !file_is_folder(path);
+}
+
+bool file_is_same(const char *path, const char *other) {
+    struct stat one, two;
+    return stat(path, &one) == 0 && stat(other, &two) == 0 && one.st_dev == two.st_dev &&
+           one.st_ino == two.st_ino;
+}
+
 status folder_create(const char *path, error *err) {
     char partial[PATH_MAX];
     if ((size_t)snprintf(partial, sizeof partial, "%s", path) >= sizeof partial)
@@ -158,8 +168,8 @@ char *path_absolute(arena *a, const char *path) {
         size_t length = strcspn(part, "/");
         if (length == 0) break;
         if (length == 2 && part[0] == '.' && part[1] == '.') {
-            while (used > 0 && out[--used] != '/') {
-            }
+            const char *slash = memrchr(out, '/', used);
+            used = slash ? (size_t)(slash - out) : 0;
         } else if (!(length == 1 && part[0] == '.')) {
             out[used++] = '/';
             memcpy(out + used, part, length);
@@ -187,4 +197,14 @@ const char *folder_nearest(arena *a, const char *folder, const char *name) {
     }
     free(entries);
     return nearest_name(name, names);
+}
+
+status path_expand_home(const char **path, const char *home, arena *a, error *err) {
+    if (strncmp(*path, "~/", 2) != 0) return OK;
+    if (!home) {
+        fail(err, ERR_IO, "%s is in the home folder, which is not known: HOME is not set", *path);
+        return error_hint(err, "set HOME, or write the path in full; a folder that is called ~ is ./~");
+    }
+    *path = path_absolute(a, path_join(a, home, *path + 2));
+    return OK;
 }

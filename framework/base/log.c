@@ -68,10 +68,12 @@ static void print(const char *lines, FILE *stream) {
 
 __attribute__((format(printf, 4, 0))) static void emit(FILE *stream, bool visible, const char *prefix,
                                                        const char *format, va_list arguments) {
-    text line = {0};
+    text said = {0}, line = {0};
+    text_add_list(&said, format, arguments);
     text_add(&line, "%s", prefix);
-    text_add_list(&line, format, arguments);
+    text_add_visible(&line, said.bytes, said.length);
     text_add(&line, "\n");
+    text_free(&said);
     end_live_line();
     if (visible) {
         fflush(stdout);
@@ -105,24 +107,29 @@ void log_warning(const char *format, ...) {
 
 void log_error(const error *err) {
     char message[4096];
+    text visible = {0};
     error_text(err, message, sizeof message);
+    text_add_visible(&visible, message, strlen(message));
     end_live_line();
     fflush(stdout);
-    fputs(message, stderr);
-    to_file(message);
+    fputs(visible.bytes, stderr);
+    to_file(visible.bytes);
+    text_free(&visible);
 }
 
 void log_live(const char *format, ...) {
     if (state.quiet || !state.terminal) return;
-    text line = {0}, fitting = {0};
+    text said = {0}, line = {0}, fitting = {0};
     va_list arguments;
     va_start(arguments, format);
-    text_add_list(&line, format, arguments);
+    text_add_list(&said, format, arguments);
     va_end(arguments);
+    text_add_visible(&line, said.bytes, said.length);
     text_add_shortened(&fitting, line.bytes, log_columns() - 1);
     printf("\r\033[K%s", fitting.bytes ? fitting.bytes : "");
     fflush(stdout);
     state.live = true;
+    text_free(&said);
     text_free(&line);
     text_free(&fitting);
 }

@@ -7,8 +7,8 @@
 
 #include <stdbool.h>
 
-// Whether standard output is a terminal that lines can be overwritten on, which only the command line knows;
-// false at first.
+// Whether standard output is a terminal that lines can be overwritten on, which only the command line
+// knows; false at first.
 void log_set_terminal(bool terminal);
 bool log_is_terminal(void);
 

@@ -14,9 +14,9 @@ typedef void pool_work(const void *context, pool_share share);
 
 // Does pieces 0 .. pieces-1, each exactly once, on at most `threads` threads, and returns when all are
 // done. Every thread starts with the same range of the pieces from call to call, so that its cache still
-// holds what they read; it takes half of what is left of it at a time, but at least `least` pieces (`pieces`:
-// all of it). A thread that has finished its own takes from the others', so that nobody waits for a thread
-// that sleeps or whose core is taken, except for the pieces it is in the middle of.
+// holds what they read; it takes half of what is left of it at a time, but at least `least` pieces
+// (`pieces`: all of it). A thread that has finished its own takes from the others', so that nobody waits
+// for a thread that sleeps or whose core is taken, except for the pieces it is in the middle of.
 //
 // A thread that other programs keep from its core in the middle of its pieces is left alone for a while.
 //

@@ -67,6 +67,19 @@ static const char *cell_of(const row *r, int column) {
     return column < r->used ? r->cells[column] : "";
 }
 
+// A cell of one line, for people: what could move the cursor is made visible.
+static const char *shown_cell(const table *t, const row *r, int column) {
+    const char *cell = cell_of(r, column);
+    if (!text_has_control(cell)) return cell;
+    text visible = {0};
+    text_add_visible(&visible, cell, strlen(cell));
+    for (size_t i = 0; i < visible.length; i++)
+        if (strchr("\n\t", visible.bytes[i])) visible.bytes[i] = ' ';
+    const char *copy = arena_copy_text(t->memory, visible.bytes);
+    text_free(&visible);
+    return copy;
+}
+
 static int smaller(int a, int b) {
     return a < b ? a : b;
 }
@@ -79,14 +92,18 @@ static int total_width(const table *t, const int widths[MAX_COLUMNS], int most) 
     return total;
 }
 
-// Leaves out columns (of width -1 then) until those that remain fit, with short texts; returns how many.
-static int leave_out(const table *t, int columns, int widths[MAX_COLUMNS]) {
+// Leaves out columns (of width -1 then) with a rank of this sign until those that remain fit, with texts of
+// at most `most` columns; returns how many.
+static int leave_out(const table *t, int columns, int sign, int most, int widths[MAX_COLUMNS]) {
     int left_out = 0;
-    for (; total_width(t, widths, SHORT) > columns; left_out++) {
-        int first = 0;
-        for (int c = 1; c < t->columns; c++)
-            if (widths[c] >= 0 && t->gives_way[c] > t->gives_way[first]) first = c;
-        if (t->gives_way[first] == 0) break;
+    for (; total_width(t, widths, most) > columns; left_out++) {
+        int first = -1, highest = 0;
+        for (int c = 0; c < t->columns; c++) {
+            if (widths[c] < 0 || sign * t->gives_way[c] <= highest) continue;
+            first = c;
+            highest = sign * t->gives_way[c];
+        }
+        if (first < 0) break;
         widths[first] = -1;
     }
     return left_out;
@@ -105,7 +122,7 @@ static void add_line(const table *t, const row *r, const int widths[MAX_COLUMNS]
     for (int c = 0; c < t->columns; c++) {
         if (widths[c] < 0) continue;
         text cell = {0};
-        text_add_shortened(&cell, cell_of(r, c), widths[c]);
+        text_add_shortened(&cell, shown_cell(t, r, c), widths[c]);
         const int room = widths[c] - (cell.length ? utf8_columns(cell.bytes) : 0);
         if (t->to_the_right[c]) blanks += room;
         if (cell.length) {
@@ -122,16 +139,20 @@ void table_text(const table *t, int columns, text *out) {
     int widths[MAX_COLUMNS] = {0}, left_out = 0;
     for (int c = 0; c < t->columns; c++)
         for (const row *r = &t->headings; r; r = r->next) {
-            const int width = utf8_columns(cell_of(r, c));
+            const int width = utf8_columns(shown_cell(t, r, c));
             if (width > widths[c]) widths[c] = width;
         }
     if (columns > 0) {
-        left_out = leave_out(t, columns, widths);
+        left_out = leave_out(t, columns, 1, SHORT, widths);
+        left_out += leave_out(t, columns, -1, SHORTEST, widths);
         shorten(t, columns, widths);
     }
     for (const row *r = &t->headings; r; r = r->next) add_line(t, r, widths, out);
-    if (left_out)
-        text_add(out, "%d more column%s in a wider terminal\n", left_out, left_out == 1 ? "" : "s");
+    if (!left_out) return;
+    text note = {0};
+    text_add(&note, "%d more column%s in a wider terminal", left_out, left_out == 1 ? "" : "s");
+    text_add_wrapped(out, note.bytes, "", columns);
+    text_free(&note);
 }
 
 void table_csv(const table *t, text *out) {

@@ -10,7 +10,8 @@ typedef struct table table;
 table *table_new(arena *a);
 void table_column(table *t, const char *heading, bool to_the_right);
 // What the last column does where the terminal is too narrow: its texts are shortened in the middle; it is
-// left out, before the columns of lower rank (1 and up).
+// left out, before the columns of lower rank (1 and up). With a negative rank it is left out only where the
+// shortest texts do not fit either, -1 after all others.
 void table_shortens(table *t);
 void table_gives_way(table *t, int rank);
 void table_row(table *t); // begins a row; cells that are not added stay empty

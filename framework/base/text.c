@@ -332,12 +332,25 @@ void text_add_wrapped(text *t, const char *paragraphs, const char *indent, int c
     }
 }
 
+// U+0080 to U+009F. s has two bytes, or ends in a NUL.
+static bool is_high_control(const char *s) {
+    return (unsigned char)s[0] == 0xC2 && ((unsigned char)s[1] & 0xE0) == 0x80;
+}
+
 void text_add_visible(text *t, const char *bytes, size_t count) {
     for (size_t i = 0; i < count; i++) {
         unsigned char c = (unsigned char)bytes[i];
         if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7F)
             text_add(t, "^%c", c ^ 0x40);
+        else if (i + 1 < count && is_high_control(bytes + i))
+            text_add(t, "^[%c", (bytes[++i] & 0x1F) | 0x40);
         else
             text_add_bytes(t, bytes + i, 1);
     }
+}
+
+bool text_has_control(const char *s) {
+    for (; *s; s++)
+        if ((unsigned char)*s < 0x20 || *s == 0x7F || is_high_control(s)) return true;
+    return false;
 }

@@ -36,8 +36,8 @@ int utf8_encode(uint32_t code_point, char *buffer);
 // Number of code points of a UTF-8 string.
 int utf8_width(const char *s);
 
-// Number of terminal columns of a UTF-8 string: two for the wide characters of East Asia and emoji, none for
-// accents that combine.
+// Number of terminal columns of a UTF-8 string: two for the wide characters of East Asia and emoji, none
+// for accents that combine.
 int utf8_columns(const char *s);
 
 // The most bytes of s, of its first `count`, that are at most `most` and end where a character ends.
@@ -57,8 +57,12 @@ size_t text_line_that_fits(const char *s, int width, const char **next);
 // paragraph is a blank; empty lines, and lines that begin with a blank, are kept as they are.
 void text_add_wrapped(text *t, const char *paragraphs, const char *indent, int columns);
 
-// Appends text for a terminal: control characters other than newline and tab as ^G.
+// Appends text for a terminal: control characters other than newline and tab as ^G. Those of U+0080 to
+// U+009F are shown as the escape sequences that they stand for, ^[ and a letter.
 void text_add_visible(text *t, const char *bytes, size_t count);
+
+// Whether a string has control characters, of which newline and tab are two.
+bool text_has_control(const char *s);
 
 // The name among candidates (NULL-terminated) nearest to word by edit distance with transpositions, or NULL
 // when none is near enough to be a likely slip of the keyboard.

@@ -1,7 +1,9 @@
+#include "base/file.h"
 #include "base/log.h"
 #include "base/program.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/places.h"
 #include "config/value.h"
 
 #include <stdio.h>
@@ -55,6 +57,12 @@ static status unknown_option(const command *c, const char *dashes, const char *w
     if (near)
         return error_hint(err, "did you mean --%s? %s %s --help lists the options", near, program_name(),
                           c->about.name);
+    if (strstr(c->usage, "key.path=value"))
+        return error_hint(
+            err,
+            "settings are given without dashes, as in training.max_steps=500; %s %s --help lists "
+            "the options",
+            program_name(), c->about.name);
     return error_hint(err, "%s %s --help lists the options", program_name(), c->about.name);
 }
 
@@ -174,6 +182,7 @@ status arguments_parse(const command *c, const char *const *words, int count, co
     for (int i = 0; i < count; i++) {
         const char *word = words[i];
         if (only_arguments || word[0] != '-' || word[1] == '\0') {
+            TRY(path_expand_home(&word, home_folder(), a, err));
             arguments[call->count++] = word;
             continue;
         }
@@ -196,6 +205,8 @@ status arguments_parse(const command *c, const char *const *words, int count, co
         }
         if (!value) return fail(err, ERR_USAGE, "--%.*s needs a value", (int)length, name);
         if (own) {
+            // What the shell leaves as it is in quotes, or after an equals sign.
+            if (own->type == OPTION_STRING) TRY(path_expand_home(&value, home_folder(), a, err));
             TRY(store(own, value, settings, a, err));
         } else {
             bool is_text = setting->type == OPTION_STRING;
@@ -257,11 +268,42 @@ void help_text(const char *s) {
     text_free(&out);
 }
 
+// The length of the beginning of a command line after which it can go on in another line and still fits
+// with the backslash for that; a word that is too long is kept whole. All of it when it needs no other
+// line.
+static size_t command_that_fits(const char *line, size_t length, int room) {
+    size_t fits = 0, indent = 0;
+    bool quoted = false;
+    while (indent < length && line[indent] == ' ') indent++;
+    if ((int)length <= room || line[indent] == '#') return length;
+    for (size_t i = indent; i < length; i++) {
+        if (line[i] == '"') quoted = !quoted;
+        if (line[i] != ' ' || quoted) continue;
+        if ((int)i + 2 > room && fits > 0) break;
+        fits = i;
+        if ((int)i + 2 > room) break;
+    }
+    return fits ? fits : length;
+}
+
+// Command lines to be copied: what does not fit goes on in another line as the shell has it.
 static void help_examples(const char *lines) {
-    text named = {0};
+    static const char deeper[] = "      ";
+    text named = {0}, out = {0};
     add_as_called(&named, lines);
-    printf("\nExamples:\n%s", named.bytes);
+    for (const char *s = named.bytes, *end; *s; s = end + (*end == '\n')) {
+        end = s + strcspn(s, "\n");
+        for (int indent = 0; s < end; indent = (int)strlen(deeper)) {
+            const size_t fits = command_that_fits(s, (size_t)(end - s), page_columns() - indent);
+            text_add(&out, "%*s%.*s", indent, "", (int)fits, s);
+            s += fits;
+            while (s < end && *s == ' ') s++;
+            text_add(&out, s < end ? " \\\n" : "\n");
+        }
+    }
+    printf("\nExamples:\n%s", out.bytes);
     text_free(&named);
+    text_free(&out);
 }
 
 // The meaning stands beside the name, or below it where that is too narrow.

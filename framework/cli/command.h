@@ -39,8 +39,8 @@ extern const command *const commands[];
 status arguments_parse(const command *c, const char *const *words, int count, command_call *call,
                        bool *help, error *err);
 
-// Prints paragraphs (see text_add_wrapped), or a name, padded to `width` columns, and what it means, in lines
-// that fit the terminal and are not longer than is good to read.
+// Prints paragraphs (see text_add_wrapped), or a name, padded to `width` columns, and what it means, in
+// lines that fit the terminal and are not longer than is good to read.
 void help_text(const char *paragraphs);
 void help_entry(const char *name, int width, const char *meaning);
 

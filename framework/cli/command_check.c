@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-// An argument with "=" is an override of every file, unless it is the path of a file: runs/x,key=1/config.yaml.
+// An argument with "=" is an override of every file, unless it is the path of a file:
+// runs/x,key=1/config.yaml.
 static bool is_override(const char *argument) {
     return strchr(argument, '=') && !file_exists(argument);
 }

@@ -24,13 +24,14 @@ static const option options[] = {
 static status run(const command_call *call, error *err) {
     const compare_options *o = call->options;
     report_run *runs;
-    TRY(load_runs(call, o->runs, &runs, err));
+    int count;
+    TRY(load_runs(call, o->runs, &runs, &count, err));
     text table = {0};
-    report_compare_table(runs, call->count, o->csv, log_columns(), &table);
+    report_compare_table(runs, count, o->csv, log_columns(), &table);
     fwrite(table.bytes, 1, table.length, stdout);
     text_free(&table);
     if (o->csv || o->no_plots) return OK;
-    return report_compare(runs, call->count, o->plots, &(gnuplot){0}, err);
+    return report_compare(runs, count, o->plots, &(gnuplot){.stop = call->stop}, err);
 }
 
 const command command_compare = {

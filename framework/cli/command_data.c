@@ -1,4 +1,5 @@
 // runexp data: the corpora of the catalogue; runexp data get NAME...: downloads them.
+#include "base/log.h"
 #include "base/program.h"
 #include "cli/commands.h"
 #include "data/catalogue.h"
@@ -8,7 +9,7 @@
 
 static void list(const catalogue *c, const data_places *places) {
     text table = {0};
-    catalogue_list(c, places, &table);
+    catalogue_list(c, places, log_columns(), &table);
     fwrite(table.bytes, 1, table.length, stdout);
     text_free(&table);
 }

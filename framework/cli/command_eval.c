@@ -80,6 +80,7 @@ static bool is_corpus(const char *name, const command_call *call) {
 // Any text as a whole: standard input, or what dataset.source takes, or any other file that is there.
 static status open_text(const trained *from, const command_call *call, const char *data, split part,
                         evaluated *out, error *err) {
+    bool is_whole = true;
     *out = (evaluated){.name = input_name(data)};
     if (is_standard_input(data)) {
         char *bytes;
@@ -93,9 +94,12 @@ static status open_text(const trained *from, const command_call *call, const cha
         const char *item = is_file ? arena_format(call->memory, "./%s", data) : data;
         TRY(dataset_open_text(item, part, &call->places, from->tokenizer, call->memory, &out->tokens,
                               &out->name, err));
+        is_whole = strcmp(out->name, item) == 0;
     }
     TRY(dataset_separator(&from->experiment->dataset, from->tokenizer, call->memory, &out->tokens.separator,
                           err));
+    if (is_whole && part != SPLIT_VAL) // val is the default
+        log_note("--split %s has no effect: %s is evaluated as a whole", split_names[part], out->name);
     if (out->tokens.count > 1) return OK;
     fail(err, ERR_DATA, "%s has %s: there is nothing to predict", out->name,
          out->tokens.count ? "a single token" : "no text");
@@ -114,6 +118,9 @@ static void print_name(const char *what, const char *name, const char *rest) {
 static status evaluate_and_print(const trained *from, const eval_options *o, const evaluated *what,
                                  error *err) {
     const experiment *e = from->experiment;
+    if (o->stride > e->dataset.block_size)
+        log_note("--stride %lld is above block_size: %lld is used instead", (long long)o->stride,
+                 (long long)e->dataset.block_size);
     const int64_t batch = o->batch_size ? o->batch_size : e->training.batch_size;
     const evaluator_options options_of_run = evaluator_options_of(e, (int)batch, o->stride);
     evaluator *scorer;

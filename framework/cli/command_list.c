@@ -25,7 +25,7 @@ static status run(const command_call *call, error *err) {
     report_run *runs = NULL;
     int count = call->count;
     if (count > 0)
-        TRY(load_runs(call, o->runs, &runs, err));
+        TRY(load_runs(call, o->runs, &runs, &count, err));
     else if (file_exists(o->runs))
         TRY(report_find_runs(o->runs, call->memory, &runs, &count, err));
     if (count == 0) {

@@ -18,8 +18,9 @@ static const option options[] = {
 static status run(const command_call *call, error *err) {
     const plot_options *o = call->options;
     report_run *runs;
-    TRY(load_runs(call, o->runs, &runs, err));
-    for (int i = 0; i < call->count; i++) TRY(draw_run(&runs[i], o->plots, call->memory, err));
+    int count;
+    TRY(load_runs(call, o->runs, &runs, &count, err));
+    for (int i = 0; i < count; i++) TRY(draw_run(&runs[i], o->plots, call->stop, call->memory, err));
     return OK;
 }
 

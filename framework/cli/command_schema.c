@@ -21,10 +21,10 @@ const command command_schema = {
             .kind = "command",
             .summary =
                 "Prints the JSON Schema of experiment files, for editors that complete and check them",
-            .example =
-                "  runexp schema > runexp.schema.json\n"
-                "  # then, in the first line of an experiment file, for editors with the YAML language server:\n"
-                "  # yaml-language-server: $schema=../runexp.schema.json\n",
+            .details =
+                "Editors with the YAML language server find the schema by the first line of an experiment file, as below.",
+            .example = "  runexp schema > runexp.schema.json\n"
+                       "  # yaml-language-server: $schema=../runexp.schema.json\n",
         },
     .usage = "",
     .max_arguments = 0,

@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 #include "cli/load.h"
 #include "cli/runs.h"
+#include "store/checkpoint.h"
 #include "train/run_folder.h"
 
 #include <stdio.h>
@@ -23,29 +24,25 @@ static const option options[] = {
 };
 #undef SETTINGS
 
-static bool is_file(const char *path) {
-    return file_exists(path) && !file_is_folder(path);
-}
-
 // err says why it is no run.
 static status refuse(const command_call *call, const char *argument, const char *runs, error *err) {
     const bool is_folder =
         file_is_folder(argument) || file_is_folder(path_join(call->memory, runs, argument));
-    if (is_folder || is_checkpoint_name(argument) || strpbrk(argument, "*?[")) return err->code;
+    if (is_folder || checkpoint_name(argument) || strpbrk(argument, "*?[")) return err->code;
     const char *near = nearest_runs(call, argument, runs);
     if (!near) near = nearest_experiment(call, argument);
     fail(err, ERR_USAGE, "\"%s\" is neither an experiment file nor a run", argument);
     if (near) return error_hint(err, "did you mean %s?", near);
-    return error_hint(err, "%s list shows the runs", program_name());
+    return hint_at_list(runs, err);
 }
 
 // An experiment file, the experiment of a run, or what a checkpoint carries.
 static status load(const command_call *call, const char *runs, config *out, error *err) {
     const char *argument = call->arguments[0], *const *overrides = call->arguments + 1, *folder;
     const int count = call->count - 1;
-    if (is_file(argument) && is_checkpoint_name(argument))
+    if (file_is_plain(argument) && checkpoint_name(argument))
         return load_checkpoint_experiment(call, argument, overrides, count, out, err);
-    if (is_file(argument) || yaml_extension(argument)[0])
+    if (file_is_plain(argument) || yaml_extension(argument)[0])
         return load_experiment(call, argument, overrides, count, out, err);
     if (find_run(call, argument, runs, &folder, err) != OK) return refuse(call, argument, runs, err);
     const run_folder run = run_folder_at(call->memory, folder);

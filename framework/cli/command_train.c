@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/machine.h"
+#include "base/program.h"
 #include "cli/commands.h"
 #include "cli/compute.h"
 #include "cli/load.h"
@@ -10,6 +11,8 @@
 #include "kernels/kernels.h"
 #include "train/trainer.h"
 #include "version.h"
+
+#include <string.h>
 
 typedef struct train_options {
     compute_options compute;
@@ -85,12 +88,19 @@ static status train(const command_call *call, const config *c, const run_folder 
     return result;
 }
 
-// Missing pictures never fail a run.
-static void draw(const char *folder, const char *plots, arena *a) {
+// Missing pictures never fail a run. ERR_INTERRUPTED, which needs no further words, when *stop (NULL:
+// never) asks to end.
+static status draw(const char *folder, const train_options *o, const volatile int *stop, arena *a) {
     report_run run;
     error err;
-    if (report_run_load(folder, a, &run, &err) != OK || draw_run(&run, plots, a, &err) != OK)
+    status result = report_run_load(folder, a, &run, &err);
+    if (result == OK) result = draw_run(&run, o->plots, stop, a, &err);
+    if (result == ERR_INTERRUPTED)
+        log_warning("interrupted while drawing: pictures are missing; `%s plot %s` draws them",
+                    program_name(), folder);
+    else if (result != OK)
         log_warning("the plots of %s are missing: %s", folder, err.message);
+    return result == ERR_INTERRUPTED ? result : OK;
 }
 
 // A finished run is left as it is, when it is a run of this text. A text that is gone cannot be compared.
@@ -106,6 +116,12 @@ static status say_finished(const command_call *call, const experiment *e, const 
     return OK;
 }
 
+static bool names_run(const string_list *overrides) {
+    bool found = false;
+    for (int i = 0; i < overrides->count; i++) found |= strncmp(overrides->values[i], "name=", 5) == 0;
+    return found;
+}
+
 static status run(const command_call *call, error *err) {
     const train_options *o = call->options;
     config c;
@@ -115,12 +131,16 @@ static status run(const command_call *call, error *err) {
     const experiment *e = experiment_of(&c);
     const run_folder folder = run_folder_at(call->memory, path_join(call->memory, o->runs, e->name));
     run_progress progress = RUN_NEW;
-    if (!o->fresh && !o->dry_run)
-        TRY(run_folder_inspect(&folder, &experiment_component, &c, &progress, err));
-    if (progress == RUN_FINISHED) return say_finished(call, e, &folder, err);
+    if (!names_run(&c.overrides))
+        TRY(run_folder_check_name(c.path, &experiment_component, call->memory, err));
+    if (!o->fresh) TRY(run_folder_inspect(&folder, &experiment_component, &c, &progress, err));
+    if (progress == RUN_FINISHED && !o->dry_run) return say_finished(call, e, &folder, err);
     status result = train(call, &c, &folder, progress, err);
-    if (!o->dry_run && !o->no_plots && file_exists(folder.path)) draw(folder.path, o->plots, call->memory);
-    return result;
+    if (o->dry_run || o->no_plots || !file_exists(folder.path)) return result;
+    // The signal that ended the training lets its pictures be drawn; another one ends the program.
+    const volatile int *stop = result == ERR_INTERRUPTED ? NULL : call->stop;
+    const status drawn = draw(folder.path, o, stop, call->memory);
+    return result == OK && drawn != OK ? (err->code = drawn) : result;
 }
 
 const command command_train = {

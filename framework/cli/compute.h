@@ -12,13 +12,19 @@ typedef struct compute_options {
     const char *kernels;
 } compute_options;
 
+// The sets that the program was built for, the best last.
+static const char kernels_doc[] = "instruction set: auto"
+#define SET(name, runs) ", " #name
+#include "kernels/isa_list.h"
+    ;
+
 // Their rows in the command's option table.
 #define COMPUTE_OPTIONS                                                                                    \
     SETTING(OPTION_INT, int64_t, "threads", compute.threads, .fallback = "0", .min = 0, .max = 1024,       \
             .doc =                                                                                         \
                 "number of threads; 0: OMP_NUM_THREADS, or the physical cores that this process may use"), \
         SETTING(OPTION_STRING, const char *, "kernels", compute.kernels, .fallback = "auto",               \
-                .doc = "instruction set: auto, avx512, avx2, sse4, plain")
+                .doc = kernels_doc)
 
 // Applies them, for the graphs that are built from now on. A note says when there are more threads than
 // processors for them.

@@ -23,11 +23,6 @@ const char *yaml_extension(const char *path) {
     return dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0) ? dot : "";
 }
 
-bool is_checkpoint_name(const char *path) {
-    const size_t length = strlen(path);
-    return length > 3 && strcmp(path + length - 3, ".h5") == 0;
-}
-
 int print_problems(problems *p) {
     problems_sort(p);
     for (int i = 0; i < p->count; i++) log_error(&p->items[i].what);
@@ -39,20 +34,20 @@ static int by_text(const void *a, const void *b) {
 }
 
 // "<name>,<key>=<value>,..." with the overrides in alphabetical order; what a file name cannot carry
-// becomes "_", and a name too long for the file system ends in a hash. A name that was itself an override is
-// the whole name.
+// becomes "_", and a name too long for the file system ends in a hash. A name that was itself an override
+// is the whole name. An empty name stays empty.
 static const char *name_with_overrides(const char *name, const config *c, arena *a) {
-    const bool whole = node_is_override(node_get(c->root, "name"));
+    const bool whole = !name[0] || node_is_override(node_get(c->root, "name"));
     const char **sorted = arena_alloc(a, (size_t)(c->overrides.count + 1) * sizeof *sorted);
     int count = 0;
     for (int i = 0; !whole && i < c->overrides.count; i++)
-        if (!run_setting_is_free(c->overrides.values[i])) sorted[count++] = c->overrides.values[i];
+        if (!run_override_is_free(c->overrides.values[i], a)) sorted[count++] = c->overrides.values[i];
     qsort(sorted, (size_t)count, sizeof *sorted, by_text);
     text t = {0};
     text_add(&t, "%s", name);
     for (int i = 0; i < count; i++) text_add(&t, ",%s", sorted[i]);
     for (size_t i = strlen(name); i < t.length; i++)
-        if (strchr("/ \t\n\"'", t.bytes[i])) t.bytes[i] = '_';
+        if (strchr("/ \"'\x7F", t.bytes[i]) || (unsigned char)t.bytes[i] < 0x20) t.bytes[i] = '_';
     if (t.length > LONGEST_NAME) {
         uint32_t hash = 2166136261u; // FNV-1a
         for (size_t i = 0; i < t.length; i++) hash = (hash ^ (unsigned char)t.bytes[i]) * 16777619u;
@@ -74,8 +69,10 @@ static const char *file_stem(const char *path, arena *a) {
 
 static void give_name(config *c, const char *path, arena *a) {
     experiment *e = experiment_of(c);
-    e->name = name_with_overrides(e->name ? e->name : file_stem(path, a), c, a);
-    node *old = node_get(c->root, "name");
+    const node *old = node_get(c->root, "name");
+    // Without a name in the file that of the file counts; name=null on the command line is none.
+    if (!e->name) e->name = node_is_override(old) ? "" : file_stem(path, a);
+    e->name = name_with_overrides(e->name, c, a);
     node *value =
         node_scalar(a, e->name, old ? old->where : c->root->where, (origin){"name of the run", 0});
     node_put(a, c->root, "name", value->where, value);
@@ -113,6 +110,9 @@ static void check_name(const experiment *e, const config *c, problems *p) {
     if (e->name[0] == '\0')
         problem_add(p, where, "the name becomes a folder of runs/: set one, as in name: first",
                     "the run has no name");
+    else if (text_has_control(e->name))
+        problem_add(p, where, "the name becomes a folder of runs/, and is shown in tables and plots",
+                    "name must not contain control characters, such as newlines and escape sequences");
     else if (strchr(e->name, '/') || e->name[0] == '.')
         problem_add(p, where, "the name becomes a folder of runs/",
                     "name must not contain \"/\" or begin with a dot, as \"%s\" does", e->name);
@@ -124,7 +124,7 @@ static void check_name(const experiment *e, const config *c, problems *p) {
 static const char *run_of(const command_call *call, const char *argument) {
     const char *folder;
     error none;
-    if (is_checkpoint_name(argument)) argument = path_folder(call->memory, argument);
+    if (checkpoint_name(argument)) argument = path_folder(call->memory, argument);
     const bool found = find_run(call, argument, RUNS_FOLDER, &folder, &none) == OK;
     return found && file_exists(run_folder_at(call->memory, folder).config) ? folder : NULL;
 }
@@ -147,7 +147,7 @@ static status refuse(const command_call *call, const char *argument, error *err)
     const char *run = run_of(call, argument), *near;
     if (run) {
         fail(err, ERR_USAGE, "%s is a %s, not an experiment file", argument,
-             is_checkpoint_name(argument) ? "checkpoint" : "run");
+             checkpoint_name(argument) ? "checkpoint" : "run");
         return error_hint(err, "its experiment is %s", run_folder_at(call->memory, run).config);
     }
     if (file_is_folder(argument)) {
@@ -188,7 +188,7 @@ status load_experiment(const command_call *call, const char *written, const char
     problems p = {0};
     const char *path;
     if (!find_experiment(written, call->shipped, call->memory, &path) || file_is_folder(path) ||
-        is_checkpoint_name(path))
+        checkpoint_name(path))
         return refuse(call, written, err);
     status result = config_load(&experiment_component, path, call->shipped, overrides, override_count,
                                 call->memory, out, &p, err);

@@ -6,10 +6,10 @@
 #include "config/config.h"
 #include "train/experiment.h"
 
-// Finds an experiment (cli/places.h), loads it with overrides, gives it the name of its run (the file's name
-// where it sets none, and ",key=value" for each override, unless one of them is the name) and checks that its
-// layers fit together. Problems are printed to standard error: ERR_CONFIG with an empty message then.
-// ERR_USAGE when the path names no experiment file. Memory from the call.
+// Finds an experiment (cli/places.h), loads it with overrides, gives it the name of its run (the file's
+// name where it sets none, and ",key=value" for each override, unless one of them is the name) and checks
+// that its layers fit together. Problems are printed to standard error: ERR_CONFIG with an empty message
+// then. ERR_USAGE when the path names no experiment file. Memory from the call.
 status load_experiment(const command_call *call, const char *path, const char *const *overrides,
                        int override_count, config *out, error *err);
 
@@ -24,9 +24,6 @@ status open_dataset(const command_call *call, const config *c, dataset **out, er
 static inline experiment *experiment_of(const config *c) {
     return c->settings;
 }
-
-// Whether a path ends in ".h5".
-bool is_checkpoint_name(const char *path);
 
 // Where ".yaml" or ".yml" ends a path; "" when neither does.
 const char *yaml_extension(const char *path);

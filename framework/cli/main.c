@@ -33,8 +33,8 @@ static void on_signal(int number) {
 }
 
 // The first SIGINT or SIGTERM asks the run to stop with a checkpoint; the second ends the program at once.
-// SIGHUP asks as well, unless it is ignored (nohup); a closed terminal may send it twice, from the kernel and
-// from the shell, so that the second one must not end anything.
+// SIGHUP asks as well, unless it is ignored (nohup); a closed terminal may send it twice, from the kernel
+// and from the shell, so that the second one must not end anything.
 static void install_signals(void) {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND | SA_RESTART};
     sigemptyset(&action.sa_mask);
@@ -45,6 +45,7 @@ static void install_signals(void) {
     if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
         sigaction(SIGHUP, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); // a file as large as it may be: the write fails, and is reported
 }
 
 static void out_of_memory(size_t bytes) {

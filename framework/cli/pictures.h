@@ -6,7 +6,8 @@
 #include "report/run.h"
 
 // Draws the plots of a run into <plots>/<run name>, with the filters of its model; filters that cannot be
-// had are a warning. Errors of report_plot_run.
-status draw_run(report_run *run, const char *plots, arena *a, error *err);
+// had are a warning. Errors of report_plot_run; ERR_INTERRUPTED, without a message, once *stop (NULL:
+// never) is not 0 any more.
+status draw_run(report_run *run, const char *plots, const volatile int *stop, arena *a, error *err);
 
 #endif

@@ -21,14 +21,18 @@ const char *find_shipped_experiments(arena *a) {
     return NULL;
 }
 
+const char *home_folder(void) {
+    const char *home = getenv("HOME");
+    return home && home[0] ? home : NULL;
+}
+
 static const char *find_catalogue(const char *shipped, arena *a) {
     const char *here = "experiments/datasets.yaml";
     return file_exists(here) || !shipped ? here : path_join(a, shipped, "datasets.yaml");
 }
 
 data_places find_data_places(const char *shipped, arena *a) {
-    const char *list = getenv("RUNEXP_DATA"), *cache_home = getenv("XDG_CACHE_HOME"),
-               *home = getenv("HOME");
+    const char *list = getenv("RUNEXP_DATA"), *cache_home = getenv("XDG_CACHE_HOME"), *home = home_folder();
     if (!list) list = "";
     const char **folders = arena_alloc(a, (strlen(list) + 2) * sizeof *folders);
     int count = 0;
@@ -38,13 +42,13 @@ data_places find_data_places(const char *shipped, arena *a) {
         list += length + (list[length] == ':');
     }
     const char *cache = cache_home && cache_home[0] ? path_join(a, cache_home, "runexp")
-                        : home && home[0]           ? path_join(a, home, ".cache/runexp")
+                        : home                      ? path_join(a, home, ".cache/runexp")
                                                     : ".runexp-cache";
     return (data_places){
         .catalogue = find_catalogue(shipped, a),
         .folders = folders,
         .cache = cache,
-        .home = home && home[0] ? home : NULL,
+        .home = home,
     };
 }
 

@@ -14,8 +14,11 @@ const char *find_shipped_experiments(arena *a);
 // follows the XDG convention.
 data_places find_data_places(const char *shipped, arena *a);
 
-// The path of an experiment file: as it was written, or that of the shipped experiment of this name, with or
-// without "experiments/" before it. A path that begins with "." or "/" is taken as written. *path is as
+// HOME; NULL when it is not set.
+const char *home_folder(void);
+
+// The path of an experiment file: as it was written, or that of the shipped experiment of this name, with
+// or without "experiments/" before it. A path that begins with "." or "/" is taken as written. *path is as
 // written when there is no such file.
 bool find_experiment(const char *written, const char *shipped, arena *a, const char **path);
 

@@ -4,6 +4,7 @@
 #include "base/program.h"
 #include "cli/load.h"
 #include "cli/places.h"
+#include "store/checkpoint.h"
 #include "train/run_folder.h"
 
 #include <dirent.h>
@@ -34,7 +35,7 @@ const char *nearest_runs(const command_call *call, const char *argument, const c
     const char *near = folder_nearest(a, slash ? folder : runs, name);
     if (!near) return NULL;
     const char *path = path_join(a, slash ? folder : runs, near);
-    const bool is_meant = is_checkpoint_name(near) || run_folder_is_run(path, a);
+    const bool is_meant = checkpoint_name(near) || run_folder_is_run(path, a);
     return is_meant ? arena_format(a, "%s%s", folder, near) : NULL;
 }
 
@@ -56,12 +57,18 @@ static status refuse_experiment(const command_call *call, const char *path, cons
     return error_hint(err, "train it first: %s %s", program_name(), argument);
 }
 
+status hint_at_list(const char *runs, error *err) {
+    const bool elsewhere = strcmp(runs, RUNS_FOLDER) != 0;
+    return error_hint(err, "%s list%s%s shows the runs", program_name(), elsewhere ? " --runs " : "",
+                      elsewhere ? runs : "");
+}
+
 static status refuse(const command_call *call, const char *argument, const char *runs, error *err) {
     const char *near = nearest_runs(call, argument, runs), *path;
     if (yaml_extension(argument)[0] && find_experiment(argument, call->shipped, call->memory, &path) &&
         !file_is_folder(path))
         return refuse_experiment(call, path, argument, runs, err);
-    if (file_exists(argument) && !file_is_folder(argument)) {
+    if (file_is_plain(argument)) {
         fail(err, ERR_USAGE, "%s is a file, not the folder of a run", argument);
         path = path_folder(call->memory, argument);
         if (run_folder_is_run(path, call->memory)) return error_hint(err, "did you mean %s?", path);
@@ -72,8 +79,8 @@ static status refuse(const command_call *call, const char *argument, const char 
     } else {
         fail(err, ERR_USAGE, "there is no run \"%s\" in %s", argument, runs);
     }
-    if (near) return error_hint(err, "did you mean %s?", near);
-    return error_hint(err, "%s list shows the runs", program_name());
+    if (near && strcmp(near, argument) != 0) return error_hint(err, "did you mean %s?", near);
+    return hint_at_list(runs, err);
 }
 
 status find_run(const command_call *call, const char *argument, const char *runs, const char **folder,
@@ -88,29 +95,28 @@ status find_run(const command_call *call, const char *argument, const char *runs
     if (trimmed[0] != '/' && run_folder_is_run(in_runs, call->memory)) return OK;
     const char *empty = file_is_folder(trimmed) ? trimmed : file_is_folder(in_runs) ? in_runs : NULL;
     if (!empty) return refuse(call, trimmed, runs, err);
-    fail(err, ERR_USAGE, "the folder %s holds no run", empty);
-    return error_hint(err, "%s list shows the runs", program_name());
+    fail(err, ERR_USAGE, "%s is not the folder of a run: it has no settings, metrics or checkpoint", empty);
+    return hint_at_list(runs, err);
 }
 
-status load_runs(const command_call *call, const char *runs, report_run **out, error *err) {
+status load_runs(const command_call *call, const char *runs, report_run **out, int *count, error *err) {
+    *count = 0;
     *out = arena_alloc(call->memory, (size_t)call->count * sizeof **out);
     for (int i = 0; i < call->count; i++) {
         const char *folder;
         TRY(find_run(call, call->arguments[i], runs, &folder, err));
-        TRY(report_run_load(folder, call->memory, &(*out)[i], err));
+        bool is_new = true;
+        for (int k = 0; k < *count; k++) is_new = is_new && !file_is_same(folder, (*out)[k].folder);
+        if (is_new) TRY(report_run_load(folder, call->memory, &(*out)[(*count)++], err));
     }
     return OK;
-}
-
-static bool is_file(const char *path) {
-    return file_exists(path) && !file_is_folder(path);
 }
 
 static status find_checkpoint(const command_call *call, const char *run, const char *runs,
                               const char *which, const char **path, error *err) {
     const char *name;
     *path = run;
-    if (is_file(run) && !yaml_extension(run)[0]) return OK;
+    if (file_is_plain(run) && !yaml_extension(run)[0]) return OK;
     TRY(find_run(call, run, runs, &name, err));
     const run_folder folder = run_folder_at(call->memory, name);
     const bool is_best = strcmp(which, "best") == 0, is_last = strcmp(which, "last") == 0;
@@ -118,7 +124,7 @@ static status find_checkpoint(const command_call *call, const char *run, const c
         *path = run_folder_best(&folder);
     else
         *path = is_best ? folder.best : is_last ? folder.last : which;
-    if (is_file(*path)) return OK;
+    if (file_is_plain(*path)) return OK;
     fail(err, ERR_DATA, "there is no checkpoint %s", *path);
     if (*path == which) return error_hint(err, "--checkpoint takes best, last, or the path of a file");
     if (is_best && file_exists(folder.last))

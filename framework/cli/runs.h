@@ -17,12 +17,15 @@
 status find_run(const command_call *call, const char *argument, const char *runs, const char **folder,
                 error *err);
 
-// What to type instead of an argument that is no run: the runs whose names begin like it, or the nearest. NULL:
-// nothing comes near. Memory from the call.
+// What to type instead of an argument that is no run: the runs whose names begin like it, or the nearest.
+// NULL: nothing comes near. Memory from the call.
 const char *nearest_runs(const command_call *call, const char *argument, const char *runs);
 
-// Loads the run that each argument of the call names, in order. Memory from the call.
-status load_runs(const command_call *call, const char *runs, report_run **out, error *err);
+// Adds the hint that `list` shows the runs of that folder; returns the error's code.
+status hint_at_list(const char *runs, error *err);
+
+// Loads the runs that the arguments of the call name, in order, each once. Memory from the call.
+status load_runs(const command_call *call, const char *runs, report_run **out, int *count, error *err);
 
 // Opens a checkpoint of a run: `which` is best, last, auto (the best there is) or the path of a file; the
 // argument may also be a checkpoint file itself. Problems with the overrides are printed: ERR_CONFIG with

@@ -40,8 +40,8 @@ typedef struct option {
     bool required;
     double min, max; // the range of numbers; infinite: no such end
     bool min_excluded, max_excluded;
-    bool
-        may_be_path; // strings: one with / . * ? or [ in it is a path, made absolute unless it begins with ~/
+    // Strings: one with / . * ? or [ in it is a path, made absolute unless it begins with ~/.
+    bool may_be_path;
     const char *const *choices;       // OPTION_CHOICE: NULL-terminated
     const component *const *registry; // OPTION_COMPONENT(S), OPTION_BRANCHES: NULL-terminated
     const component *section;         // OPTION_SECTION

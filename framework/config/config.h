@@ -35,8 +35,8 @@ status config_load_text(const component *root, const char *name, const char *yam
                         problems *p, error *err);
 
 // Writes the resolved experiment as YAML that loads to the same settings. With annotate each value is
-// followed by a comment: type, default, origin. Comments are wrapped to fit `columns` columns (0: there is no
-// limit); values are whole always.
+// followed by a comment: type, default, origin. Comments are wrapped to fit `columns` columns (0: there is
+// no limit); values are whole always.
 void config_write(const config *c, bool annotate, int columns, text *out);
 
 // One line per setting in which two resolved experiments differ: "key.path: a -> b". Keys named in ignore

@@ -33,6 +33,15 @@ static const char *missing_hint(const reading *r, const node *at) {
                         r->library ? ", or to " : "", r->library ? r->library : "");
 }
 
+// The path of an extended file. A file that extends its own name means that of the library.
+static const char *find_extended(const reading *r, const node *at) {
+    const char *path = path_find(r->a, at->scalar, at->folder, r->library);
+    const bool is_itself = strcmp(path_absolute(r->a, path), r->chain[r->depth - 1]) == 0;
+    if (!is_itself || !r->library || strchr("./", at->scalar[0])) return path;
+    const char *other = path_join(r->a, r->library, at->scalar);
+    return file_exists(other) ? other : path;
+}
+
 // Reads one extended file; at: the node with its path. Returns NULL after a problem.
 static node *read_extended(reading *r, const node *at) {
     if (at->kind != NODE_SCALAR || node_is_null(at) || at->scalar[0] == '\0') {
@@ -44,15 +53,15 @@ static node *read_extended(reading *r, const node *at) {
         problem_add(r->p, at->where, "write the path in full", "extends cannot contain references");
         return NULL;
     }
-    char *path = path_find(r->a, at->scalar, at->folder, r->library), *absolute = path_absolute(r->a, path);
+    const char *path = find_extended(r, at), *absolute = path_absolute(r->a, path);
     for (int i = 0; i < r->depth; i++)
         if (strcmp(r->chain[i], absolute) == 0) {
-            problem_add(r->p, at->where, NULL, "%s extends itself%s", path,
+            problem_add(r->p, at->where, "leave this file out of extends", "%s extends itself%s", path,
                         i + 1 < r->depth ? " through the files that it extends" : "");
             return NULL;
         }
     if (r->depth == DEEPEST || r->files == MOST_FILES) {
-        problem_add(r->p, at->where, NULL, "extends %s",
+        problem_add(r->p, at->where, "merge some of these files into one", "extends %s",
                     r->depth == DEEPEST ? "is more than 16 files deep" : "reads more than 64 files");
         return NULL;
     }
@@ -92,9 +101,10 @@ static node *read_layer(reading *r, const char *name, const char *folder, const 
         layer = node_map(r->a, layer->where, layer->from);
     if (layer && layer->kind != NODE_MAP) {
         if (!layer->broken)
-            problem_add(r->p, layer->where, "an experiment is a mapping: `key: value` lines",
-                        "%s is not an experiment but a %s", name,
-                        layer->kind == NODE_LIST ? "list" : "string");
+            problem_add(
+                r->p, layer->where,
+                "an experiment is a mapping, `key: value` lines; a text to train on is named in one, as dataset.source",
+                "%s is not an experiment but a %s", name, layer->kind == NODE_LIST ? "list" : "string");
         layer = NULL;
     }
     if (!layer) {

@@ -15,9 +15,9 @@ typedef enum node_kind { NODE_SCALAR, NODE_LIST, NODE_MAP } node_kind;
 
 // Where a value came from. Higher ranks win: defaults < extended files < the file < overrides.
 typedef struct origin {
-    const char
-        *text; // "default", "base/char_lm.yaml:12", "override training.lr=3", "${model.depth} at x.yaml:9"
-    int rank;  // 0 default, then 1, 2, ... in the order of merging
+    // "default", "base/char_lm.yaml:12", "override training.lr=3", "${model.depth} at x.yaml:9"
+    const char *text;
+    int rank; // 0 default, then 1, 2, ... in the order of merging
 } origin;
 
 typedef struct node node;

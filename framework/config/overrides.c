@@ -116,7 +116,7 @@ static bool step(applying *x, spot *s, const char *part, place where) {
         }
         if (index < 0 || index >= s->value->count) {
             problem_add(x->p, where, "entries are numbered from 0",
-                        "this list of length %d has no entry \"%s\"", s->value->count, part);
+                        "there is no entry \"%s\" in this list of %d", part, s->value->count);
             return false;
         }
         *s = item_of_list(x, s, index);
@@ -127,7 +127,8 @@ static bool step(applying *x, spot *s, const char *part, place where) {
         problem_add(x->p, where, "override the setting that it refers to, or the whole value",
                     "the path goes on, but this value is the reference %.*s", shown, s->value->scalar);
     else
-        problem_add(x->p, where, NULL, "there is no \"%s\" here: the value is \"%.*s\"", part, shown,
+        problem_add(x->p, where, "end the path before it",
+                    "the path goes on with \"%s\", but this value is \"%.*s\"", part, shown,
                     s->value->scalar);
     return false;
 }
@@ -224,8 +225,8 @@ static const node *given_before(const applying *x, const node *n) {
     return found;
 }
 
-// A value that an earlier override gave and that `new` would replace, or NULL. A scalar in place of a mapping
-// names its type, and the other way round.
+// A value that an earlier override gave and that `new` would replace, or NULL. A scalar in place of a
+// mapping names its type, and the other way round.
 static const node *replaced_value(const applying *x, const node *old, const node *new) {
     const node *found = NULL;
     if (old->kind == NODE_MAP && new->kind == NODE_SCALAR && node_get(old, "type"))

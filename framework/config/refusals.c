@@ -53,7 +53,7 @@ void report_value(resolver *r, const option *o, node *n, const path *at, const c
     if (n->kind == NODE_SCALAR && !node_is_null(n)) nearest = value_nearest(o, n->scalar);
     if (nearest)
         text_add(&hint, "did you mean \"%s\"?", nearest);
-    else if (is_text && n->kind != NODE_SCALAR)
+    else if (is_text && n->kind != NODE_SCALAR && n->count > 0)
         text_add(&hint, "quote a string that contains \": \" or begins with [ or {");
     else if (is_text && node_is_null(n))
         text_add(&hint, "write \"\" for an empty string");

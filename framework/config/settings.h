@@ -1,6 +1,18 @@
 // The declaration of settings: one row of an option table for each member of a settings struct.
 //
+//     typedef struct sgd_settings {
+//         double lr, momentum;
+//         bool nesterov;
+//     } sgd_settings;
 //
+//     #define SETTINGS sgd_settings
+//     static const option sgd_options[] = {
+//         REAL(lr, "0.1", ABOVE(0), INFINITY, "learning rate at the top of the schedule"),
+//         REAL(momentum, "0.9", 0, BELOW(1), "share of the last step's direction that is kept; 0: none"),
+//         BOOL(nesterov, "false", "look ahead along the momentum"),
+//         {0},
+//     };
+//     #undef SETTINGS
 //
 // The member's name is the key. A member whose C type is not that of the row does not compile
 // (tests/lint/setting_types.py).
@@ -67,12 +79,11 @@
     SETTING(OPTION_BRANCHES, component_branches, #member, member, .fallback = default_, .registry = from,  \
             .doc = __VA_ARGS__)
 
+// clang-format off
 // Names of the user's choice, which fill no member.
-#define VARIABLES(name, ...)                                                                               \
-    { .key = #name, .type = OPTION_VARIABLES, .doc = __VA_ARGS__ }
+#define VARIABLES(name, ...) {.key = #name, .type = OPTION_VARIABLES, .doc = __VA_ARGS__}
 
 // What the rows above are made of; shared rows use it where the key is not the member's name.
-// clang-format off
 #define SETTING(kind, c_type, name, member, ...) \
     {.key = name, .type = kind, \
      .offset = _Generic(((SETTINGS *)0)->member, c_type: offsetof(SETTINGS, member)), __VA_ARGS__}

@@ -194,8 +194,8 @@ static int line_width(const char *s, size_t length) {
     return width;
 }
 
-// The comments stand beside their lines, from the same column on where the lines are short enough for it. In
-// `columns` columns (0: as many as it takes) they are wrapped, and stand below lines that leave no room.
+// The comments stand beside their lines, from the same column on where the lines are short enough for it.
+// In `columns` columns (0: as many as it takes) they are wrapped, and stand below lines that leave no room.
 static void join_with_comment(const char *line, const char *note, int column, int columns, text *out) {
     enum { NARROWEST = 20, SPACE = 4 }; // "  # "
     const size_t length = line_length(line), note_length = line_length(note);

@@ -196,6 +196,24 @@ static char *copy_scalar(arena *a, const char *s, size_t length) {
 
 // --- events to nodes
 
+static bool stands_after_bracket(const reader *r, yaml_mark_t mark) {
+    if (mark.line >= (size_t)r->line_count || mark.column == 0) return false;
+    const line *l = &r->lines[mark.line];
+    return l->start + mark.column < l->end && r->input->text[l->start + mark.column - 1] == ']';
+}
+
+// The context that libyaml gives for a problem; "after ]" where a list is followed by more of a word, as in
+// [a-z]*.txt: it is a string.
+static const char *context_of(const reader *r, char at) {
+    const yaml_parser_t *parser = &r->parser;
+    const char *context = parser->context;
+    if (!context || !parser->problem) return context;
+    const bool is_alias = strstr(context, "alias") && stands_after_bracket(r, parser->context_mark);
+    const bool is_word = strstr(parser->problem, "expected key") && !strchr("]},:", at) &&
+                         stands_after_bracket(r, parser->problem_mark);
+    return is_alias || is_word ? "after ]" : context;
+}
+
 static bool next_event(reader *r, yaml_event_t *event) {
     if (yaml_parser_parse(&r->parser, event)) return true;
     const yaml_parser_t *parser = &r->parser;
@@ -215,7 +233,7 @@ static bool next_event(reader *r, yaml_event_t *event) {
         else if ((int)at_line + 1 < r->line_count)
             at = '\n';
     }
-    yaml_message message = yaml_message_of(parser->context, parser->problem, at);
+    yaml_message message = yaml_message_of(context_of(r, at), parser->problem, at);
     yaml_mark_t mark = message.at_opening && parser->context ? parser->context_mark : parser->problem_mark;
     // What is missing at the end of the text is shown at the end of its last line that is not empty.
     if (!r->input->line)
@@ -399,8 +417,11 @@ static node *read_document(reader *r) {
 
 node *yaml_read(arena *a, const yaml_input *input, problems *p) {
     if (input->length > LARGEST) {
-        problem_add(p, (place){.file = input->name}, "is this an experiment file?",
-                    "the file is larger than %d MiB", LARGEST >> 20);
+        char size[32];
+        problem_add(p, (place){.file = input->name},
+                    "is it an experiment? A text to train on is named in one, as dataset.source",
+                    "the file has %s; an experiment has at most %d MiB",
+                    text_bytes((double)input->length, size, sizeof size), LARGEST >> 20);
         return NULL;
     }
     reader r = {.a = a, .input = input, .p = p};

@@ -12,6 +12,7 @@ static const struct row {
     char at;
     yaml_message message;
 } rows[] = {
+    {"after ]", "", 0, {"a string that begins with [ needs quotes", "write \"[...\"", false}},
     {"", "cannot start any token", '\t', {"a tab is used for indentation", "indent with spaces", false}},
     {"", "cannot start any token", '@', {"a string that begins with @ needs quotes", QUOTE_IT, false}},
     {"", "cannot start any token", '`', {"a string that begins with ` needs quotes", QUOTE_IT, false}},

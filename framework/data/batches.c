@@ -17,8 +17,8 @@ typedef struct batches_type {
 // Numbers of the random streams (the `site` of an rng_stream); changing one changes every run.
 enum { STREAM_WINDOWS = 0, STREAM_CHUNKS = 1 };
 
-// One row: the tokens from start on, each with its successor as target; padded from token `end` on, and beyond
-// the end of the split.
+// One row: the tokens from start on, each with its successor as target; padded from token `end` on, and
+// beyond the end of the split.
 static void fill_row(const split_tokens *from, size_t start, size_t end, int block_size, int row,
                      const batch_tokens *out) {
     int32_t *ids = out->ids + (size_t)row * (size_t)block_size;

@@ -19,13 +19,14 @@ typedef struct batch_tokens {
 
 // Fills rows x block_size ids and targets (the next tokens) out of a split. rows is the batch of the whole
 // step (all micro-batches). Where the split has no token to learn from, the id is 0 and the target -1:
-// behind the end of a short last chunk, block of a stream or split, and in whole rows when the last batch of
-// an epoch of chunks is not full. At least one target of a batch is not -1. The split has at least 2 tokens.
+// behind the end of a short last chunk, block of a stream or split, and in whole rows when the last batch
+// of an epoch of chunks is not full. At least one target of a batch is not -1. The split has at least 2
+// tokens.
 void batches_fill(const component_choice *batches, const split_tokens *from, int block_size, int rows,
                   uint64_t seed, int64_t step, const batch_tokens *out);
 
-// Whether a row goes on where it ended in the step before, within an epoch (stream): a model then carries its
-// state from step to step, and begins each epoch with none.
+// Whether a row goes on where it ended in the step before, within an epoch (stream): a model then carries
+// its state from step to step, and begins each epoch with none.
 bool batches_carry_state(const component_choice *batches);
 
 // Steps of an epoch: the steps after which about (windows) or exactly (chunks, stream) every token was seen

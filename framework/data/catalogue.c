@@ -167,8 +167,7 @@ status catalogue_need(const catalogue *c, const char *name, const catalogue_entr
     const char *near = nearest_name(name, names);
     fail(err, ERR_CONFIG, "no corpus is called \"%s\"%s%s%s", name, near ? "; did you mean \"" : "",
          near ? near : "", near ? "\"?" : "");
-    error_hint(err, "the catalogue has: %s; anything else needs a '/' or a '.' to be taken for a path",
-               list.bytes ? list.bytes : "nothing");
+    error_hint(err, "the catalogue has: %s", list.bytes ? list.bytes : "nothing");
     text_free(&list);
     free(names);
     return err->code;

@@ -8,8 +8,8 @@
 #include "data/dataset.h"
 
 typedef struct catalogue_file {
-    const char
-        *name; // local file name: "tinyshakespeare.txt", "wikitext2-valid.txt"; of a package: "computers"
+    // Local file name: "tinyshakespeare.txt", "wikitext2-valid.txt"; of a package: "computers".
+    const char *name;
     const char *url;    // NULL: comes with a Debian package
     const char *sha256; // lower-case hexadecimal; NULL: not known yet, recorded at the first download
     split part;         // which split it is; SPLIT_COUNT: the corpus is to be cut
@@ -60,7 +60,7 @@ status catalogue_get(const catalogue_entry *entry, const data_places *places, co
                      error *err);
 
 // Appends the table of the catalogue: of each corpus title, licence, and each file's size and place, or
-// what to do when it is missing.
-void catalogue_list(const catalogue *c, const data_places *places, text *out);
+// what to do when it is missing. In lines of at most `columns` columns; 0: there is no limit.
+void catalogue_list(const catalogue *c, const data_places *places, int columns, text *out);
 
 #endif

@@ -337,6 +337,11 @@ static place item_place(const node *section, const char *key, int index) {
     return problem_place(section, key);
 }
 
+static bool is_default(const node *section, const char *key) {
+    const node *value = section ? node_get(section, key) : NULL;
+    return value && value->from.rank == 0;
+}
+
 static status locate(const string_list *items, const node *section, const char *key,
                      const data_places *places, catalogue *c, arena *scratch, error *err) {
     for (int i = 0; i < items->count; i++) {
@@ -350,8 +355,11 @@ static status locate(const string_list *items, const node *section, const char *
             return err->code;
         }
         const bool is_mistake = missing.code == ERR_DATA && source_is_path(items->values[i]);
-        fail_at(err, is_mistake ? ERR_CONFIG : missing.code, item_place(section, key, i), "dataset.%s: %s",
-                key, missing.message);
+        const status code = is_mistake ? ERR_CONFIG : missing.code;
+        if (is_default(section, key)) // which has no place of its own
+            fail(err, code, "dataset.%s is not set, and its default is missing: %s", key, missing.message);
+        else
+            fail_at(err, code, item_place(section, key, i), "dataset.%s: %s", key, missing.message);
         return error_hint(err, "%s", missing.hint);
     }
     return OK;

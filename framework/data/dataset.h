@@ -61,14 +61,14 @@ typedef struct dataset {
 // Whether a document begins with token `at` of a split: the separator stands right before it.
 bool split_begins_document(const split_tokens *s, size_t at);
 
-// Encodes document_separator for split_tokens.separator; NULL where it is not set, or has no effect because no
-// state is carried. ERR_CONFIG when it has characters that the vocabulary lacks. Memory from a.
+// Encodes document_separator for split_tokens.separator; NULL where it is not set, or has no effect because
+// no state is carried. ERR_CONFIG when it has characters that the vocabulary lacks. Memory from a.
 status dataset_separator(const dataset_settings *settings, const tokenizer *t, arena *a,
                          const encoding **out, error *err);
 
-// Looks for the files of every source and reads none. The error has the place of the source at fault: section
-// is the mapping of the dataset section. ERR_CONFIG for a path or pattern without a file, or an unknown name;
-// ERR_DATA for a corpus of the catalogue that is not on this machine.
+// Looks for the files of every source and reads none. The error has the place of the source at fault:
+// section is the mapping of the dataset section. ERR_CONFIG for a path or pattern without a file, or an
+// unknown name; ERR_DATA for a corpus of the catalogue that is not on this machine.
 status dataset_locate(const dataset_settings *settings, const struct node *section,
                       const data_places *places, error *err);
 
@@ -88,7 +88,8 @@ status dataset_open(const dataset_settings *settings, const data_places *places,
                     arena *a, dataset **out, error *err);
 
 // A text by itself, all of it: an item like those of `source`. Of a corpus that comes in parts it is part
-// `which`. *name is the item as messages name it. It has no separator. Errors of dataset_open; memory from a.
+// `which`. *name is the item as messages name it. It has no separator. Errors of dataset_open; memory from
+// a.
 status dataset_open_text(const char *item, split which, const data_places *places,
                          const tokenizer *tokenizer, arena *a, split_tokens *out, const char **name,
                          error *err);

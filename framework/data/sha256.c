@@ -45,7 +45,7 @@ status sha256_file(const char *path, char digest[SHA256_TEXT], error *err) {
     char buffer[1 << 16];
     sha256 s;
     sha256_begin(&s);
-    for (size_t got; (got = fread(buffer, 1, piece, f)) > 0;) sha256_add(&s, buffer, got);
+    while (!feof(f) && !ferror(f)) sha256_add(&s, buffer, fread(buffer, 1, piece, f));
     int number = errno;
     bool failed = ferror(f);
     fclose(f);

@@ -103,7 +103,11 @@ static status add_entry(const char *name, const data_places *places, catalogue *
                         source_files *out, error *err) {
     if (!c->entries) TRY(catalogue_load(places->catalogue, a, c, err));
     const catalogue_entry *corpus;
-    TRY(catalogue_need(c, name, &corpus, err));
+    if (catalogue_need(c, name, &corpus, err) != OK) {
+        const error refused = *err;
+        return error_hint(err, "%s; anything else needs a '/' or a '.' to be taken for a path",
+                          refused.hint);
+    }
     for (int i = 0; i < corpus->count; i++) {
         const catalogue_file *file = &corpus->files[i];
         const char *path = catalogue_locate(file, corpus, places, a);
@@ -113,23 +117,12 @@ static status add_entry(const char *name, const data_places *places, catalogue *
     return OK;
 }
 
-// ~/ stands for the home folder.
-static status expand(const char **item, const data_places *places, arena *a, error *err) {
-    if (strncmp(*item, "~/", 2) != 0) return OK;
-    if (!places->home) {
-        fail(err, ERR_IO, "%s is in the home folder, which is not known: HOME is not set", *item);
-        return error_hint(err, "set HOME, or write the path in full; a folder that is called ~ is ./~");
-    }
-    *item = path_absolute(a, path_join(a, places->home, *item + 2));
-    return OK;
-}
-
 status sources_resolve(const string_list *items, const data_places *places, catalogue *c, arena *a,
                        source_files *out, error *err) {
     *out = (source_files){0};
     for (int i = 0; i < items->count; i++) {
         const char *item = items->values[i];
-        TRY(expand(&item, places, a, err));
+        TRY(path_expand_home(&item, places->home, a, err));
         if (!source_is_path(item))
             TRY(add_entry(item, places, c, a, out, err));
         else if (!strpbrk(item, "*?[") || file_exists(item))

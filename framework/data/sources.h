@@ -18,8 +18,9 @@ typedef struct source_files {
 // Whether an item is a path or glob rather than a name of the catalogue.
 bool source_is_path(const char *item);
 
-// The files of the items, in order; those of a glob or folder sorted by name. *c is loaded from places->catalogue
-// when an item is a name and c->entries is still NULL. Errors as dataset_open. Memory from a.
+// The files of the items, in order; those of a glob or folder sorted by name. *c is loaded from
+// places->catalogue when an item is a name and c->entries is still NULL. Errors as dataset_open. Memory
+// from a.
 status sources_resolve(const string_list *items, const data_places *places, catalogue *c, arena *a,
                        source_files *out, error *err);
 

@@ -24,8 +24,8 @@ typedef struct encoding {
     int32_t *ids; // in the arena given
     size_t count;
     size_t characters, bytes; // of the text that was encoded
-    size_t
-        unknown; // characters outside the vocabulary, whether they became the unknown id, bytes or nothing
+    // Characters outside the vocabulary, whether they became the unknown id, bytes or nothing.
+    size_t unknown;
 } encoding;
 
 // Builds the chosen tokenizer (an OPTION_COMPONENT out of tokenizer_registry) for the given training text.
@@ -48,8 +48,8 @@ void tokenizer_decode(const tokenizer *t, int32_t id, text *out);
 
 int tokenizer_vocabulary(const tokenizer *t); // number of ids
 const char *tokenizer_name(const tokenizer *t);
-// Characters of a text that a token stands for, known or not. Of the bytes of a character that is spelled in
-// byte tokens, the first counts as the character.
+// Characters of a text that a token stands for, known or not. Of the bytes of a character that is spelled
+// in byte tokens, the first counts as the character.
 int tokenizer_characters(const tokenizer *t, int32_t id);
 // The id of unknown text, or -1 when the vocabulary has none.
 int32_t tokenizer_unknown(const tokenizer *t);

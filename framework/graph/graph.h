@@ -102,21 +102,21 @@ typedef struct op_kind {
                          // refuses a graph in which another operator reads such an input later
                          // (ERR_INTERNAL)
     unsigned gathers;    // inputs of which forward reads no more elements than it writes to out[0]: tables
-    unsigned
-        passthrough; // the input whose gradient is that of the output, unchanged (a residual). backward
-                     // must not write it: the bytes are shared or, where they cannot be (the input has
-                     // a gradient already, or is a parameter), `passes_apart` is set and
-                     // graph_backward copies or adds them after the operator's own step
+    // The input whose gradient is that of the output, unchanged (a residual). backward must not write it:
+    // the bytes are shared or, where they cannot be (the input has a gradient already, or is a parameter),
+    // `passes_apart` is set and graph_backward copies or adds them after the operator's own step.
+    unsigned passthrough;
     unsigned slope;  // the output that backward multiplies the gradient of out[0] by, first of all.
                      // Where a single operator makes this gradient, and `multiplies`, that one
                      // multiplies on the way (op.factor)
     bool multiplies; // backward can multiply the gradient of in[0] by op.factor
     // A loss: its forward step makes the gradients of its inputs (graphs with gradients), and so comes
-    // before every backward step; a graph has one. The gradient of input 0 takes the bytes of input 0 unless
-    // a gradient step reads those; where that is not possible, only_in_place refuses the graph
+    // before every backward step; a graph has one. The gradient of input 0 takes the bytes of input 0
+    // unless a gradient step reads those; where that is not possible, only_in_place refuses the graph
     // (graph_finish: ERR_INTERNAL).
     bool is_loss, only_in_place;
-    double (*flops)(const op *o);                    // of one forward run; NULL: not worth counting
+    int least_batch;              // sequences of a run below which it is slow; 0: any number will do
+    double (*flops)(const op *o); // of one forward run; NULL: not worth counting
     double (*gradient_flops)(const op *o);           // of one backward run; NULL: those of a product
     size_t (*workspace)(const op *o, bool backward); // bytes, NULL: none
 } op_kind;
@@ -157,7 +157,8 @@ state_set *states_new(int lanes);
 void states_free(state_set *s);
 void states_reset(state_set *s);                       // all zero: the beginning of a text
 const carried_state *states_first(const state_set *s); // the others follow by `next`
-// Other states of the same names and sizes, all zero; and a copy of the values from one set to such another.
+// Other states of the same names and sizes, all zero; and a copy of the values from one set to such
+// another.
 state_set *states_twin(const state_set *s);
 void states_copy(const state_set *from, state_set *to);
 // Gives every lane of `to` the state of the one lane of `from`; both belong to graphs of one model.
@@ -189,10 +190,10 @@ struct graph {
     void *plan_memory;
     bool borrowed;     // plan_memory is another graph's
     size_t plan_bytes; // activations and their gradients
-    size_t
-        gradient_reals; // of a block of gradients: those of the parameters, then those of derived tensors
-    uint64_t version;   // of the parameters, when derived operators last ran
-    int lane;           // to which states are bound; -1: to none
+    // Of a block of gradients: those of the parameters, then those of derived tensors.
+    size_t gradient_reals;
+    uint64_t version; // of the parameters, when derived operators last ran
+    int lane;         // to which states are bound; -1: to none
     void *workspace;
     size_t workspace_bytes;
     op_time *times; // of the operators, owned by the caller: runs add to them; NULL: not measured
@@ -210,8 +211,8 @@ tensor *graph_parameter(graph *g, parameter *p);
 tensor *graph_state(graph *g, const char *name, int rank, const int *shape);
 op *graph_append(graph *g, const op_kind *kind, tensor *const *in, int in_count, tensor *out,
                  void *settings);
-// The first operator, from number `first` on, that something learns through and that has no gradient step (with
-// carried state some have none), or NULL.
+// The first operator, from number `first` on, that something learns through and that has no gradient step
+// (with carried state some have none), or NULL.
 const op *graph_without_gradient(const graph *g, int first);
 // The next output of an operator just appended, for its own gradient step: only out[0] goes to other
 // operators and has a gradient.
@@ -258,6 +259,9 @@ double op_flops(const op *o, bool backward);
 double op_bytes(const op *o, bool backward);
 // Of one forward run, without gradients: of the operators that run every time, or of the derived ones.
 double graph_flops(const graph *g, bool derived);
+
+// Sequences of a run below which some operator is slow; 0: any number will do.
+int graph_least_batch(const graph *g);
 
 // The stream of dropout masks of an operator in this run.
 static inline rng_stream op_dropout_stream(const run_context *c, const op *o) {

@@ -114,10 +114,11 @@ tensor *op_implicit_filter(graph *g, const implicit_filter_options *options);
 parameter_declaration implicit_filter_features(int grid, int features);
 parameter_declaration implicit_filter_rates(int channels, double slowest, double fastest);
 
-// A recurrent layer (kernels/arguments.h, recurrence): y is (batch, time, R), the hidden states. An LSTM has the
-// gates i, f, g, o, a GRU r, z, n, with PyTorch's weights: w_ih (gates R, width of x), w_hh (gates R, R), b_ih and
-// b_hh (gates R; both NULL: none). The state before the first token is h, and c of an LSTM, (batch, R): NULL is
-// zero. A token that begins a document (run_context.begins) has no state before it. In a graph with states these are carried instead, without a gradient from block to block (truncated
+// A recurrent layer (kernels/arguments.h, recurrence): y is (batch, time, R), the hidden states. An LSTM
+// has the gates i, f, g, o, a GRU r, z, n, with PyTorch's weights: w_ih (gates R, width of x), w_hh (gates
+// R, R), b_ih and b_hh (gates R; both NULL: none). The state before the first token is h, and c of an LSTM,
+// (batch, R): NULL is zero. A token that begins a document (run_context.begins) has no state before it. In
+// a graph with states these are carried instead, without a gradient from block to block (truncated
 // backpropagation through time).
 typedef struct recurrence_options {
     cell_type cell;
@@ -127,9 +128,9 @@ typedef struct recurrence_options {
 tensor *op_recurrence(graph *g, tensor *x, const recurrence_options *options);
 
 // Softmax cross-entropy: logits (batch, time, vocabulary), targets (batch, time) with negative = ignored ->
-// losses (batch, time). In graphs with gradients the logits are overwritten by their gradient. Logits that were made
-// by the operator appended last, a linear without activation, and are too many for the caches never exist
-// all at once: the two operators become op_linear_cross_entropy, and logits->producer NULL.
+// losses (batch, time). In graphs with gradients the logits are overwritten by their gradient. Logits that
+// were made by the operator appended last, a linear without activation, and are too many for the caches
+// never exist all at once: the two operators become op_linear_cross_entropy, and logits->producer NULL.
 tensor *op_cross_entropy(graph *g, tensor *logits, tensor *targets, double smoothing);
 
 // The same for the logits x W^T + b (W (vocabulary, width), b (vocabulary) or NULL), made `chunk` rows at a

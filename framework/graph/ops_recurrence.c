@@ -1,6 +1,6 @@
-// op_recurrence: a recurrent layer over a block of tokens. The products with the inputs of all tokens are one
-// matrix product; so are those that make the gradients of the weights. Between them, the kernel goes through
-// time.
+// op_recurrence: a recurrent layer over a block of tokens. The products with the inputs of all tokens are
+// one matrix product; so are those that make the gradients of the weights. Between them, the kernel goes
+// through time.
 #include "graph/ops.h"
 
 #include <string.h>
@@ -49,8 +49,8 @@ static bool begins(const graph *g, const run_context *c, int b, int t) {
     return c->begins && c->begins[(size_t)b * (size_t)g->time + (size_t)t];
 }
 
-// The values before the first token: of the carried state or of an input, zero without one and where a document
-// begins.
+// The values before the first token: of the carried state or of an input, zero without one and where a
+// document begins.
 static void begin_with(const graph *g, const run_context *c, const tensor *from, tensor *first) {
     const size_t bytes = first->count * sizeof(real);
     if (from)
@@ -121,8 +121,9 @@ static void to_bias(const run_context *c, const op *o, int bias, const gate_grad
                             op_adds(c, o, bias));
 }
 
-// Token t goes with the output of token t-1, the row before. First tokens go with the state before them, and
-// are then set to zero, because the row before is the end of another sequence; so are those that begin a document.
+// Token t goes with the output of token t-1, the row before. First tokens go with the state before them,
+// and are then set to zero, because the row before is the end of another sequence; so are those that begin
+// a document.
 static void to_recurrent_weight(const graph *g, const run_context *c, const op *o,
                                 const gate_gradients *d) {
     const recurrence_settings *s = o->settings;
@@ -198,6 +199,10 @@ static size_t workspace(const op *o, bool for_backward) {
     return larger_of(bytes, kernels->gemm_workspace(s->width, s->rows));
 }
 
+// Each token reads all of W_hh, in every thread: with a dozen rows of the batch for each of a few threads,
+// that keeps up with the multiplications.
+enum { LEAST_BATCH = 64 };
+
 static const op_kind recurrence_kind = {
     .name = "recurrence",
     .forward = forward,
@@ -205,6 +210,7 @@ static const op_kind recurrence_kind = {
     .saves = INPUT(X) | INPUT(W_IH) | INPUT(PACKED_IH) | INPUT(PACKED_HH) | OUTPUT(Y) | OUTPUT(GATES) |
              OUTPUT(SAVED) | OUTPUT(H_FIRST) | OUTPUT(C_FIRST),
     .varies = true,
+    .least_batch = LEAST_BATCH,
     .flops = flops,
     .workspace = workspace,
 };

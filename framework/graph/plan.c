@@ -214,7 +214,8 @@ static int larger_first(const void *a, const void *b) {
 
 static int lower_first(const void *a, const void *b) {
     const tensor *const *x = a, *const *y = b;
-    return (*x)->offset < (*y)->offset ? -1 : (*x)->offset > (*y)->offset;
+    const size_t first = (*x)->offset, second = (*y)->offset;
+    return first < second ? -1 : first > second;
 }
 
 // Large tensors first, each at the lowest place free during its whole life.

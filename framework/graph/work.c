@@ -65,6 +65,13 @@ double op_bytes(const op *o, bool backward) {
     return o->kind->backward && o->out[0]->gradient ? backward_bytes(o) : 0;
 }
 
+int graph_least_batch(const graph *g) {
+    int least = 0;
+    for (int k = 0; k < g->op_count; k++)
+        if (g->ops[k]->kind->least_batch > least) least = g->ops[k]->kind->least_batch;
+    return least;
+}
+
 double graph_flops(const graph *g, bool derived) {
     double flops = 0;
     for (int i = 0; i < g->op_count; i++)

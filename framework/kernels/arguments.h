@@ -106,7 +106,7 @@ typedef struct filter_shape {
 enum { FILTER_LAYERS = 5 }; // at most
 
 typedef struct filter_parameters {
-    const real *features; // grid x features; NULL: those of kernels/filter_features.h
+    const real *features; // grid x features; NULL: those of kernels/convolution/filter_features.h
     const real *weight[FILTER_LAYERS], *bias[FILTER_LAYERS]; // hidden x features or hidden; hidden
     const real *frequency;                                   // hidden
     const real *out;                                         // (filters * width) x hidden
@@ -127,7 +127,8 @@ static inline int cell_gates(cell_type cell) {
     return cell == CELL_LSTM ? 4 : 3;
 }
 
-// A recurrence of `batch` sequences of `time` tokens and R = width hidden units, G = cell_gates: for each token
+// A recurrence of `batch` sequences of `time` tokens and R = width hidden units, G = cell_gates: for each
+// token
 //     h_t, c_t = cell(x_t W_ih^T + b_ih, h_t-1 W_hh^T + b_hh, h_t-1, c_t-1)
 // A cell without c leaves c_first and dc_first alone. Weights are packed (gemm_pack).
 typedef struct recurrence {
@@ -142,8 +143,8 @@ typedef struct recurrence {
     // batch x time x G R: x W_ih^T + b_ih. The forward step leaves there what the backward step needs, and
     // that one the gradient of what was there first.
     real *gates;
-    // batch x time x R: from the forward step, c (LSTM), or the recurrent sum of n (GRU), whose gradient the
-    // backward step then leaves there.
+    // batch x time x R: from the forward step, c (LSTM), or the recurrent sum of n (GRU), whose gradient
+    // the backward step then leaves there.
     real *saved;
     real *h;                   // batch x time x R: the outputs
     const real *dy;            // gradient of the outputs

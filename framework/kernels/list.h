@@ -229,7 +229,8 @@ KERNEL(void, cross_entropy,
 
 // One pass over the pieces of the parameters p, with gradients g; m and v are the optimizer's state. In
 // each piece lr is multiplied by its lr_multiplier, and weight_decay is 0 unless it decays. In the formulas
-//     h = gradient_scale g, plus weight_decay p where the decay is coupled: sgd, rmsprop, adam unless decoupled.
+//     h = gradient_scale g
+// plus weight_decay p where the decay is coupled: sgd, rmsprop, and adam unless decoupled.
 
 //     m = first_step ? h : momentum m + (1 - dampening) h
 //     p -= lr (nesterov ? h + momentum m : m)

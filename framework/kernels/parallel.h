@@ -7,8 +7,8 @@
 
 extern int kernels_thread_count; // what kernels_set_threads set
 
-// Measured: below this many vector operations, two or three microseconds, a second thread does not pay, since
-// what one thread has written the other must fetch from its cache.
+// Measured: below this many vector operations, two or three microseconds, a second thread does not pay,
+// since what one thread has written the other must fetch from its cache.
 enum { PARALLEL_OPERATIONS = 1 << 14 };
 
 // A thread takes pieces worth at least this many vector operations at a time.

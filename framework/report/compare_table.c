@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +73,7 @@ void report_compare_table(const report_run *runs, int count, bool csv, int colum
         const char *in_text, *in_csv;
         int gives_way; // before any setting does
     } headings[] = {{"parameters", "parameters", MAX_SETTINGS + 3},
-                    {"step", "step", 0},
+                    {"step", "step", -2},
                     {"best val", "best_val_loss", 0},
                     {"at step", "best_step", MAX_SETTINGS + 6},
                     {"perplexity", "perplexity", MAX_SETTINGS + 4},
@@ -85,6 +86,7 @@ void report_compare_table(const report_run *runs, int count, bool csv, int colum
     }
     table_column(t, "status", false);
     table_shortens(t);
+    table_gives_way(t, -1);
     for (int i = 0; i < count; i++) {
         table_row(t);
         table_cell(t, "%s", order[i]->name);
@@ -98,9 +100,11 @@ void report_compare_table(const report_run *runs, int count, bool csv, int colum
         table_csv(t, out);
     else
         table_text(t, columns, out);
-    if (shown < found)
-        text_add(out, "%d more setting%s; --csv shows all of them\n", found - shown,
-                 found - shown == 1 ? " differs" : "s differ");
+    if (shown < found) {
+        const char *note = arena_format(a, "%d more setting%s; --csv shows all of them", found - shown,
+                                        found - shown == 1 ? " differs" : "s differ");
+        text_add_wrapped(out, note, "", columns > 0 ? columns : INT_MAX);
+    }
     arena_free(a);
 }
 
@@ -121,7 +125,9 @@ void report_list_table(const report_run *runs, int count, int columns, text *out
     table_column(t, "status", false);
     table_shortens(t);
     table_column(t, "step", true);
+    table_gives_way(t, -1);
     table_column(t, "best val", true);
+    table_gives_way(t, -2);
     table_column(t, "when", false);
     table_gives_way(t, 1);
     for (int i = 0; i < count; i++) {

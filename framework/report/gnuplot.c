@@ -37,16 +37,31 @@ static int start(const char *program, const char *suffix, const char *script_pat
     return result;
 }
 
-// Reads until the program closes its end; keeps the last bytes. False when the time is over.
-static bool read_output(int fd, double timeout_seconds, char output[OUTPUT_BYTES]) {
-    double end = clock_seconds() + timeout_seconds;
+static bool stopped(const gnuplot *g) {
+    return g->stop && *g->stop;
+}
+
+static status interrupted(error *err) {
+    err->message[0] = '\0'; // it needs no words
+    return err->code = ERR_INTERRUPTED;
+}
+
+static double timeout_of(const gnuplot *g) {
+    return g->timeout_seconds > 0 ? g->timeout_seconds : 60;
+}
+
+// Reads until the program closes its end; keeps the last bytes. False when the time is over, or drawing is
+// to end: a signal that comes just before poll() does not wake it, so that it sleeps for a moment only.
+static bool read_output(const gnuplot *g, int fd, char output[OUTPUT_BYTES]) {
+    enum { MOMENT_MS = 100 };
+    double end = clock_seconds() + timeout_of(g);
     size_t used = 0;
     for (;;) {
-        double left = end - clock_seconds();
         struct pollfd wait = {.fd = fd, .events = POLLIN};
-        int ready = left > 0 ? poll(&wait, 1, (int)(left * 1000) + 1) : 0;
-        if (ready < 0 && errno == EINTR) continue;
-        if (ready <= 0) return false;
+        if (stopped(g) || clock_seconds() >= end) return false;
+        int ready = poll(&wait, 1, MOMENT_MS);
+        if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
+        if (ready < 0) return false;
         if (used > OUTPUT_BYTES / 2) {
             memmove(output, output + used - OUTPUT_BYTES / 2, OUTPUT_BYTES / 2);
             used = OUTPUT_BYTES / 2;
@@ -72,7 +87,6 @@ static char *last_line(char *output) {
 static status run(const gnuplot *g, const char *suffix, const char *script_path, bool *found,
                   char output[OUTPUT_BYTES], error *err) {
     const char *program = g->program ? g->program : "gnuplot";
-    double timeout = g->timeout_seconds > 0 ? g->timeout_seconds : 60;
     pid_t child = -1;
     int read_end = -1;
     int refused = start(program, suffix, script_path, &child, &read_end);
@@ -82,14 +96,15 @@ static status run(const gnuplot *g, const char *suffix, const char *script_path,
         errno = refused;
         return fail_errno(err, "start", program);
     }
-    bool in_time = read_output(read_end, timeout, output);
+    bool in_time = read_output(g, read_end, output);
     close(read_end);
     if (!in_time) kill(child, SIGKILL);
     int how = 0;
     while (waitpid(child, &how, 0) < 0 && errno == EINTR) {
     }
+    if (stopped(g)) return interrupted(err);
     if (!in_time) {
-        fail(err, ERR_IO, "gnuplot needed more than %g s for %s", timeout, script_path);
+        fail(err, ERR_IO, "gnuplot needed more than %g s for %s", timeout_of(g), script_path);
         return error_hint(err, "run gnuplot %s by hand to see why", script_path);
     }
     if (WIFEXITED(how) && WEXITSTATUS(how) == 127) { // how some systems report a missing program
@@ -140,10 +155,13 @@ status gnuplot_draw_all(const gnuplot *g, const char *folder, const gnuplot_scri
     arena *a = arena_new();
     int drawn = 0;
     bool there = true;
-    for (int i = 0; i < count && there; i++) {
+    for (int i = 0; i < count && there && !stopped(g); i++) {
         const char *picture;
         error failure;
-        if (gnuplot_run(g, scripts[i].path, a, &picture, &failure) != OK)
+        const status result = gnuplot_run(g, scripts[i].path, a, &picture, &failure);
+        if (result == ERR_INTERRUPTED)
+            break;
+        else if (result != OK)
             log_warning("%s", failure.message);
         else if (picture)
             drawn++;
@@ -157,5 +175,5 @@ status gnuplot_draw_all(const gnuplot *g, const char *folder, const gnuplot_scri
     else if (count > 0)
         log_line("plots: %d of %d drawn in %s", drawn, count, folder);
     arena_free(a);
-    return OK;
+    return stopped(g) ? interrupted(err) : OK;
 }

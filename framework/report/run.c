@@ -38,7 +38,7 @@ status report_run_load(const char *folder, arena *a, report_run *out, error *err
     history_derive(&out->metrics, a, &out->history);
     out->settings = read_settings(folder, out->metrics.config_text, a);
     const char *value;
-    out->name = out->metrics.facts.name ? out->metrics.facts.name : last_part(folder, a);
+    out->name = last_part(folder, a);
     if ((value = scalar_at(out->settings, "description"))) out->description = value;
     if ((value = scalar_at(out->settings, "training.max_steps"))) text_to_int(value, &out->max_steps);
     if ((value = scalar_at(out->settings, "training.grad_clip"))) text_to_real(value, &out->grad_clip);

@@ -9,7 +9,7 @@
 
 typedef struct report_run {
     const char *folder;
-    const char *name;        // of the run, else of the folder; never NULL
+    const char *name;        // of the folder: a copied run has the stored name of the other
     const char *description; // "" when there is none
     metrics_data metrics;
     history history;

@@ -53,6 +53,9 @@ status checkpoint_read_facts(const char *path, arena *a, run_facts *out, error *
 // point to is then partly overwritten.
 status checkpoint_read(const char *path, const checkpoint_contents *contents, error *err);
 
+// Whether a path is named as checkpoints are: it ends in ".h5".
+bool checkpoint_name(const char *path);
+
 // Whether the file is a checkpoint with a group of that path.
 bool checkpoint_has(const char *path, const char *group);
 

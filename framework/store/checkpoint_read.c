@@ -18,7 +18,7 @@ static status names_hint(error *err) {
     return error_hint(err, "a run's checkpoints are last.h5 and best.h5 in its folder");
 }
 
-static bool has_name_of_checkpoint(const char *path) {
+bool checkpoint_name(const char *path) {
     const size_t length = strlen(path);
     return length > 3 && strcmp(path + length - 3, ".h5") == 0;
 }
@@ -26,7 +26,7 @@ static bool has_name_of_checkpoint(const char *path) {
 static status open_checkpoint(const char *path, hid_t *file, error *err) {
     h5_begin();
     status result = h5_open(path, false, file, err);
-    if (result == ERR_DATA) return has_name_of_checkpoint(path) ? damaged_hint(err) : names_hint(err);
+    if (result == ERR_DATA) return checkpoint_name(path) ? damaged_hint(err) : names_hint(err);
     TRY(result);
     int version = 0;
     bool known = h5_get_attribute(*file, "runexp_checkpoint", H5T_NATIVE_INT, &version);
@@ -161,7 +161,7 @@ static herr_t find_stranger(hid_t group, const char *name, const H5L_info_t *lin
     bool is_dataset = H5Iget_type(object) == H5I_DATASET;
     H5Oclose(object);
     if (!is_dataset || is_listed(r->group, name)) return 0;
-    fail(r->err, ERR_DATA, "%s has %s/%s, which the model has not", r->path, r->group->path, name);
+    fail(r->err, ERR_DATA, "%s has %s/%s, which the model does not have", r->path, r->group->path, name);
     not_the_model(r->err);
     return 1;
 }

@@ -10,9 +10,9 @@
 typedef struct evaluation {
     double loss;       // nats per token
     double perplexity; // e^loss, per token
-    double
-        bits_per_char; // of the scored tokens' text; NaN when that has no character (bytes that begin none)
-    size_t tokens;     // scored
+    // Of the scored tokens' text; NaN when that has no character (bytes that begin none).
+    double bits_per_char;
+    size_t tokens;       // scored
     double unknown_rate; // share of scored tokens outside the vocabulary
 } evaluation;
 
@@ -39,9 +39,9 @@ size_t evaluator_bytes(const evaluator *e); // of its own
 // ones the last `stride`; the final one is aligned to the end and scores what is left. A split of n tokens
 // has n-1 targets.
 //
-// Lanes are consecutive segments of the split, whose number depends on its length alone: at most 32, of 1024
-// targets or more. Each is read from warmup_tokens before it (the first: from the beginning of the split), in
-// blocks, with the state carried from block to block.
+// Lanes are consecutive segments of the split, whose number depends on its length alone: at most 32, of
+// 1024 targets or more. Each is read from warmup_tokens before it (the first: from the beginning of the
+// split), in blocks, with the state carried from block to block.
 void evaluate_split(evaluator *e, const split_tokens *part, const tokenizer *t, evaluation *out);
 
 // About max_tokens of the split, in windows or lanes spread evenly over it.

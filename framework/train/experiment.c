@@ -46,7 +46,8 @@ static const option evaluation_options[] = {
     INT(patience, "0", 0, 1e9,
         "stop after this many evaluations without a better validation loss; 0: never",
         .unit = "evaluations"),
-    REAL(min_delta, "0.0", 0, 1e6, "minimum decrease of the validation loss that counts as better"),
+    REAL(min_delta, "0.0", 0, 1e6,
+         "minimum decrease of the validation loss that counts as better, also for the best checkpoint"),
     INT(sample_tokens, "100", 0, 1e6,
         "length of the sample written to samples.txt at each evaluation; 0: none", .unit = "tokens"),
     {0},
@@ -58,7 +59,7 @@ const component evaluation_section = {
     .kind = "section",
     .summary = "when whole splits are evaluated, and early stopping",
     .details =
-        "The validation loss covers every token of the split once (never a random sample): in windows of block_size tokens or, when training reads a stream (dataset.batches), in lanes: consecutive parts of the split, at most 32 and of 1024 tokens or more, each with its state carried from beginning to end. The best checkpoint is the one with the smallest validation loss.",
+        "The validation loss covers every token of the split once (never a random sample): in windows of block_size tokens or, when training reads a stream (dataset.batches), in lanes: consecutive parts of the split, at most 32 and of 1024 tokens or more, each with its state carried from beginning to end. The best checkpoint is the one with the smallest validation loss, but for decreases below min_delta.",
     .example = "evaluation: {interval: 250, patience: 5}\n",
     .options = evaluation_options,
     .settings_size = sizeof(evaluation_settings),

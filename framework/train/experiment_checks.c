@@ -30,9 +30,9 @@ static double number_at(const subject *s, const char *path, double otherwise) {
     return n && n->kind == NODE_SCALAR && text_to_real(n->scalar, &value) ? value : otherwise;
 }
 
-// Whether somebody gave a setting a value that is not its default, and that not below a later choice of what
-// it belongs to (a file may choose another mode than the one that it extends). A run's own config.yaml gives
-// every setting.
+// Whether somebody gave a setting a value that is not its default, and that not below a later choice of
+// what it belongs to (a file may choose another mode than the one that it extends). A run's own config.yaml
+// gives every setting.
 static bool is_chosen(const subject *s, const char *path, const char *belongs_to) {
     const node *n = node_find(s->root, path), *owner = node_find(s->root, belongs_to);
     double value, fallback;
@@ -72,6 +72,14 @@ static bool patience_without_text(const subject *s) {
     return of(s)->evaluation.patience > 0 && !has_validation(s);
 }
 
+static bool val_source_without_text(const subject *s) {
+    return of(s)->dataset.val_source.count > 0 && !has_validation(s);
+}
+
+static bool test_source_without_text(const subject *s) {
+    return of(s)->dataset.test_source.count > 0 && s->data->splits[SPLIT_TEST].count == 0;
+}
+
 static bool warmup_as_long_as_run(const subject *s) {
     return number_at(s, "schedule.warmup_steps", 0) >= (double)of(s)->training.max_steps;
 }
@@ -95,6 +103,25 @@ static bool period_as_long_as_run(const subject *s) {
     const node *milestones = node_find(s->root, "schedule.milestones");
     return milestones && milestones->count == 0 &&
            number_at(s, "schedule.period", 0) >= (double)of(s)->training.max_steps;
+}
+
+static double milestone(const node *milestones, int i) {
+    double value;
+    return text_to_real(milestones->items[i]->scalar, &value) ? value : NAN;
+}
+
+static bool milestones_do_not_ascend(const subject *s) {
+    const node *milestones = node_find(s->root, "schedule.milestones");
+    for (int i = 1; milestones && i < milestones->count; i++)
+        if (milestone(milestones, i) <= milestone(milestones, i - 1)) return true;
+    return false;
+}
+
+// The last update is numbered max_steps - 1.
+static bool milestones_beyond_run(const subject *s) {
+    const node *milestones = node_find(s->root, "schedule.milestones");
+    return milestones && milestones->count > 0 && !milestones_do_not_ascend(s) &&
+           milestone(milestones, 0) >= (double)of(s)->training.max_steps;
 }
 
 static bool schedule_too_patient(const subject *s) {
@@ -158,6 +185,11 @@ static bool temperature_unused(const subject *s) {
     return of(s)->sampling.mode == SAMPLE_ARGMAX && is_chosen(s, "sampling.temperature", "sampling.mode");
 }
 
+static bool temperature_picks_the_first(const subject *s) {
+    const int mode = (int)of(s)->sampling.mode;
+    return of(s)->sampling.temperature == 0 && mode != SAMPLE_ARGMAX && mode != SAMPLE_PROB;
+}
+
 static bool window_unused(const subject *s) {
     return of(s)->sampling.repetition_penalty == 1 &&
            is_chosen(s, "sampling.repetition_window", "sampling.repetition_penalty");
@@ -174,6 +206,12 @@ static const struct check {
     {PROBLEM, "training.batch_size", step_too_large,
      "times accumulation and block_size is more than 2147483647 tokens for one update",
      "make batch_size, accumulation or dataset.block_size smaller"},
+    {PROBLEM, "schedule.milestones", milestones_do_not_ascend, "do not ascend",
+     "list the steps in the order in which they are reached, each once"},
+    {PROBLEM_WITH_TEXT, "dataset.val_source", val_source_without_text, "has no text",
+     "give files that have some, or leave it out"},
+    {PROBLEM_WITH_TEXT, "dataset.test_source", test_source_without_text, "has no text",
+     "give files that have some, or leave it out"},
     {PROBLEM_WITH_TEXT, "schedule.type", schedule_without_text,
      "this schedule needs a validation text, and this experiment has none",
      "give dataset.split a second fraction, or dataset.val_source, or choose another schedule"},
@@ -192,6 +230,8 @@ static const struct check {
      "ends within the warm-up: the rate falls to min_lr at once after it", NULL},
     {NOTE, "schedule.warmup_steps", warmup_within_decay, "ends after the decay has begun", NULL},
     {NOTE, "schedule.period", period_as_long_as_run, "is as long as the run: the rate never falls", NULL},
+    {NOTE, "schedule.milestones", milestones_beyond_run, "are all beyond the run: the rate never falls",
+     NULL},
     {NOTE, "schedule.patience", schedule_too_patient,
      "is longer than the run has evaluations: the rate never falls", NULL},
     {NOTE, "evaluation.patience", patience_too_long,
@@ -209,6 +249,8 @@ static const struct check {
     {NOTE, "sampling.p", p_unused, "has no effect without mode top_p", NULL},
     {NOTE, "sampling.min_p", min_p_unused, "has no effect without mode min_p", NULL},
     {NOTE, "sampling.temperature", temperature_unused, "has no effect in mode argmax", NULL},
+    {NOTE, "sampling.temperature", temperature_picks_the_first,
+     "is 0: the most likely token is taken, whatever the mode", NULL},
     {NOTE, "sampling.repetition_window", window_unused, "has no effect without repetition_penalty", NULL},
 };
 

@@ -308,9 +308,15 @@ static bool is_known(const tokenizer *t, const char *prompt, arena *a, opening *
     return prompt && encode(t, prompt, a, out, &unknown) == OK && out->tokens.unknown == 0;
 }
 
+// A place in an argument has a column but no line.
+static bool is_on_command_line(place where) {
+    return where.line == 0 && where.column > 0;
+}
+
 status opening_encode(const tokenizer *t, const char *prompt, place where, arena *a, opening *out,
                       error *err) {
-    if (!prompt || !prompt[0] || strcmp(prompt, default_prompt) == 0) {
+    const bool is_default = prompt && strcmp(prompt, default_prompt) == 0 && !is_on_command_line(where);
+    if (!prompt || !prompt[0] || is_default) {
         if (is_known(t, default_prompt, a, out)) return OK;
         if (is_known(t, " ", a, out) || is_known(t, first_character(t, a), a, out)) {
             out->replaced = true;

@@ -50,9 +50,10 @@ typedef struct opening {
 } opening;
 
 // Encodes a prompt for a model. The default prompt (a newline, also for NULL and "") is replaced where the
-// vocabulary has no newline: by a space, else by the first character that it has. ERR_CONFIG when
-// another prompt cannot be encoded, at `where`, or at its place in the prompt when `where` is but a file; characters that become the unknown token are a warning naming them.
-// Memory from a.
+// vocabulary has no newline: by a space, else by the first character that it has. A newline that was asked
+// for on the command line is not. ERR_CONFIG when another prompt cannot be encoded, at `where`, or at its
+// place in the prompt when `where` is but a file; characters that become the unknown token are a warning
+// naming them. Memory from a.
 status opening_encode(const tokenizer *t, const char *prompt, place where, arena *a, opening *out,
                       error *err);
 

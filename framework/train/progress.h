@@ -9,8 +9,8 @@ typedef struct progress {
     double loss, lr, grad_norm, tokens_per_second, seconds_left;
 } progress;
 
-// Appends the line in fewer than `columns` columns (the last one of a terminal makes some of them wrap): what
-// matters less is left out, numbers are never cut. columns 0: all of it and no bar.
+// Appends the line in fewer than `columns` columns (the last one of a terminal makes some of them wrap):
+// what matters less is left out, numbers are never cut. columns 0: all of it and no bar.
 void progress_line(const progress *p, int columns, text *out);
 
 #endif

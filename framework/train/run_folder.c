@@ -1,6 +1,8 @@
 #include "train/run_folder.h"
 
 #include "base/file.h"
+#include "base/program.h"
+#include "config/yaml.h"
 #include "store/checkpoint.h"
 #include "store/metrics.h"
 
@@ -14,12 +16,32 @@
 static const char *const free_settings[] = {
     "description", "sampling", "evaluation.sample_tokens", "training.log_interval", "checkpoint", NULL};
 
-bool run_setting_is_free(const char *setting) {
+static bool is_free(const char *path) {
     for (int i = 0; free_settings[i]; i++) {
         const size_t length = strlen(free_settings[i]);
-        if (strncmp(setting, free_settings[i], length) == 0 && strchr(".=", setting[length])) return true;
+        if (strncmp(path, free_settings[i], length) == 0 && (path[length] == '.' || !path[length]))
+            return true;
     }
     return false;
+}
+
+// Whether all settings that a value gives at a path are free.
+static bool gives_free(const char *path, const node *value, arena *a) {
+    if (is_free(path)) return true;
+    bool all = value && value->kind == NODE_MAP && value->count > 0;
+    for (int i = 0; all && i < value->count; i++)
+        all = gives_free(arena_format(a, "%s.%s", path, value->entries[i].key), value->entries[i].value, a);
+    return all;
+}
+
+bool run_override_is_free(const char *override, arena *a) {
+    const size_t length = strcspn(override, "=");
+    const char *value = override + length + (override[length] == '=');
+    problems found = {0};
+    const yaml_input input = {.text = value, .length = strlen(value), .name = "command line", .folder = ""};
+    const node *tree = value[strspn(value, " \t")] == '{' ? yaml_read(a, &input, &found) : NULL;
+    problems_free(&found);
+    return gives_free(arena_copy_bytes(a, override, length), tree, a);
 }
 
 run_folder run_folder_at(arena *a, const char *path) {
@@ -33,11 +55,15 @@ run_folder run_folder_at(arena *a, const char *path) {
     };
 }
 
-bool run_folder_is_run(const char *path, arena *a) {
-    static const char *const names[] = {"config.yaml", "metrics.tsv", "metrics.h5", "last.h5", "best.h5"};
+static bool holds_results(const char *path, arena *a) {
+    static const char *const names[] = {"metrics.tsv", "metrics.h5", "last.h5", "best.h5"};
     bool found = false;
-    for (int i = 0; i < 5; i++) found |= file_exists(path_join(a, path, names[i]));
+    for (int i = 0; i < 4; i++) found |= file_exists(path_join(a, path, names[i]));
     return found;
+}
+
+bool run_folder_is_run(const char *path, arena *a) {
+    return file_exists(run_folder_at(a, path).config) || holds_results(path, a);
 }
 
 const char *run_folder_best(const run_folder *f) {
@@ -95,12 +121,29 @@ static status same_checkpoint(const run_folder *f, const component *root, const 
         err);
 }
 
+static status refuse_without_settings(const run_folder *f, error *err) {
+    const char *checkpoint = run_folder_best(f);
+    fail(err, ERR_CONFIG, "%s holds a run without its settings: there is no %s", f->path, f->config);
+    if (!file_exists(checkpoint))
+        return error_hint(
+            err, "give this experiment another name (name=...), or add --fresh to replace that run");
+    return error_hint(
+        err,
+        "its checkpoint has them: `%s show '%s' --plain > '%s'`; or give this experiment another "
+        "name (name=...), or add --fresh to replace that run",
+        program_name(), checkpoint, f->config);
+}
+
 status run_folder_inspect(const run_folder *f, const component *root, const config *c, run_progress *out,
                           error *err) {
     *out = RUN_NEW;
-    if (!file_exists(f->config)) return OK;
-    *out = RUN_BEGUN;
     arena *a = arena_new();
+    if (!file_exists(f->config)) {
+        const bool is_new = !holds_results(f->path, a);
+        arena_free(a);
+        return is_new ? OK : refuse_without_settings(f, err);
+    }
+    *out = RUN_BEGUN;
     status result = same_settings(f, root, c, a, err);
     const bool saved = file_exists(f->last);
     if (result == OK && saved) result = same_checkpoint(f, root, c, a, err);
@@ -114,6 +157,25 @@ status run_folder_inspect(const run_folder *f, const component *root, const conf
     }
     arena_free(a);
     return result;
+}
+
+status run_folder_check_name(const char *path, const component *root, arena *a, error *err) {
+    const char *folder = path_folder(a, path_absolute(a, path)), *slash = strrchr(folder, '/');
+    if (strcmp(path_join(a, folder, "config.yaml"), path_absolute(a, path)) != 0 ||
+        !holds_results(folder, a))
+        return OK;
+    config stored;
+    problems found = {0};
+    status result = config_load(root, path, NULL, NULL, 0, a, &stored, &found, err);
+    problems_free(&found);
+    TRY(result);
+    const node *name = node_get(stored.root, "name");
+    if (!name || name->kind != NODE_SCALAR || strcmp(name->scalar, slash + 1) == 0) return OK;
+    fail_at(err, ERR_CONFIG, name->where, "the run \"%s\" is here in a folder of another name, %s",
+            name->scalar, slash + 1);
+    return error_hint(
+        err, "a copy of a run cannot be continued: give the folder the run's name, or add name=... to "
+             "train these settings from the beginning");
 }
 
 // The digests that the run recorded: those of its checkpoint, where there is one.

@@ -29,17 +29,21 @@ typedef enum run_progress {
 
 // Checks whether `c` may be trained in the folder. ERR_CONFIG, with every difference in the message, when
 // its config.yaml or last.h5 is that of other settings (a folder that was copied, or edited by hand);
-// free settings may differ.
+// free settings may differ. ERR_CONFIG too when there are results and no config.yaml.
 status run_folder_inspect(const run_folder *f, const component *root, const config *c, run_progress *out,
                           error *err);
+
+// Checks that an experiment file, when it is the config.yaml of a run, is in the folder of that run's name:
+// it would otherwise train, or find finished, the run in another folder. ERR_CONFIG. Memory from a.
+status run_folder_check_name(const char *path, const component *root, arena *a, error *err);
 
 // Checks that the run in the folder was trained and evaluated on texts of these digests. ERR_DATA, naming
 // the splits whose text is another one. Runs that recorded no digests pass.
 status run_folder_check_texts(const run_folder *f, const text_digests *texts, error *err);
 
-// Whether a setting ("sampling.k", or an override of it) does not affect training, so that it may change
-// between runs in one folder and is no part of a run's name.
-bool run_setting_is_free(const char *setting);
+// Whether an override ("sampling.k=3", "training={log_interval: 5}") gives only settings that do not affect
+// training, which may change between runs in one folder and are no part of a run's name. Memory from a.
+bool run_override_is_free(const char *override, arena *a);
 
 // Creates the folder (others may be creating it at the same moment) and writes config.yaml.
 status run_folder_prepare(const run_folder *f, const config *c, error *err);

@@ -53,8 +53,7 @@ const component sampling_section = {
         "whole forward pass each; hop keeps the second half of a full context and goes on from there; ring "
         "drops the oldest token from the cache and keeps counting positions, for models with rotary or no "
         "positions. auto is ring where the model's positions allow it, else hop.",
-    .example =
-        "sampling: {prompt: \"O God, O God!\", mode: top_k, k: 5, temperature: 0.8, max_tokens: 300}\n",
+    .example = "sampling:\n  prompt: \"O God, O God!\"\n  mode: top_k\n  k: 5\n  temperature: 0.8\n",
     .options = sampling_options,
     .settings_size = sizeof(sampling_settings),
 };

@@ -17,9 +17,9 @@ typedef struct trained {
     const char *path; // of the checkpoint
 } trained;
 
-// Reads a checkpoint (ERR_DATA also when its weights are not finite); overrides change the stored experiment (only what does not change the model makes
-// sense: sampling, evaluation). Problems with overrides are added to p. Memory from a, but the model: free
-// it with trained_free.
+// Reads a checkpoint (ERR_DATA also when its weights are not finite); overrides change the stored
+// experiment (only what does not change the model makes sense: sampling, evaluation). Problems with
+// overrides are added to p. Memory from a, but the model: free it with trained_free.
 status trained_open(const char *path, const char *const *overrides, int override_count, arena *a,
                     trained *out, problems *p, error *err);
 void trained_free(trained *t);

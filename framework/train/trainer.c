@@ -27,15 +27,16 @@ static status build(trainer *t, int passes, error *err) {
 // Builds it for the fewest passes whose micro-batches are as small as the experiment says or, where it
 // leaves the choice, whose activations keep within PASS_BYTES. That depends on shapes alone: sums of
 // gradients must not depend on the machine. With more weights a pass may be larger, since each reads all
-// weights and adds to all gradients.
+// weights and adds to all gradients; and so it may where an operator needs many sequences at once.
 static status build_for_shapes(trainer *t, error *err) {
     const training_settings *s = &t->request.experiment->training;
     const int batch_size = (int)s->batch_size;
     TRY(build(t, (int)s->accumulation, err));
     double most = (double)s->micro_batch_size; // sequences
     if (most == 0)
-        most = (PASS_BYTES + PASS_BYTES_BY_WEIGHTS * (double)t->model->parameters->block_bytes) /
-               ((double)t->built.graph->plan_bytes / batch_size);
+        most = fmax(graph_least_batch(t->built.graph),
+                    (PASS_BYTES + PASS_BYTES_BY_WEIGHTS * (double)t->model->parameters->block_bytes) /
+                        ((double)t->built.graph->plan_bytes / batch_size));
     int parts = 1; // of a batch
     while (parts < batch_size && (batch_size % parts || batch_size > most * parts)) parts++;
     if (parts == 1) return OK;

@@ -38,24 +38,27 @@ static checkpoint_contents list_contents(trainer *t, arena *a) {
     return (checkpoint_contents){groups, numbers, group_count, RUN_STATE_NUMBERS + type->state_count};
 }
 
-// What the last update made infinite would be noticed only by the next step, which may never come.
-static status check_finite(const trainer *t, const checkpoint_contents *contents, error *err) {
-    for (int i = 0; i < contents->group_count; i++) {
+// Whether all arrays are finite; `what` then is empty, else the first bad value: "weights/mlp/bias, element
+// 3,".
+static bool are_finite(const checkpoint_contents *contents, char *what, size_t size) {
+    what[0] = '\0';
+    for (int i = 0; i < contents->group_count && !what[0]; i++) {
         const checkpoint_group *group = &contents->groups[i];
         size_t element;
         const checkpoint_array *bad = run_state_not_finite(group, &element);
-        if (!bad) continue;
-        char what[512];
-        snprintf(what, sizeof what, "%s/%s, element %zu,", group->path + 1, bad->name, element);
-        return trainer_diverged(what, t->state.step, "", err);
+        if (bad) snprintf(what, size, "%s/%s, element %zu,", group->path + 1, bad->name, element);
     }
-    return OK;
+    return !what[0];
 }
 
 static status save(trainer *t, const char *path, arena *a, error *err) {
     const checkpoint_contents contents = list_contents(t, a);
-    TRY(check_finite(t, &contents, err));
+    char what[512];
+    // What the last update spoiled would be noticed only by the next step, which may never come. Weights
+    // may also be finite, and so large that nothing can be computed with them.
+    if (!are_finite(&contents, what, sizeof what)) return trainer_diverged(t, what, t->state.step, "", err);
     t->state.batch_digest = next_batch_digest(t);
+    TRY(trainer_check_weights(t, err));
     t->state.sample_bytes = run_folder_sample_bytes(&t->request.folder);
     const checkpoint_texts texts = {t->tokenizer_text.bytes, t->config_text.bytes, t->tokenizer_text.length,
                                     t->config_text.length};
@@ -73,7 +76,12 @@ status trainer_load(trainer *t, error *err) {
     const char *path = t->request.folder.last;
     arena *a = arena_new();
     const checkpoint_contents contents = list_contents(t, a);
+    char what[512];
     status result = checkpoint_read(path, &contents, err);
+    if (result == OK && !are_finite(&contents, what, sizeof what)) {
+        result = fail(err, ERR_DATA, "cannot resume %s: %s is not finite", path, what);
+        error_hint(err, "add --fresh to start anew");
+    }
     arena_free(a);
     TRY(result);
     if (next_batch_digest(t) == t->state.batch_digest) return OK;

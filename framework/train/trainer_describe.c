@@ -6,10 +6,25 @@
 #include <stdio.h>
 #include <string.h>
 
-static size_t parameters_of(const op *o) {
-    size_t count = 0;
+// Whether operator `number` trains the parameter, rather than packing it.
+static bool trains(const graph *g, int number, const tensor *t) {
+    const op *o = g->ops[number];
     for (int i = 0; i < o->in_count; i++)
-        if (o->in[i] && o->in[i]->parameter) count += o->in[i]->parameter->count;
+        if (o->in[i] == t) return o->out[0]->differentiable;
+    return false;
+}
+
+// Each parameter counts where it is first used, so that the column adds up to those of the model.
+static size_t parameters_of(const graph *g, int number) {
+    const op *o = g->ops[number];
+    size_t count = 0;
+    for (int i = 0; i < o->in_count; i++) {
+        const tensor *t = o->in[i];
+        if (!t || !t->parameter) continue;
+        int first = 0;
+        while (first < number && !trains(g, first, t)) first++;
+        if (first == number && o->out[0]->differentiable) count += t->parameter->count;
+    }
     return count;
 }
 
@@ -35,7 +50,8 @@ static void describe_operators(const graph *g) {
     for (int i = 0; i < g->op_count; i++) {
         const op *o = g->ops[i];
         char shape[64], parameters[32] = "", flops[32] = "";
-        if (parameters_of(o)) snprintf(parameters, sizeof parameters, "%zu", parameters_of(o));
+        const size_t count = parameters_of(g, i);
+        if (count) snprintf(parameters, sizeof parameters, "%zu", count);
         if (o->kind->flops) text_count(o->kind->flops(o) / (g->batch * g->time), flops, sizeof flops);
         table_row(t);
         table_cell(t, "%s", o->path);
@@ -77,6 +93,7 @@ void trainer_describe(const trainer *t, bool details) {
     log_line("model: %s parameters, %s FLOP per token forward; %d tokens per update",
              text_count((double)p->learned, parameters, sizeof parameters),
              text_count(forward, flops, sizeof flops), tokens);
-    log_line("memory: weights and gradients %s, optimizer %s, activations %s%s%s", bytes[1], bytes[2],
-             bytes[3], sizes[4] ? ", evaluation " : ", which evaluation shares", sizes[4] ? bytes[4] : "");
+    log_line("memory: weights, packed weights and gradients %s, optimizer %s, activations %s%s%s", bytes[1],
+             bytes[2], bytes[3], sizes[4] ? ", evaluation " : ", which evaluation shares",
+             sizes[4] ? bytes[4] : "");
 }

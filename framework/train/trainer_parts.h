@@ -36,8 +36,8 @@ struct trainer {
     double *pass_losses; // of the tokens of each pass, summed
     batch_tokens batch;  // rows x block_size; begins: NULL unless the text has documents
     int64_t steps_per_epoch;
-    // A lane for each row; NULL when batches carry none. The other set has them as they were before the step:
-    // what diverged() runs again begins there.
+    // A lane for each row; NULL when batches carry none. The other set has them as they were before the
+    // step: what diverged() runs again begins there.
     state_set *states, *states_before;
     text tokenizer_text, config_text;
     // for progress lines
@@ -55,14 +55,18 @@ void trainer_initialise(trainer *t);
 // ERR_DIVERGED when loss or gradient are not finite.
 status trainer_step(trainer *t, train_row *row, error *err);
 
-// trainer_step.c: fills ERR_DIVERGED: `what` of step t->state.step, "the loss", is not finite. where: the end
-// of the sentence, may be empty.
-status trainer_diverged(const char *what, int64_t step, const char *where, error *err);
-void trainer_fill_batch(trainer *t, int64_t step); // of a step
+// trainer_step.c: fills ERR_DIVERGED: `what` of that step, "the loss", is not finite. where: the end of the
+// sentence, may be empty.
+status trainer_diverged(const trainer *t, const char *what, int64_t step, const char *where, error *err);
 
-// trainer_checkpoint.c: writes a checkpoint of everything (ERR_DIVERGED, and the file is left as it is, when
-// an array is not finite); reads last.h5 back, to continue from there
-// (ERR_DATA when the data has changed); reads the weights of best.h5.
+// trainer_step.c: ERR_DIVERGED, naming the last step, when a forward pass with its weights over the first
+// micro-batch of the coming batch, which t->batch holds, gives a loss that is not finite.
+status trainer_check_weights(trainer *t, error *err);
+void trainer_fill_batch(trainer *t, int64_t step); // ids and targets of a step
+
+// trainer_checkpoint.c: writes a checkpoint of everything (ERR_DIVERGED, and the file is left as it is,
+// when an array is not finite or the weights give no finite loss); reads last.h5 back, to continue from
+// there (ERR_DATA when an array is not finite or the data has changed); reads the weights of best.h5.
 status trainer_save(trainer *t, const char *path, error *err);
 status trainer_load(trainer *t, error *err);
 status trainer_load_best(trainer *t, error *err);

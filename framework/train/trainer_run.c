@@ -63,9 +63,10 @@ static status add_sample(trainer *t, int64_t tokens, bool logged, text *sample, 
     return OK;
 }
 
-// Generates text from the current weights into samples.txt, and into the log too with `logged`. A sample is a
-// by-product: what keeps it from being made is a warning, given once. A request to stop waits for its end, as
-// it does for an evaluation's: half a sample would differ from that of a run which was not interrupted.
+// Generates text from the current weights into samples.txt, and into the log too with `logged`. A sample is
+// a by-product: what keeps it from being made is a warning, given once. A request to stop waits for its
+// end, as it does for an evaluation's: half a sample would differ from that of a run which was not
+// interrupted.
 static void write_sample(trainer *t, int64_t tokens, bool logged) {
     text sample = {0};
     error why;
@@ -89,7 +90,7 @@ static status check_loss(const trainer *t, split part, const evaluation *e, erro
     if (isfinite(e->loss)) return OK;
     char what[32];
     snprintf(what, sizeof what, "the %s loss", split_names[part]);
-    return trainer_diverged(what, t->state.step, "", err);
+    return trainer_diverged(t, what, t->state.step, "", err);
 }
 
 static status evaluate(trainer *t, error *err) {

@@ -1,5 +1,6 @@
 // One update: the passes of a batch through the model, the norm of the gradients, the optimizer.
 #include "base/clock.h"
+#include "base/file.h"
 #include "kernels/kernels.h"
 #include "train/trainer_parts.h"
 
@@ -44,16 +45,23 @@ static void describe_place(const tensor *bad, const op *maker, size_t index, boo
                  maker->kind->name, maker->path, index);
 }
 
-status trainer_diverged(const char *what, int64_t step, const char *where, error *err) {
-    fail(err, ERR_DIVERGED, "training diverged at step %lld: %s is not finite%s", (long long)step, what,
-         where);
-    return error_hint(
-        err,
-        "lower optimizer.lr, add schedule.warmup_steps or set training.grad_clip; the last good checkpoint has been kept");
+// Whether the run has a checkpoint; timing has no folder.
+static bool has_checkpoint(const trainer *t) {
+    const run_folder *folder = &t->request.folder;
+    return folder->path && file_exists(run_folder_best(folder));
 }
 
-// Runs the failing passes again, looking at every tensor, to name where the first bad value appeared.
-static status diverged(trainer *t, int failing_pass, double gradient_scale, const char *what, error *err) {
+status trainer_diverged(const trainer *t, const char *what, int64_t step, const char *where, error *err) {
+    fail(err, ERR_DIVERGED, "training diverged at step %lld: %s is not finite%s", (long long)step, what,
+         where);
+    return error_hint(err, "lower optimizer.lr, add schedule.warmup_steps or set training.grad_clip%s",
+                      has_checkpoint(t) ? "; the last good checkpoint has been kept" : "");
+}
+
+// Runs the failing passes of the coming step again, looking at every tensor, to name where the first bad
+// value appeared. step: the one that the message names.
+static status diverged(trainer *t, int failing_pass, double gradient_scale, const char *what, int64_t step,
+                       error *err) {
     const tensor *bad = NULL;
     const op *maker = NULL;
     size_t index = 0;
@@ -67,7 +75,7 @@ static status diverged(trainer *t, int failing_pass, double gradient_scale, cons
     }
     char where[512] = "";
     if (bad) describe_place(bad, maker, index, is_gradient, where, sizeof where);
-    return trainer_diverged(what, t->state.step + 1, where, err);
+    return trainer_diverged(t, what, step, where, err);
 }
 
 // Adds the seconds since the end of the last part to this one.
@@ -86,6 +94,25 @@ static int64_t count_scored(const trainer *t) {
     return scored;
 }
 
+// Forward pass over the tokens that the graph points at; returns the sum of their losses.
+static double forward(trainer *t, const run_context *c) {
+    const size_t tokens = tokens_of_a_pass(t);
+    graph_forward(t->built.graph, c);
+    double nll = 0;
+    for (size_t i = 0; i < tokens; i++) nll += (double)t->built.losses->data[i];
+    return nll;
+}
+
+status trainer_check_weights(trainer *t, error *err) {
+    const double scale = 1.0 / (double)count_scored(t);
+    const run_context c = enter_pass(t, 0, scale);
+    if (t->states) states_copy(t->states, t->states_before);
+    const double nll = forward(t, &c);
+    if (t->states) states_copy(t->states_before, t->states);
+    if (isfinite(nll)) return OK;
+    return diverged(t, 0, scale, "the loss with its weights", t->state.step, err);
+}
+
 typedef struct passes {
     trainer *trainer;
     double gradient_scale;
@@ -95,16 +122,13 @@ typedef struct passes {
 static status run_group(void *with, int group, real *into, error *err) {
     const passes *p = with;
     trainer *t = p->trainer;
-    const size_t tokens = tokens_of_a_pass(t);
     const int first = gradient_tree_first_pass(&t->tree, group);
     graph_bind_gradients(t->built.graph, into);
     for (int pass = first; pass < gradient_tree_first_pass(&t->tree, group + 1); pass++) {
         run_context c = enter_pass(t, pass, p->gradient_scale);
         c.accumulate = pass > first;
-        graph_forward(t->built.graph, &c);
-        double nll = 0;
-        for (size_t i = 0; i < tokens; i++) nll += (double)t->built.losses->data[i];
-        if (!isfinite(nll)) return diverged(t, pass, p->gradient_scale, "the loss", err);
+        const double nll = forward(t, &c);
+        if (!isfinite(nll)) return diverged(t, pass, p->gradient_scale, "the loss", t->state.step + 1, err);
         t->pass_losses[pass] = nll;
         graph_backward(t->built.graph, &c);
     }
@@ -162,7 +186,8 @@ status trainer_step(trainer *t, train_row *row, error *err) {
     part_ends(t, STEP_PASSES);
     const double norm = gradient_norm(t->model->parameters);
     part_ends(t, STEP_NORM);
-    if (!isfinite(norm)) return diverged(t, t->passes - 1, gradient_scale, "the gradient", err);
+    if (!isfinite(norm))
+        return diverged(t, t->passes - 1, gradient_scale, "the gradient", t->state.step + 1, err);
     const double lr = update_weights(t, norm);
     part_ends(t, STEP_UPDATE);
     const double seconds = clock_seconds() - started;

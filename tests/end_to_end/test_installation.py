@@ -13,9 +13,9 @@ class Installation(RunTest):
         self.make("install")
         self.program = self.path("stage", "opt", "program", "bin", "runexp")
 
-    def make(self, target):
+    def make(self, target, prefix="/opt/program"):
         subprocess.run([os.environ.get("MAKE", "make"), "-s", "-C", ROOT, target, f"DESTDIR={self.path('stage')}",
-                        "PREFIX=/opt/program"], check=True, capture_output=True, text=True)
+                        f"PREFIX={prefix}"], check=True, capture_output=True, text=True)
 
     def installed(self):
         """Paths of the files under the stage, and of the folders that are ours alone."""
@@ -45,6 +45,16 @@ class Installation(RunTest):
         self.assertEqual(set(self.installed()), found)
         self.make("uninstall")
         self.assertEqual(list(self.installed()), [])
+        self.assertEqual(os.listdir(self.path("stage", "opt")), [])
+
+    def test_a_prefix_with_a_blank_and_other_files(self):
+        os.mkdir(self.path("elsewhere"))
+        self.make("install", "/my home")
+        self.assertIn("name: gpt_nano", self.call("show", "gpt_nano.yaml", program=self.path("stage/my home/bin/runexp")).out)
+        self.write("stage/my home/share/other.txt", "")
+        self.make("uninstall", "/my home")
+        self.assertEqual(os.listdir(self.path("stage/my home")), ["share"])
+        self.assertEqual(os.listdir(self.path("stage/my home/share")), ["other.txt"])
 
     def test_running_it_elsewhere(self):
         os.mkdir(self.path("elsewhere"))
@@ -62,6 +72,12 @@ class Installation(RunTest):
         with self.subTest("what is in the folder comes first"):
             self.write("elsewhere/quickstart.yaml", "description: mine\nextends: mine.yaml\n")
             self.assertIn("description: mine", self.call("show", "quickstart.yaml").out)
+        with self.subTest("a file that extends the shipped one of its own name"):
+            self.write("elsewhere/gpt_nano.yaml", "description: mine\nextends: gpt_nano.yaml\n")
+            shown = self.call("show", "gpt_nano.yaml").out
+            self.assertIn("description: mine", shown)
+            self.assertIn("runexp/experiments/gpt_nano.yaml:", shown)
+            os.remove(self.path("elsewhere", "gpt_nano.yaml"))
         with self.subTest("a path that says where the file is"):
             done = self.call("./gpt_nano.yaml", code=2)
             self.assertIn("there is no experiment file ./gpt_nano.yaml", done.err)

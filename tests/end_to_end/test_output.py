@@ -19,7 +19,7 @@ class Output(runs.RunTest):
         self.runexp(*self.SHORT)
         for words in (["sample", "small"], ["show", "small.yaml"], ["schema"], ["--help"], ["--version"], ["list"],
                       ["describe"], ["describe", "all"], ["eval", "small"], ["check", "small.yaml"], ["data"],
-                      ["sample", "--help"], ["compare", "small", "--no-plots"], ["small.yaml", "--dry-run"]):
+                      ["sample", "--help"], ["compare", "small", "--no-plots"], [*self.SHORT, "--dry-run"]):
             with self.subTest(words=words), open("/dev/full", "w") as full:
                 done = subprocess.run([runs.PROGRAM, *words], cwd=self.folder, stdout=full, stderr=subprocess.PIPE,
                                       text=True, timeout=60)
@@ -113,13 +113,15 @@ class Output(runs.RunTest):
         for columns in (40, 60, 80):
             for words in (["list"], ["compare", *ran, "--no-plots"], ["eval", ran[0]], [*time, f"name={name}"],
                           [*time, "--by", "layer"], [*time, "--by", "operator"], ["small.yaml", "--dry-run"], ["--help"],
-                          ["sample", "--help"], ["eval", "--help"], ["describe"], ["describe", "attention"],
-                          ["describe", "all"], ["show", "small.yaml"]):
+                          *([command, "--help"] for command in ("train", "sample", "eval", "time", "schema")), ["data"],
+                          ["describe"], ["describe", "attention"], ["describe", "all"], ["show", "small.yaml"]):
                 with self.subTest(words=words, columns=columns):
                     output = self.in_terminal(*words, columns=columns)
-                    # Examples and what YAML says are to be copied: never broken.
-                    texts = [line for line in re.sub(r"(?m)^Examples?:?\n(.+\n)+", "", output).split("\n")
-                             if not line.startswith(("description: ", "name: ", "  source: "))]
+                    # What YAML says is to be copied: never broken.
+                    if columns < 80:
+                        output = re.sub(r"(?m)^Example\n(.+\n)+", "", output)
+                    texts = [line for line in output.split("\n")
+                             if not line.startswith(("description: ", "name: ", "  source: ", "  # yaml-"))]
                     self.assertLessEqual(max(self.widths("\n".join(texts))), columns)
                     if words[0] in ("list", "compare"):
                         self.assertEqual(output.count("…"), 2)
@@ -127,6 +129,42 @@ class Output(runs.RunTest):
                     if words == ["eval", ran[0]]:
                         self.assertRegex(output, r"checkpoint      runs/.*….*best\.h5 \(step \d\)")
         self.assertIn("1 more column in a wider terminal", self.in_terminal("list", columns=40))
+
+    def test_tables_fit_a_very_narrow_terminal(self):
+        self.runexp(*self.SHORT)
+        process = self.start("small.yaml", "--no-plots", "training.max_steps=10000000", "evaluation.interval=100", "name=killed")
+        self.interrupt(process, "killed", 1000, runs.KILL)
+        for columns in (20, 22, 25, 30, 36, 40):
+            for words in (["list"], ["compare", "small", "killed", "--no-plots"]):
+                with self.subTest(words=words, columns=columns):
+                    output = self.in_terminal(*words, columns=columns)
+                    self.assertLessEqual(max(self.widths(output)), columns)
+                    self.assertEqual(len(re.findall("(?m)^(small|killed) ", output)), 2)
+
+    def test_examples_in_a_narrow_terminal_can_be_pasted(self):
+        wide, narrow = (self.in_terminal("sample", "--help", columns=columns).split("Examples:\n")[1] for columns in (200, 50))
+        self.assertIn(" \\\n      ", narrow)
+        self.assertIn('"A man"', narrow)
+        self.assertEqual(*(text.replace(" \\\n      ", " ") for text in (narrow, wide)))
+
+    def test_a_run_named_twice_is_shown_once(self):
+        self.runexp(*self.SHORT)
+        for words in (["list"], ["compare", "--no-plots"]):
+            out = self.runexp(*words, "small", "runs/small/", self.path("runs/small")).out
+            self.assertEqual(len(re.findall("(?m)^small ", out)), 1)
+
+    def test_control_characters_reach_no_terminal(self):
+        escape = "\x1b[31m"
+        self.write("coloured.yaml", 'extends: small.yaml\ndescription: "a \\e[31m red \\x9b1m run"\n')
+        ran = self.runexp("coloured.yaml", "--no-plots", "training.max_steps=2", "name=coloured")
+        self.assertNotIn("\x1b", ran.out + ran.err)
+        self.assertIn("a ^[[31m red ^[[1m run", ran.out)
+        for name in (f"e{escape}x", "a\nb"):
+            done = self.runexp("small.yaml", f"name={name}", "--dry-run", code=2)
+            self.assertIn("command line: error: name must not contain control characters", done.err)
+            self.assertNotIn("\x1b", done.err)
+        os.rename(self.path("runs/coloured"), self.path("runs", f"co\nl{escape}"))
+        self.assertIn("co l^[[31m  ", self.runexp("list").out)
 
     def test_a_dumb_terminal_shortens_nothing(self):
         name = 60 * "long"
@@ -137,6 +175,33 @@ class Output(runs.RunTest):
         quiet, loud = (self.runexp("small.yaml", "--dry-run", *words) for words in (["--quiet"], []))
         self.assertIn("FLOP/token", quiet.out)
         self.assertEqual(quiet.out, loud.out)
+
+    # --- drawing that takes too long
+
+    def hanging_gnuplot(self):
+        self.write("bin/gnuplot", "#!/bin/sh\ntouch drawing\nexec sleep 100\n")
+        os.chmod(self.path("bin/gnuplot"), 0o755)
+        return {"PATH": self.path("bin") + ":/usr/bin:/bin"}
+
+    def interrupt_drawing(self, *words):
+        process = self.start(*words, environment=self.hanging_gnuplot())
+        started = time.monotonic()
+        done = self.interrupt_when(lambda: os.path.exists(self.path("drawing")), process, runs.INT)
+        os.remove(self.path("drawing"))
+        self.assertLess(time.monotonic() - started, 15)
+        self.assertEqual(done.code, 130)
+        return done
+
+    def test_a_signal_ends_drawing(self):
+        self.runexp(*self.SHORT)
+        self.assertIn("plots: 0 of ", self.interrupt_drawing("plot", "small").out)
+        self.interrupt_drawing("compare", "small")
+
+    def test_a_signal_ends_drawing_after_training(self):
+        done = self.interrupt_drawing(*(word for word in self.SHORT if word != "--no-plots"))
+        self.assertIn("pictures are missing", done.err)
+        self.assertIn("plot runs/small` draws them", done.err)
+        self.assertEqual(self.status("small"), "finished")
 
     # --- threads
 

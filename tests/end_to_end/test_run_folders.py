@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 
 import h5py
 import numpy as np
@@ -50,6 +51,16 @@ class RunFolders(runs.RunTest):
         with open(self.path("runs/small/log.txt")) as file:
             self.assertEqual(file.read().count("finished:"), 1)
 
+    def test_an_empty_name_is_refused(self):
+        with open(self.path("small.yaml")) as file:
+            text = file.read()
+        self.write(".yaml", text)
+        self.write("empty.yaml", text + 'name: ""\n')
+        for words in ([".yaml"], ["empty.yaml"], ["small.yaml", "name="], ["small.yaml", "name=null"], ["small.yaml", "name=~"]):
+            for more in ([], ["seed=3"]):
+                self.assertIn("the run has no name", self.runexp(*words, *more, code=2).err)
+        self.assertFalse(os.path.exists(self.path("runs")))
+
     def test_runs_in_another_folder_are_found_by_name(self):
         self.runexp(*self.SHORT, "--runs", "elsewhere")
         for words in (["list"], ["compare", "--no-plots"], ["show"], ["eval"], ["sample", "--tokens", "5"], ["plot"]):
@@ -63,19 +74,16 @@ class RunFolders(runs.RunTest):
         process = self.start(*self.SHORT, "training.max_steps=100000")
         self.interrupt(process, "small,training.max_steps=100000", 5, runs.TERM)
         self.write("small.txt", runs.sentences(400).replace("hen", "hog"))
-        done = self.runexp(*self.SHORT, "training.max_steps=100000", code=1)
-        self.assertIn("that of train and val and test has changed since", done.err)
+        for more in ([], ["--dry-run"]):
+            done = self.runexp(*self.SHORT, "training.max_steps=100000", *more, code=1)
+            self.assertIn("that of train and val and test has changed since", done.err)
 
-    def test_divergence_names_step_and_tensor_and_keeps_the_checkpoint(self):
-        self.change("optimizer: {type: adamw, lr: 3.0e-3}", "optimizer: {type: sgd, lr: 1.0e30}")
-        self.change("checkpoint: {interval: 20}", "checkpoint: {interval: 1}")
-        done = self.runexp(*self.SHORT, code=3)
+    def test_divergence_names_step_and_tensor(self):
+        done = self.runexp(*self.SHORT, "name=steep", "optimizer={type: sgd, lr: 1.0e30}", code=3)
         self.assertRegex(done.err, r"diverged at step \d+: the (loss|gradient) is not finite; the first bad value is in "
                                    r"(the (output|gradient)|weight) .*element \d+")
-        self.assertEqual(self.status("small"), "diverged")
-        for name, values in self.checkpoint("small", "last.h5").items():
-            if name.startswith("weights/"):
-                self.assertTrue(np.all(np.isfinite(values)), name)
+        self.assertEqual(self.status("steep"), "diverged")
+        self.assertNotIn("checkpoint has been kept", done.err)  # there was none yet
 
     def test_a_last_update_that_diverges(self):
         """The last update makes the weights infinite, or so large that nothing can be computed with them."""
@@ -83,13 +91,15 @@ class RunFolders(runs.RunTest):
         self.change("evaluation: {interval: 25, train_tokens: 512, sample_tokens: 20}", "evaluation: {interval: 1}")
         for name, rate, words in (("infinite", "1.0e40", ("evaluation.train_tokens=0", "dataset.split=[1.0]")),
                                   ("averaged", "1.0e40", ("training.average_decay=0.9",)),
-                                  ("evaluated", "1.0e36", ())):
+                                  ("evaluated", "1.0e36", ()),
+                                  ("finite", "1.0e30", ("evaluation.train_tokens=0", "dataset.split=[1.0]"))):
             with self.subTest(name):
                 done = self.runexp("small.yaml", "--no-plots", "--runs", f"runs/{name}", "training.max_steps=2",
                                    "training.grad_clip=0", "training.average_decay=0" if not words else "seed=2",
                                    "optimizer={type: sgd, lr: 1.0e-3}", f"schedule={{type: linear, min_lr: {rate}, warmup_steps: 0}}",
                                    *words, code=3)
                 self.assertRegex(done.err, r"diverged at step 2: .* is not finite")
+                self.assertIn("the last good checkpoint has been kept", done.err)
                 run = f"{name}/" + os.listdir(self.path("runs", name))[0]
                 self.assertEqual(self.status(run), "diverged")
                 kept = self.checkpoint(run, "last.h5")
@@ -97,6 +107,22 @@ class RunFolders(runs.RunTest):
                 for array, values in kept.items():
                     if not array.startswith("state/"):
                         self.assertTrue(np.all(np.isfinite(values)), array)
+
+    def test_a_checkpoint_is_kept_from_weights_that_give_no_loss(self):
+        """Long before the end an update makes the weights finite and far too large."""
+        done = self.runexp(*self.SHORT, "name=huge", "optimizer={type: sgd, lr: 1.0e-3}", "training.grad_clip=0",
+                           "training.average_decay=0", "schedule={type: linear, min_lr: 1.0e26, warmup_steps: 0}",
+                           "checkpoint.interval=1", "evaluation.interval=0", code=3)
+        self.assertRegex(done.err, r"diverged at step 2: the loss with its weights is not finite; the first bad value is in")
+        self.assertEqual(self.checkpoint("huge", "last.h5")["state/step"], 1)
+
+    def test_a_checkpoint_that_is_not_finite_is_not_resumed(self):
+        process = self.start(*self.SHORT, "training.max_steps=100000")
+        self.interrupt(process, "small,training.max_steps=100000", 5, runs.TERM)
+        with h5py.File(self.path("runs/small,training.max_steps=100000/last.h5"), "r+") as file:
+            file["weights/embedding/weight"][0, 3] = np.nan
+        done = self.runexp(*self.SHORT, "training.max_steps=100000", code=1)
+        self.assertRegex(done.err, r"cannot resume .*last.h5: weights/embedding/weight, element 3, is not finite")
 
     def test_weights_that_are_not_finite_are_not_used(self):
         self.runexp(*self.SHORT)
@@ -123,12 +149,48 @@ class RunFolders(runs.RunTest):
         self.runexp("runs/copy/config.yaml", "--no-plots", "--fresh")
         self.assertEqual(self.status("copy"), "finished")
 
+    def test_a_copied_folder_is_not_taken_for_the_original(self):
+        self.runexp(*self.SHORT)
+        shutil.copytree(self.path("runs/small"), self.path("runs/copy"))
+        before = self.checkpoint("small", "last.h5")
+        for more in ([], ["--dry-run"], ["--fresh"], ["seed=3"]):
+            done = self.runexp("runs/copy/config.yaml", "--no-plots", *more, code=2)
+            self.assertIn('the run "small" is here in a folder of another name, copy', done.err)
+        self.assertSameArrays(before, self.checkpoint("small", "last.h5"), "the original")
+        for words in (["list"], ["compare", "small", "copy", "--no-plots"]):
+            rows = [line.split()[0] for line in self.runexp(*words).out.splitlines()]
+            self.assertEqual(sorted(rows), ["copy", "run", "small"])
+        self.runexp("runs/copy/config.yaml", "--no-plots", "name=third")
+        self.runexp("runs/third/config.yaml", "--no-plots", "seed=3")
+        self.assertEqual(sorted(os.listdir(self.path("runs"))), ["copy", "small", "third", "third,seed=3"])
+
+    def test_a_run_without_its_settings_is_not_replaced(self):
+        self.runexp(*self.SHORT)
+        config = self.path("runs/small/config.yaml")
+        os.unlink(config)
+        before = self.checkpoint("small", "last.h5")
+        done = self.runexp(*self.SHORT, code=2)
+        self.assertIn("runs/small holds a run without its settings", done.err)
+        self.assertSameArrays(before, self.checkpoint("small", "last.h5"), "last.h5 after the refusal")
+        # The cure in the message is one.
+        subprocess.run(["bash", "-c", done.err.split("`")[1]], cwd=self.folder, check=True)
+        self.assertIn("small is finished", self.runexp(*self.SHORT).out)
+        os.unlink(config)
+        for name in ("last.h5", "best.h5"):
+            os.unlink(self.path("runs/small", name))
+        self.assertNotIn("checkpoint", self.runexp(*self.SHORT, code=2).err)
+        self.runexp(*self.SHORT, "--fresh")
+
     def test_settings_that_cannot_change_training_are_free(self):
         self.runexp(*self.SHORT)
         done = self.runexp(*self.SHORT, "sampling.k=3", "checkpoint.interval=7", "checkpoint.minutes=1",
                            "training.log_interval=2", "evaluation.sample_tokens=3")
         self.assertIn("small is finished", done.out)
+        done = self.runexp(*self.SHORT, "training={log_interval: 3}", "sampling={k: 3}", "evaluation={sample_tokens: 3}")
+        self.assertIn("small is finished", done.out)
         self.assertEqual(os.listdir(self.path("runs")), ["small"])
+        self.runexp(*self.SHORT, "training={log_interval: 3, max_steps: 4}")
+        self.assertEqual(sorted(os.listdir(self.path("runs"))), ["small", "small,training={log_interval:_3,_max_steps:_4}"])
 
     def test_checkpoints_by_time(self):
         words = ("small.yaml", "--no-plots", "name=timed", "training.max_steps=100000", "checkpoint.interval=0",

@@ -76,6 +76,16 @@ class PromptFiles(runs.RunTest):
         self.write("prompt.txt", "")
         self.assertEqual(self.sample("--prompt-file", "prompt.txt").out, self.sample("--prompt", "").out)
 
+    def test_a_newline_that_the_model_does_not_know(self):
+        self.write("words.txt", 200 * "the old hen ")
+        words = ("small.yaml", "name=words", "training.max_steps=2", "--no-plots", "dataset.source=./words.txt")
+        refused = "command line: error: the prompt cannot be encoded: the character U+000A is not in the vocabulary"
+        self.assertIn(refused, self.runexp(*words, 'sampling.prompt="\\n"', code=2).err)
+        self.write("newline.yaml", 'extends: small.yaml\nsampling: {prompt: "\\n"}\n')
+        self.runexp("newline.yaml", *words[1:])
+        self.assertIn("note: the model knows no newline to begin with", self.runexp("sample", "words").err)
+        self.assertIn(refused, self.runexp("sample", "words", "--prompt", "\n", code=2).err)
+
     def test_what_is_wrong_with_a_prompt_file(self):
         self.write("prompt.txt", "the old\nhen X\n")
         err = self.sample("--prompt-file", "prompt.txt", code=2).err
@@ -95,6 +105,31 @@ class PromptFiles(runs.RunTest):
         for stream in (process.stdin, process.stdout, process.stderr):
             self.assertFalse(stream is process.stderr and stream.read())
             stream.close()
+
+    def test_options_of_eval_without_effect(self):
+        self.assertIn("note: --stride 99 is above block_size: 32 is used", self.runexp("eval", "small", "--stride", "99").err)
+        done = self.runexp("eval", "small", "--data", "./small.txt", "--split", "test")
+        self.assertIn("note: --split test has no effect: ./small.txt is evaluated as a whole", done.err)
+        self.assertEqual(self.runexp("eval", "small", "--data", "./small.txt", "--stride", "32").err, "")
+
+    def test_an_empty_text_for_validation(self):
+        self.write("empty.txt", "")
+        words = ("small.yaml", "--dry-run", "dataset.split=[1.0]")
+        for key in ("val_source", "test_source"):
+            done = self.runexp(*words, f"dataset.{key}=./empty.txt", code=2)
+            self.assertIn(f"command line: error: dataset.{key}: has no text", done.err)
+
+    def test_the_home_folder(self):
+        self.write("prompt.txt", "the old hen")  # HOME is the test's folder
+        given = self.sample("--prompt", "the old hen").out
+        self.assertEqual(self.sample("--prompt-file", "~/prompt.txt", "--runs=~/runs").out, given)
+        self.assertEqual(self.runexp("sample", "~/runs/small", "--tokens", "20", "--prompt-file=~/prompt.txt").out, given)
+        self.runexp("~/small.yaml", "name=mine", "training.max_steps=2", "--runs=~/elsewhere", "--plots=~/pictures")
+        self.assertTrue(os.path.exists(self.path("elsewhere/mine/last.h5")))
+        self.assertTrue(os.path.exists(self.path("pictures/mine/loss.gp")))
+        self.assertFalse(os.path.exists(self.path("~")))
+        done = self.runexp("list", "--runs=~/runs", environment={"HOME": ""}, code=1)
+        self.assertIn("error: ~/runs is in the home folder, which is not known: HOME is not set", done.err)
 
     def test_raw_bytes(self):
         self.runexp("small.yaml", "name=bytes", "training.max_steps=2", "evaluation.interval=0", "--no-plots",

@@ -15,6 +15,7 @@ ORDER = ["base", "config", "data", "kernels", "graph", "models", "store", "train
 # Folders that may use less than that.
 ONLY = {"kernels": ["base"], "graph": ["base", "kernels"], "models": ["base", "config", "graph"]}
 LONGEST_FILE = 600
+MARGIN = 108
 WORD_NEVER_WRITTEN = re.compile(r"\b(TODO|FIXME|XXX)\b")
 
 
@@ -121,13 +122,20 @@ def no_addresses_of_one_machine():
             for number, line in lines(name) if re.search(r"/work/|/home/\w|\.\./shared", line)]
 
 
+def comments_within_the_margin():
+    """clang-format leaves comments as they are."""
+    return [f"{name}:{number}: {len(line)} columns" for name, text in SOURCES.items() for number, line in text
+            if len(line) > MARGIN and re.match(r"\s*//", line)]
+
+
 def tests_named_alike():
     """What cmocka runs is called test_..., so that helpers beside it are told apart."""
     return matches(r"cmocka_unit_test\w*\((?!test_|name\b)\w", [name for name in SOURCES if name.startswith("tests/")])
 
 
 RULES = [no_fast_math, one_pool_of_threads, only_the_command_line_speaks, folders_in_order, files_of_one_purpose,
-         nothing_left_to_do, headers_guarded, no_addresses_of_one_machine, tests_named_alike]
+         nothing_left_to_do, headers_guarded, no_addresses_of_one_machine, comments_within_the_margin,
+         tests_named_alike]
 
 
 def main():

@@ -82,7 +82,8 @@ static inline void set_values(model_fixture *m, const parameter *p, const double
         parameters_write(m->model->parameters)[p->offset + i] = (real)numbers[i];
 }
 
-// Builds the model of a group of the fixture, for training or evaluation, with the weights and the batch that stand there.
+// Builds the model of a group of the fixture, for training or evaluation, with the weights and the batch
+// that stand there.
 static inline model_fixture model_fixture_open(const fixture *f, const char *folder, int batch,
                                                bool training) {
     error err = {0};

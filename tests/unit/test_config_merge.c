@@ -431,18 +431,18 @@ static void test_wrong_overrides(void **state) {
         &l, "command line: error: a bracket [ or { is opened but never closed\n    dataset.split=[1\n"
             "                  ^\n  add the closing bracket\n");
     l = load(HEAD, "dataset.split.3=1");
-    assert_one_problem(&l, "command line: error: this list of length 3 has no entry \"3\"\n"
+    assert_one_problem(&l, "command line: error: there is no entry \"3\" in this list of 3\n"
                            "    dataset.split.3=1\n                  ^\n"
                            "  entries are numbered from 0\n");
     l = load(HEAD, "dataset.split.x=1");
-    assert_some_problem(&l, "this list of length 3 has no entry \"x\"");
+    assert_some_problem(&l, "there is no entry \"x\" in this list of 3");
     done(&l);
     l = load(HEAD, "model.layers.1.mlp.hidden=1");
     assert_one_problem(
         &l, "command line: error: the entry here is residual, not \"mlp\"\n"
             "    model.layers.1.mlp.hidden=1\n                   ^\n  write that name instead\n");
     l = load(HEAD, "seed.x=1");
-    assert_some_problem(&l, "there is no \"x\" here");
+    assert_some_problem(&l, "the path goes on with \"x\", but this value is");
     done(&l);
     l = load(HEAD "vars: {block: [mlp]}\nmodel: {layers: \"${vars.block}\"}\n",
              "model.layers.0.mlp.hidden=1");

@@ -146,7 +146,7 @@ static void test_size_is_limited(void **state) {
     char *yaml = memory_alloc(length + 1);
     memset(yaml, '\n', length);
     loaded l = load(yaml, NULL);
-    assert_some_problem(&l, "x.yaml: error: the file is larger than 1 MiB");
+    assert_some_problem(&l, "x.yaml: error: the file has 1.0 MiB; an experiment has at most 1 MiB");
     free(yaml);
     done(&l);
     text many = {0};

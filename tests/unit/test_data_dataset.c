@@ -467,13 +467,13 @@ static void test_the_listing_tells_what_is_missing(void **state) {
     fixture_file(f, "package/one", "1");
     unlink(fixture_path(f, "cache/b.txt"));
     unlink(fixture_path(f, "package/two"));
-    catalogue_list(&c, &w.places, &out);
+    catalogue_list(&c, &w.places, 0, &out);
     assert_mentions(out.bytes, arena_format(f->a, "whole.txt  5 B  %s/cache/whole.txt\n", f->folder));
     assert_mentions(out.bytes, "b.txt  (val)  missing: runexp data get parts\n");
     assert_mentions(out.bytes, "1 of 2 files missing: sudo apt-get install sayings\n");
     fixture_file(f, "package/two", "2");
     text_clear(&out);
-    catalogue_list(&c, &w.places, &out);
+    catalogue_list(&c, &w.places, 0, &out);
     assert_mentions(out.bytes, arena_format(f->a, "2 files  2 B  %s/package\n", f->folder));
     text_free(&out);
 }

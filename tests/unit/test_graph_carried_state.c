@@ -199,8 +199,8 @@ static void logits_of(const model_graph *built, const int32_t *ids, size_t count
     memcpy(logits, built->logits->data, count * sizeof *logits);
 }
 
-// What recurrent layers carry, attention and positions do not see: a block after others is a block by itself
-// that begins with the same state.
+// What recurrent layers carry, attention and positions do not see: a block after others is a block by
+// itself that begins with the same state.
 static void test_attention_begins_anew_with_each_block(void **state) {
     (void)state;
     enum { BATCH = 2, VOCABULARY = 11, LOGITS = BATCH * TIME * VOCABULARY };

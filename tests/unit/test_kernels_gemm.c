@@ -275,7 +275,8 @@ static void rows_do_not_depend_on_each_other(void) {
             }
 }
 
-// A unit unlike the others: small odd blocks, operands packed as doubles in fours of K, A never read where it lies.
+// A unit unlike the others: small odd blocks, operands packed as doubles in fours of K, A never read where
+// it lies.
 enum { UNIT_MR = 5, UNIT_NR = 9, UNIT_KR = 4, UNIT_KC = 32 };
 
 static int padded(int depth) {

@@ -223,6 +223,7 @@ static void test_tables_fit(void **state) {
     table_column(t, "tokens", true);
     table_gives_way(t, 1);
     table_column(t, "loss", true);
+    table_gives_way(t, -1);
     table_row(t);
     for (const char *const *cell =
              (const char *const[]){"длинное_имя,seed=7", "0.001", "1234567", "1.2345", NULL};
@@ -245,12 +246,17 @@ static void test_tables_fit(void **state) {
     table_text(t, 20, &out);
     assert_string_equal(out.bytes, "run             loss\n"
                                    "длинно…eed=7  1.2345\n"
-                                   "2 more columns in a wider terminal\n");
+                                   "2 more columns in a\nwider terminal\n");
     text_clear(&out);
-    table_text(t, 4, &out);
+    table_text(t, 16, &out);
     assert_string_equal(out.bytes, "run         loss\n"
                                    "длин…d=7  1.2345\n"
-                                   "2 more columns in a wider terminal\n");
+                                   "2 more columns\nin a wider\nterminal\n");
+    text_clear(&out);
+    table_text(t, 12, &out);
+    assert_string_equal(out.bytes, "run\n"
+                                   "длинно…eed=7\n"
+                                   "3 more\ncolumns in a\nwider\nterminal\n");
     text_free(&out);
     arena_free(a);
 }

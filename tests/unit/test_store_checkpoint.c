@@ -180,7 +180,7 @@ static void test_other_models_are_refused(void **state) {
     assert_int_equal(read_as(4, arrays, "/weights"), OK);
 
     assert_int_equal(read_as(3, arrays, "/weights"), ERR_DATA);
-    assert_non_null(strstr(err.message, "has /weights/scale, which the model has not"));
+    assert_non_null(strstr(err.message, "has /weights/scale, which the model does not have"));
     assert_true(err.hint[0]);
 
     arrays[4] = (checkpoint_array){"unembedding/weight", 2, embedding_shape, s.embedding[0]};

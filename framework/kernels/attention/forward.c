@@ -1,6 +1,6 @@
 // Causal self-attention (arXiv 1706.03762) without the time x time matrix (arXiv 2205.14135): blocks of
 // keys pass by tiles of queries, whose softmax runs along: when a larger score turns up, what was summed up
-// so far shrinks. Grouped heads: arXiv 2305.13245. The backward pass: attention_backward.c.
+// so far shrinks. Grouped heads: arXiv 2305.13245. The backward pass: backward.c.
 #include "kernels/attention/parts.h"
 #include "kernels/declarations.h"
 

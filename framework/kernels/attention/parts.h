@@ -107,8 +107,8 @@ static inline visibility visibility_of(const attention_call *c, int query, int k
     return key + ROWS - 1 <= query && key > query + LANES - 1 - c->reach ? ALL_VISIBLE : SOME_VISIBLE;
 }
 
-// Spreads a queue over the products of SPAN keys and `queries` queries, or the other way round: those across,
-// of which a triangle of one tile is not made, and those that add up keys or queries.
+// Spreads a queue over the products of SPAN keys and `queries` queries, or the other way round: those
+// across, of which a triangle of one tile is not made, and those that add up keys or queries.
 static inline void plan_queue(const attention_call *c, row_queue *q, int queries, int across, int sums) {
     if (!c->far) return;
     const int rows = SPAN / ROWS, panels = SPAN / LANES, tiles = divide_up(queries, SPAN);

@@ -31,7 +31,7 @@ typedef uint32_t lane_bits __attribute__((vector_size(KERNEL_VECTOR_BYTES)));
 #endif
 
 // A score that no query has: less than any, and its exponential is 0 beside any other.
-#define INVISIBLE ((real)-1e30)
+#define INVISIBLE (-(real)1e30)
 
 // 2^x for x <= 1; no less than 2^-100, which is nothing beside the largest probability of a row and keeps
 // products with it clear of denormal numbers. NaN stays NaN.
@@ -241,7 +241,7 @@ static NEVER_INLINE void pack_panels(int count, int columns, const real *x, ptrd
     }
 }
 
-// Rows of several matrices that will be needed soon, to be asked for a few at a time while products keep
+// Rows of several matrices that will be needed soon, to be prefetched a few at a time while products keep
 // the units busy: processors cannot guess where the rows of a head lie.
 typedef struct row_queue {
     const real *matrices[8];

@@ -19,7 +19,7 @@ enum { DIRECT_TAPS = 64, LEAST_BLOCK = 64 };
 typedef struct layout {
     int taps;
     int block;   // C, or 0: all is direct
-    int near;    // taps that are summed directly
+    int direct;  // taps that are summed directly
     int windows; // of the filter
     int slots;   // of the ring of transforms of earlier blocks
     fft_plan plan;
@@ -37,13 +37,13 @@ static int block_of(int taps) {
 }
 
 static layout layout_of(int taps, const real *constants) {
-    layout l = {.taps = taps, .near = taps, .recent = (size_t)taps * VEC};
+    layout l = {.taps = taps, .direct = taps, .recent = (size_t)taps * VEC};
     if (taps <= DIRECT_TAPS) {
         l.constants = l.recent;
         return l;
     }
     l.block = block_of(taps);
-    l.near = l.block < taps ? l.block : taps;
+    l.direct = l.block < taps ? l.block : taps;
     l.windows = (taps - 1 + l.block - 1) / l.block;
     l.slots = l.windows - 1;
     l.pairs = (size_t)spectrum_pairs(l.block);
@@ -51,7 +51,7 @@ static layout layout_of(int taps, const real *constants) {
     l.tables = (twiddles + 2 * l.pairs + VEC - 1) / VEC * VEC;
     l.plan = fft_plan_on(l.block, constants);
     l.roots = constants ? constants + twiddles : NULL;
-    l.constants = (size_t)l.near * VEC + l.pairs * (size_t)l.windows * SPECTRUM_RECORD;
+    l.constants = (size_t)l.direct * VEC + l.pairs * (size_t)l.windows * SPECTRUM_RECORD;
     l.recent = (size_t)l.block * VEC;
     l.points = (size_t)l.block * VEC + l.pairs * SPECTRUM_POINTS;
     l.kept = l.pairs * (size_t)l.slots * SPECTRUM_POINTS;
@@ -133,11 +133,11 @@ static void prepare_blocks(const void *context, pool_share share) {
                                .ld = c->filter.ld,
                                .taps = l->taps,
                                .channels = left < VEC ? left : VEC};
-        pack_taps(&f, 0, l->near, taps);
+        pack_taps(&f, 0, l->direct, taps);
         if (c->beta) vec_store(taps, vec_load(taps) + vec_get(c->beta + (ptrdiff_t)k * VEC, left));
         if (l->block)
             make_windows(l, &f, p->workspace + (size_t)share.thread * workspace_of(l),
-                         taps + (size_t)l->near * VEC);
+                         taps + (size_t)l->direct * VEC);
     }
 }
 
@@ -224,9 +224,9 @@ static void end_block(const layout *l, real *records, real *recent, real *ready,
 
 static vec block_token(const layout *l, const real *constants, real *state, int position, vec w,
                        real *points) {
-    const int r = position % l->block, lags = r + 1 < l->near ? r + 1 : l->near;
+    const int r = position % l->block, lags = r + 1 < l->direct ? r + 1 : l->direct;
     real *recent = state, *ready = recent + l->recent, *kept = ready + l->points;
-    real *records = (real *)constants + (size_t)l->near * VEC;
+    real *records = (real *)constants + (size_t)l->direct * VEC;
     vec_store(recent + (ptrdiff_t)VEC * r, w);
     const vec z =
         add_lags(vec_load(ready + (ptrdiff_t)VEC * r), lags, constants, recent + (ptrdiff_t)VEC * r);

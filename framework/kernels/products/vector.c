@@ -114,14 +114,14 @@ typedef void block_function(const register_block *block);
     BLOCK(rows, vectors, A_BY_ROWS) BLOCK(rows, vectors, A_BY_COLUMNS) BLOCK(rows, vectors, A_PACKED)
 #define NAME(rows, vectors, layout) [layout] = multiply_##rows##_##vectors##_##layout
 #define NAMES(rows, vectors)                                                                               \
-    { NAME(rows, vectors, A_BY_ROWS), NAME(rows, vectors, A_BY_COLUMNS), NAME(rows, vectors, A_PACKED) }
+    NAME(rows, vectors, A_BY_ROWS), NAME(rows, vectors, A_BY_COLUMNS), NAME(rows, vectors, A_PACKED)
 
 // For each number of rows: those that go with one panel only, those that go with two, one row with four.
 #define MANY_BLOCKS(rows) BLOCKS(rows, 1) BLOCKS(rows, 2)
 #define FEW_BLOCKS(rows) MANY_BLOCKS(rows) BLOCKS(rows, 4)
-#define MANY(rows) [rows - 1] = {NAMES(rows, 1), NAMES(rows, 2)}
-#define FEW(rows) [rows - 1] = {NAMES(rows, 1), NAMES(rows, 2), NAMES(rows, 4)}
-#define ONE [0] = {NAMES(1, 1), NAMES(1, 2), NAMES(1, 4), NAMES(1, 8)}
+#define MANY(rows) [rows - 1] = {{NAMES(rows, 1)}, {NAMES(rows, 2)}}
+#define FEW(rows) [rows - 1] = {{NAMES(rows, 1)}, {NAMES(rows, 2)}, {NAMES(rows, 4)}}
+#define ONE [0] = {{NAMES(1, 1)}, {NAMES(1, 2)}, {NAMES(1, 4)}, {NAMES(1, 8)}}
 
 // clang-format off
 FEW_BLOCKS(1) BLOCKS(1, 8) FEW_BLOCKS(2)

@@ -1,5 +1,5 @@
-// What the recurrence through time (recurrence.c) knows of a cell: how the sums of its gates become the next
-// hidden state, for one row of the batch and one token, and the gradients of that.
+// What the recurrence through time (recurrence.c) knows of a cell: how the sums of its gates become the
+// next hidden state, for one row of the batch and one token, and the gradients of that.
 #ifndef RUNEXP_KERNELS_RECURRENCE_CELL_H
 #define RUNEXP_KERNELS_RECURRENCE_CELL_H
 

@@ -1,5 +1,6 @@
 // A recurrence through time: what LSTM, GRU and other cells have in common. The products with the inputs of
-// all tokens come before it and after it (graph/ops_recurrence.c); here is what must go from token to token.
+// all tokens come before it and after it (graph/ops_recurrence.c); here is what must go from token to
+// token.
 //
 // A thread takes some rows of the batch through all tokens, and waits for nobody. With too few rows for
 // that, all threads share each token. A row has the same bits either way, since those of a product do not
