@@ -37,8 +37,8 @@ typedef struct graph_options {
     bool packs_weights; // several runs see the same weights, so that it pays to pack them beforehand
     state_set *states;  // carried from run to run, so that each goes on where the last one ended; NULL: a
                         // run begins with its first token
-    // With states: attention sees the tokens of its run alone, and keeps none of them for the next (training
-    // on a stream).
+    // With states: attention sees the tokens of its run alone, and keeps none of them for the next
+    // (training on a stream).
     bool attention_restarts;
 } graph_options;
 
