@@ -9,7 +9,7 @@ Two kinds of cases:
                       standard output as it is, standard error with "! " before each line, and the exit status in brackets
                       when it is not 0. Everything else in the file is comment. A command runs in bash with `runexp` on
                       the path, in a folder of the session's own that holds what is in given/ and a link to experiments/.
-                      `| steady` blots out speeds, durations, dates and sizes in memory.
+                      `| steady` blots out speeds, durations, dates and sizes.
   wrong/NAME.yaml     An experiment with something wrong in it. NAME.txt is what `runexp check NAME.yaml` says. Its exit
                       status must be 2, and nothing may be on standard output. Files whose first line ends in "refused by
                       the schema" must also be refused by `runexp schema`; all others of experiments/ be accepted.
@@ -62,6 +62,7 @@ s/[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}/DATE/
 s/ +[0-9]+ +[0-9.]+ (ms|s|min|h)( [0-9.]+ (s|min))?  ([a-z]+)$/  N  TIME  \4/
 s/(tokens\/s) +(time)/\1  \2/
 /^memory:/s/[0-9.]+ ([KMG]i)?B/SIZE/g
+s/of its [0-9]+ bytes/of its N bytes/
 /^runexp .* planned$/s/[0-9.]+ ([KMG]i)?B of/SIZE of/
 """
 
