@@ -156,9 +156,10 @@ static bool separator_without_stream(const subject *s) {
 
 static bool separator_missing(const subject *s) {
     const split_tokens *train = &s->data->splits[SPLIT_TRAIN];
-    size_t at = 0;
-    while (at < train->count && !split_begins_document(train, at)) at++;
-    return train->separator && at == train->count;
+    bool found = false;
+    for (size_t at = 0; train->separator && at < train->count && !found; at++)
+        found = split_begins_document(train, at);
+    return train->separator && !found;
 }
 
 static bool micro_batch_above_batch(const subject *s) {
