@@ -6,6 +6,7 @@
 #include "cli/compute.h"
 #include "cli/input.h"
 #include "cli/runs.h"
+#include "config/overrides.h"
 #include "train/experiment_checks.h"
 #include "train/generate.h"
 
@@ -107,12 +108,6 @@ typedef struct prompt_text {
     place where;
 } prompt_text;
 
-static bool has_override(const command_call *call, const char *beginning) {
-    for (int i = 0; i < call->overrides.count; i++)
-        if (strncmp(call->overrides.values[i], beginning, strlen(beginning)) == 0) return true;
-    return false;
-}
-
 // Editors end a file with a newline that is not meant.
 static status read_prompt(const command_call *call, const char *file, prompt_text *out, error *err) {
     char *bytes;
@@ -133,7 +128,8 @@ static status find_prompt(const trained *from, const sample_options *o, const co
     *out = (prompt_text){from->experiment->sampling.prompt,
                          problem_place(node_get(from->config.root, "sampling"), "prompt")};
     if (!o->prompt_file) return OK;
-    if (!has_override(call, "sampling.prompt=")) return read_prompt(call, o->prompt_file, out, err);
+    if (!overrides_give(&call->overrides, "sampling.prompt"))
+        return read_prompt(call, o->prompt_file, out, err);
     fail(err, ERR_USAGE, "--prompt and --prompt-file both give a prompt");
     return error_hint(err, "leave one of the two out");
 }

@@ -8,11 +8,10 @@
 #include "cli/load.h"
 #include "cli/pictures.h"
 #include "cli/runs.h"
+#include "config/overrides.h"
 #include "kernels/kernels.h"
 #include "train/trainer.h"
 #include "version.h"
-
-#include <string.h>
 
 typedef struct train_options {
     compute_options compute;
@@ -116,12 +115,6 @@ static status say_finished(const command_call *call, const experiment *e, const 
     return OK;
 }
 
-static bool names_run(const string_list *overrides) {
-    bool found = false;
-    for (int i = 0; i < overrides->count; i++) found |= strncmp(overrides->values[i], "name=", 5) == 0;
-    return found;
-}
-
 static status run(const command_call *call, error *err) {
     const train_options *o = call->options;
     config c;
@@ -131,7 +124,7 @@ static status run(const command_call *call, error *err) {
     const experiment *e = experiment_of(&c);
     const run_folder folder = run_folder_at(call->memory, path_join(call->memory, o->runs, e->name));
     run_progress progress = RUN_NEW;
-    if (!names_run(&c.overrides))
+    if (!overrides_give(&c.overrides, "name"))
         TRY(run_folder_check_name(c.path, &experiment_component, call->memory, err));
     if (!o->fresh) TRY(run_folder_inspect(&folder, &experiment_component, &c, &progress, err));
     if (progress == RUN_FINISHED && !o->dry_run) return say_finished(call, e, &folder, err);

@@ -315,3 +315,11 @@ void overrides_apply(arena *a, const component *table, node *root, const string_
         apply(&x, root, table, overrides->values[i]);
     }
 }
+
+bool overrides_give(const string_list *overrides, const char *path) {
+    const size_t length = strlen(path);
+    for (int i = 0; i < overrides->count; i++)
+        if (strncmp(overrides->values[i], path, length) == 0 && overrides->values[i][length] == '=')
+            return true;
+    return false;
+}

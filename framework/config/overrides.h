@@ -17,4 +17,7 @@
 void overrides_apply(arena *a, const component *table, node *root, const string_list *overrides, int rank,
                      problems *p);
 
+// Whether one of them gives a value at just this path ("sampling.prompt").
+bool overrides_give(const string_list *overrides, const char *path);
+
 #endif
