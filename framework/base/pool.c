@@ -14,7 +14,6 @@
 // What follows was measured with two threads on two cores: alone, beside a second run, and beside a program
 // that keeps one core busy (CONTRIBUTING.md, "Threads"). A spin takes 20 to 40 ns.
 enum {
-    MOST_THREADS = 1024,
     IDLE_SPINS = 10000, // for the next loop, before a worker sleeps: waking it takes 50 us or more
     WAIT_SPINS = 2000,  // for a worker's last pieces, before the caller sleeps and leaves it its core
 };
@@ -44,7 +43,7 @@ typedef struct slot {
     double backoff_until, backoff; // the end and the length of the latest backoff
 } slot;
 
-static slot slots[MOST_THREADS]; // the first is the caller's
+static slot slots[POOL_THREADS]; // the first is the caller's
 static int slot_count = 1;
 static _Thread_local int at_work = -1; // the thread's number, within a loop
 
@@ -160,7 +159,7 @@ static void collect(slot *d, double began, double done) {
 
 void pool_run(int threads, int pieces, int least, pool_work *work, const void *context) {
     if (threads > pieces) threads = pieces;
-    if (threads > MOST_THREADS) threads = MOST_THREADS;
+    if (threads > POOL_THREADS) threads = POOL_THREADS;
     if (threads <= 1 || at_work >= 0) {
         if (pieces > 0) work(context, (pool_share){0, pieces, at_work >= 0 ? at_work : 0});
         return;

@@ -10,6 +10,8 @@ typedef struct pool_share {
     int begin, end, thread;
 } pool_share;
 
+enum { POOL_THREADS = 1024 }; // at most
+
 typedef void pool_work(const void *context, pool_share share);
 
 // Does pieces 0 .. pieces-1, each exactly once, on at most `threads` threads, and returns when all are

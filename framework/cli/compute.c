@@ -4,15 +4,13 @@
 
 #include <stdlib.h>
 
-enum { MOST_THREADS = 1024 };
-
 // OMP_NUM_THREADS may be a list, for nested levels: the first is that of the outermost. 0: not set.
 static int threads_of_environment(void) {
     const char *text = getenv("OMP_NUM_THREADS");
     char *end;
     if (!text || !text[0]) return 0;
     const long threads = strtol(text, &end, 10);
-    if (end != text && (*end == '\0' || *end == ',') && threads >= 1 && threads <= MOST_THREADS)
+    if (end != text && (*end == '\0' || *end == ',') && threads >= 1 && threads <= POOL_THREADS)
         return (int)threads;
     log_warning("OMP_NUM_THREADS=%s is not a number of threads: ignored", text);
     return 0;

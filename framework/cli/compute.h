@@ -3,6 +3,7 @@
 #define RUNEXP_CLI_COMPUTE_H
 
 #include "base/machine.h"
+#include "base/pool.h"
 #include "config/settings.h"
 #include "kernels/kernels.h"
 
@@ -20,9 +21,9 @@ static const char kernels_doc[] = "instruction set: auto"
 
 // Their rows in the command's option table.
 #define COMPUTE_OPTIONS                                                                                    \
-    SETTING(OPTION_INT, int64_t, "threads", compute.threads, .fallback = "0", .min = 0, .max = 1024,       \
-            .doc =                                                                                         \
-                "number of threads; 0: OMP_NUM_THREADS, or the physical cores that this process may use"), \
+    SETTING(                                                                                               \
+        OPTION_INT, int64_t, "threads", compute.threads, .fallback = "0", .min = 0, .max = POOL_THREADS,   \
+        .doc = "number of threads; 0: OMP_NUM_THREADS, or the physical cores that this process may use"),  \
         SETTING(OPTION_STRING, const char *, "kernels", compute.kernels, .fallback = "auto",               \
                 .doc = kernels_doc)
 
