@@ -4,38 +4,28 @@
 #include <math.h>
 #include <stdio.h>
 
-// Rows that both tables have; the struct of each begins with the members.
-#define RECURRENT_MEMBERS                                                                                  \
-    int64_t hidden, layers;                                                                                \
-    bool bias;                                                                                             \
-    double dropout
-#define RECURRENT_OPTIONS                                                                                  \
+typedef struct recurrent_settings {
+    int64_t hidden, layers;
+    bool bias;
+    double dropout;
+    double forget_bias; // of an LSTM; 0: none is set
+} recurrent_settings;
+
+#define SETTINGS recurrent_settings
+#define SHARED_OPTIONS                                                                                     \
     INT(hidden, "0", 0, 1 << 20, "width of the hidden state and of the output; 0: that of the input"),     \
         INT(layers, "1", 1, 64,                                                                            \
             "number of layers, each of which reads the hidden states of the one before"),                  \
         BOOL(bias, "true", "biases of the gates, of the input and of the state"),                          \
         DROPOUT(dropout, "dropout between the layers, not after the last")
 
-typedef struct recurrent_settings {
-    RECURRENT_MEMBERS;
-} recurrent_settings;
-
-typedef struct lstm_settings {
-    RECURRENT_MEMBERS;
-    double forget_bias;
-} lstm_settings;
-
-#define SETTINGS lstm_settings
 static const option lstm_options[] = {
-    RECURRENT_OPTIONS,
+    SHARED_OPTIONS,
     REAL(forget_bias, "1.0", -100, 100,
          "initial bias of the forget gate; 0: drawn like the others, as PyTorch does"),
     {0},
 };
-#undef SETTINGS
-
-#define SETTINGS recurrent_settings
-static const option gru_options[] = {RECURRENT_OPTIONS, {0}};
+static const option gru_options[] = {SHARED_OPTIONS, {0}};
 #undef SETTINGS
 
 static tensor *declare(builder *b, const char *name, int layer, parameter_declaration about) {
@@ -44,9 +34,8 @@ static tensor *declare(builder *b, const char *name, int layer, parameter_declar
     return builder_parameter(b, full, about);
 }
 
-// Gate number `forget`, if any, begins with the bias forget_bias.
-static tensor *build_layers(builder *b, const recurrent_settings *s, cell_type cell, int forget,
-                            double forget_bias, tensor *x) {
+static tensor *build_layers(builder *b, const recurrent_settings *s, cell_type cell, tensor *x) {
+    enum { FORGET = 1 }; // the gate of an LSTM
     for (int layer = 0; layer < (int)s->layers; layer++) {
         const int in = tensor_width(x), R = s->hidden ? (int)s->hidden : in, gates = cell_gates(cell);
         // As torch.nn.LSTM and torch.nn.GRU begin.
@@ -57,9 +46,9 @@ static tensor *build_layers(builder *b, const recurrent_settings *s, cell_type c
         w_ih.shape[1] = in, w_hh.shape[1] = R;
         w_ih.decay = w_hh.decay = w_ih.matrix = w_hh.matrix = true;
         w_ih.parts = w_hh.parts = gates;
-        if (forget_bias != 0) {
-            b_ih.constant = (parameter_part){forget * R, (forget + 1) * R, forget_bias};
-            b_hh.constant = (parameter_part){forget * R, (forget + 1) * R, 0};
+        if (s->forget_bias != 0) {
+            b_ih.constant = (parameter_part){FORGET * R, (FORGET + 1) * R, s->forget_bias};
+            b_hh.constant = (parameter_part){FORGET * R, (FORGET + 1) * R, 0};
         }
         recurrence_options options = {.cell = cell,
                                       .w_ih = declare(b, "weight_ih", layer, w_ih),
@@ -75,14 +64,11 @@ static tensor *build_layers(builder *b, const recurrent_settings *s, cell_type c
 }
 
 static tensor *build_lstm(builder *b, const component_choice *choice, tensor *x) {
-    enum { FORGET = 1 };
-    const lstm_settings *s = choice->settings;
-    const recurrent_settings common = {s->hidden, s->layers, s->bias, s->dropout};
-    return build_layers(b, &common, CELL_LSTM, FORGET, s->forget_bias, x);
+    return build_layers(b, choice->settings, CELL_LSTM, x);
 }
 
 static tensor *build_gru(builder *b, const component_choice *choice, tensor *x) {
-    return build_layers(b, choice->settings, CELL_GRU, 0, 0, x);
+    return build_layers(b, choice->settings, CELL_GRU, x);
 }
 
 const layer_type layer_lstm = {
@@ -97,7 +83,7 @@ const layer_type layer_lstm = {
                 "With the sums a = W_ih x + b_ih + W_hh h + b_hh of four gates: i, f, o = sigmoid(a_i, a_f, a_o), g = tanh(a_g); then c = f c + i g and h = o tanh(c).\n\nParameters as in torch.nn.LSTM: weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0, and so on for each layer, gates in the order i, f, g, o; drawn from U(-1/sqrt(hidden), 1/sqrt(hidden)). Generation carries h and c from token to token, for as long as one likes.",
             .example = "- lstm: {hidden: 256, layers: 2, dropout: 0.2}\n",
             .options = lstm_options,
-            .settings_size = sizeof(lstm_settings),
+            .settings_size = sizeof(recurrent_settings),
         },
     .build = build_lstm,
 };
