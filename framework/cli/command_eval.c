@@ -88,7 +88,7 @@ static status open_text(const trained *from, const command_call *call, const cha
         encoding e;
         TRY(read_input(call, data, &bytes, &length, err));
         TRY(tokenizer_encode(from->tokenizer, out->name, bytes, length, call->memory, &e, err));
-        out->tokens = (split_tokens){e.ids, e.count, e.characters, e.bytes, e.unknown, NULL};
+        out->tokens = split_tokens_of(&e, NULL);
     } else {
         const bool is_file = !source_is_path(data) && file_exists(data) && !is_corpus(data, call);
         const char *item = is_file ? arena_format(call->memory, "./%s", data) : data;

@@ -410,7 +410,7 @@ static status open_with(const dataset_settings *settings, const data_places *pla
     for (int s = 0; s < SPLIT_COUNT; s++) {
         encoding e;
         TRY(tokenizer_encode_parts(d->tokenizer, texts[s].parts, texts[s].count, a, &e, err));
-        d->splits[s] = (split_tokens){e.ids, e.count, e.characters, e.bytes, e.unknown, separator};
+        d->splits[s] = split_tokens_of(&e, separator);
     }
     TRY(check_length(settings, d, !given, err));
     TRY(digest_texts(texts, a, &d->digests, err));
@@ -448,7 +448,7 @@ static status open_text(const char *item, split which, const data_places *places
     TRY(read_own_source(&files, which, scratch, &whole, err));
     TRY(tokenizer_encode_parts(t, whole.parts, whole.count, a, &e, err));
     *name = count_parts(&files) ? arena_format(a, "%s (%s)", item, split_names[which]) : item;
-    *out = (split_tokens){e.ids, e.count, e.characters, e.bytes, e.unknown, NULL};
+    *out = split_tokens_of(&e, NULL);
     return OK;
 }
 

@@ -51,6 +51,10 @@ typedef struct split_tokens {
     const encoding *separator;         // of documents; NULL: the text is one
 } split_tokens;
 
+static inline split_tokens split_tokens_of(const encoding *e, const encoding *separator) {
+    return (split_tokens){e->ids, e->count, e->characters, e->bytes, e->unknown, separator};
+}
+
 typedef struct dataset {
     tokenizer *tokenizer;
     split_tokens splits[SPLIT_COUNT]; // count 0: no such split
