@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "support/alphabet.h"
-#include "support/model.h"
+#include "support/evaluated_text.h"
 
 #include "train/evaluate.h"
 
@@ -18,39 +17,20 @@
 
 enum { VOCABULARY = 29, BLOCK = 12, LONGEST = 200 };
 
-typedef struct fixture {
-    arena *memory;
-    tokenizer *letters;
-    test_model t;
-    int32_t tokens[LONGEST];
-} fixture;
+typedef evaluated_text fixture;
 
 static int open_fixture(void **state) {
-    fixture *f = calloc(1, sizeof *f);
-    f->memory = arena_new();
-    f->letters = test_alphabet(f->memory);
-    f->t = test_model_new("model:\n"
-                          "  width: 16\n"
-                          "  init_std: 0.4\n"
-                          "  layers:\n"
-                          "    - embedding\n"
-                          "    - positions\n"
-                          "    - residual: [layernorm, {attention: {heads: 2}}]\n"
-                          "    - residual: [layernorm, {hyena: {emb_dim: 5, filter_width: 8}}]\n"
-                          "    - residual: [layernorm, mlp]\n"
-                          "    - unembedding\n",
-                          VOCABULARY, BLOCK, 0.1);
-    test_tokens(1, LONGEST, VOCABULARY, f->tokens);
-    *state = f;
-    return 0;
-}
-
-static int close_fixture(void **state) {
-    fixture *f = *state;
-    test_model_free(&f->t);
-    arena_free(f->memory);
-    free(f);
-    return 0;
+    static const char yaml[] = "model:\n"
+                               "  width: 16\n"
+                               "  init_std: 0.4\n"
+                               "  layers:\n"
+                               "    - embedding\n"
+                               "    - positions\n"
+                               "    - residual: [layernorm, {attention: {heads: 2}}]\n"
+                               "    - residual: [layernorm, {hyena: {emb_dim: 5, filter_width: 8}}]\n"
+                               "    - residual: [layernorm, mlp]\n"
+                               "    - unembedding\n";
+    return evaluated_text_open(state, yaml, VOCABULARY, BLOCK, LONGEST);
 }
 
 static evaluation evaluate(fixture *f, size_t count, int batch, int stride) {
@@ -245,7 +225,7 @@ static void test_samples_are_whole_windows_spread_evenly(void **state) {
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_fixture, evaluated_text_close)
 
 int main(void) {
     if (kernels_select("auto", NULL) != OK) return 1;
