@@ -1,8 +1,8 @@
 #include "base/file.h"
 #include "base/log.h"
+#include "base/table.h"
 #include "report/compare.h"
 #include "report/differences.h"
-#include "base/table.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -16,8 +16,7 @@ void metrics_text_close(metrics_text *t); // NULL is allowed
 status metrics_text_reset(metrics_text *t, error *err);
 
 // Cuts off what follows the last whole line of a step <= the given one, and the evaluation of the test
-// split, which is the last line of a run. A file without our heading is
-// emptied.
+// split, which is the last line of a run. A file without our heading is emptied.
 status metrics_text_cut(metrics_text *t, int64_t step, error *err);
 
 // One line, one write. On failure the file ends with a whole line and the line waits for the next call.
