@@ -55,8 +55,8 @@ static tensor *project(builder *b, const attention_settings *s, const attention_
         .rank = 1, .shape = {1}, .init_value = 1 / sqrt((double)o->head_size)};
     tensor *scale = builder_parameter(b, "scale", number);
     if (!qkv) return op_concat(g, (tensor *[]){op_scale(g, x, scale), x, x}, 3);
-    tensor *q = op_scale(g, op_dropout_columns(g, qkv, 0, queries, 0), scale);
-    return op_concat(g, (tensor *[]){q, op_dropout_columns(g, qkv, queries, 2 * keys, 0)}, 2);
+    tensor *q = op_scale(g, op_columns(g, qkv, 0, queries), scale);
+    return op_concat(g, (tensor *[]){q, op_columns(g, qkv, queries, 2 * keys)}, 2);
 }
 
 static tensor *build_attention(builder *b, const component_choice *choice, tensor *x) {

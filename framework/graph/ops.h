@@ -41,6 +41,7 @@ tensor *op_add(graph *g, tensor *a, tensor *b);               // same shapes
 tensor *op_multiply(graph *g, tensor *a, tensor *b);          // same shapes
 tensor *op_scale(graph *g, tensor *x, tensor *factor);        // factor: one number
 tensor *op_concat(graph *g, tensor *const *parts, int count); // along the last axis
+tensor *op_stack(graph *g, tensor *const *parts, int count);  // along the first
 
 tensor *op_activation(graph *g, tensor *x, activation act);
 // act(a) * u where x = (a | u) along the last axis: (.., 2F) -> (.., F)
@@ -51,7 +52,8 @@ tensor *op_rmsnorm(graph *g, tensor *x, tensor *gamma, double epsilon);
 
 // Dropout in graphs with gradients; returns x itself when p is 0, and in others.
 tensor *op_dropout(graph *g, tensor *x, double p);
-// Of elements column .. column + width - 1 of the last axis, which are copied when nothing is dropped.
+// Elements column .. column + width - 1 of the last axis; and with dropout.
+tensor *op_columns(graph *g, tensor *x, int column, int width);
 tensor *op_dropout_columns(graph *g, tensor *x, int column, int width, double p);
 
 typedef struct attention_options {

@@ -110,6 +110,7 @@ static const operator_case operator_cases[] = {
     {"columns", SMALL, {ROWS(7)}, MAKES(columns), EXACT_LIMITS},
     {"dropout of columns", SMALL, {ROWS(7)}, MAKES(columns), .p = 0.3, POINT_LIMITS},
     {"dropout of columns, large", LARGE, {LARGE_ROWS(67)}, MAKES(columns), .p = 0.1, POINT_LIMITS},
+    {"stacked columns of a weight", SMALL, {ROWS(4), MATRIX(9, 7)}, MAKES(stack), LINEAR_LIMITS},
     {"residuals that share a tensor", SMALL, {ROWS(19), MATRIX(19, 19), VECTOR(19), ROWS(19)},
      MAKES(shared), LINEAR_LIMITS},
 
