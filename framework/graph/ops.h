@@ -129,6 +129,19 @@ typedef struct recurrence_options {
 
 tensor *op_recurrence(graph *g, tensor *x, const recurrence_options *options);
 
+// A closed-form continuous-time network (kernels/arguments.h, cfc): y is (batch, time, R), the hidden
+// states. Its weights: of the first map, (out, width of x + R), whose columns multiply x and then h; of
+// each further one (out, units), the last of them the heads, side by side (cfc_heads R, units). Documents
+// and states are as of op_recurrence, without a state from elsewhere.
+typedef struct cfc_options {
+    cfc_mode mode;
+    int width, layers;                         // R; of the backbone, 0 .. CFC_LAYERS
+    tensor *weight[CFC_MAPS], *bias[CFC_MAPS]; // of the layers, then of the heads
+    tensor *constants;                         // CFC_PURE: A, then w, (2, R)
+} cfc_options;
+
+tensor *op_cfc(graph *g, tensor *x, const cfc_options *options);
+
 // Softmax cross-entropy: logits (batch, time, vocabulary), targets (batch, time) with negative = ignored ->
 // losses (batch, time). In graphs with gradients the logits are overwritten by their gradient. Logits that
 // were made by the operator appended last, a linear without activation, and are too many for the caches

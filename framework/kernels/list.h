@@ -213,6 +213,8 @@ KERNEL(size_t, short_convolution_workspace, (int batch, int time, int channels, 
 KERNEL(void, recurrence_forward, (const recurrence *r))
 KERNEL(void, recurrence_backward, (const recurrence *r))
 KERNEL(size_t, recurrence_workspace, (cell_type cell, int batch, int width))
+KERNEL(void, cfc_forward, (const cfc *c))
+KERNEL(void, cfc_backward, (const cfc *c))
 
 // ---- loss
 

@@ -67,6 +67,15 @@ static const model_text model_texts[] = {
                           "    - linear: {out: 12}\n"
                           "    - residual: [gru]\n"
                           "    - unembedding\n"},
+    {"cfc in every mode", "model:\n"
+                          "  width: 12\n"
+                          "  layers:\n"
+                          "    - embedding: {init_std: 1.0}\n"
+                          "    - cfc: {hidden: 21, backbone_units: 17}\n"
+                          "    - cfc: {mode: no_gate, hidden: 9, backbone_layers: 2, backbone_units: 19}\n"
+                          "    - cfc: {mode: pure, hidden: 12, backbone_layers: 3, backbone_units: 8}\n"
+                          "    - residual: [layernorm, {cfc: {backbone_layers: 0}}]\n"
+                          "    - unembedding: {tied: false}\n"},
     {"lstm and attention without projections",
      "model:\n"
      "  width: 12\n"

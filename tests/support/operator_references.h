@@ -34,6 +34,7 @@ struct operator_case {
     convolution_options convolution;
     implicit_filter_options filter;
     cell_type cell;
+    cfc_mode cfc;
     bool documents;                       // some tokens begin one
     double forward_limit, gradient_limit; // in single precision
 };
