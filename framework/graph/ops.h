@@ -46,6 +46,11 @@ tensor *op_activation(graph *g, tensor *x, activation act);
 // act(a) * u where x = (a | u) along the last axis: (.., 2F) -> (.., F)
 tensor *op_gated(graph *g, tensor *x, activation act);
 
+// least + log(1 + exp(x)): what is above `least`, made of a parameter that may be anything; and the x of a
+// value y > least.
+tensor *op_softplus(graph *g, tensor *x, double least);
+double softplus_inverse(double y, double least);
+
 tensor *op_layernorm(graph *g, tensor *x, tensor *gamma, tensor *beta, double epsilon); // beta may be NULL
 tensor *op_rmsnorm(graph *g, tensor *x, tensor *gamma, double epsilon);
 
@@ -126,6 +131,22 @@ typedef struct recurrence_options {
 } recurrence_options;
 
 tensor *op_recurrence(graph *g, tensor *x, const recurrence_options *options);
+
+// A liquid time-constant network (kernels/arguments.h, ltc): the x after each token, (batch, time, n), where
+// n is the width of `input`, (batch, time, n). weight: (n, n), a parameter; amplitude and tau: (n); tau NULL:
+// fixed_tau. The x before the first token is `first`, (batch, n): NULL is zero; in a graph with states it is
+// carried instead, as by op_recurrence. With checkpointing the backward step computes what the forward step
+// could have kept, (batch, time, steps x stages, 2 n) values.
+typedef struct ltc_options {
+    tensor *weight, *amplitude, *tau, *first;
+    ode_solver solver;
+    int steps;
+    double step, fixed_tau;
+    activation act; // sigmoid or tanh
+    bool adaptive, abs_gate, checkpointing;
+} ltc_options;
+
+tensor *op_ltc(graph *g, tensor *input, const ltc_options *options);
 
 // Softmax cross-entropy: logits (batch, time, vocabulary), targets (batch, time) with negative = ignored ->
 // losses (batch, time). In graphs with gradients the logits are overwritten by their gradient. Logits that

@@ -153,6 +153,53 @@ typedef struct recurrence {
     real *workspace; // recurrence_workspace bytes, 64-byte aligned
 } recurrence;
 
+// Solvers of dx/dt = N(x) - L(x) x; `step` is the time h between x and x'.
+typedef enum ode_solver {
+    SOLVER_SEMI_IMPLICIT, // x' = (x + h N) / (1 + h L), with N and L at the old x
+    SOLVER_EULER,         // x' = x + h (N - L x)
+    SOLVER_RK4,           // the classical Runge-Kutta method of order 4
+    SOLVER_COUNT
+} ode_solver;
+
+// How often a step evaluates N and L.
+static inline int solver_stages(ode_solver solver) {
+    return solver == SOLVER_RK4 ? 4 : 1;
+}
+
+// A liquid time-constant network (arXiv 2006.04439) of n = width neurons over `batch` sequences of `time`
+// tokens. While a token lasts, `steps` steps of length `step`, its input is constant and
+//     dx/dt = f A - (1/tau + phi) x,   f = act(x W^T + input)
+// phi being |f| (abs_gate) or f where the network is adaptive, and 0 where it is not.
+typedef struct ltc {
+    ode_solver solver;
+    activation act; // sigmoid or tanh
+    bool adaptive, abs_gate;
+    int batch, time, width, steps;
+    double step;
+    // batch x time: tokens before which x is zero, whatever the token before left; no gradient goes back
+    // beyond them. NULL: there are none.
+    const bool *begins;
+    const void *weight; // packed (gemm_pack): forward W^T, n x n; needed in the backward step without tape
+    const void *weight_backward; // packed: W
+    const real *amplitude;       // A, n
+    const real *tau;             // n; NULL: all of them are
+    double fixed_tau;
+    const real *input;   // batch x time x n
+    const real *x_first; // before the first token, batch x n
+    real *x;             // batch x time x n: after each token
+    // Tape, batch x time x steps x stages x n: at which x the forward step evaluated the equation, and what
+    // f was there, which the backward step overwrites. NULL: not kept; the backward step then computes them
+    // again, for some tokens at a time.
+    real *points, *kept;
+    // Gradients; the forward step reads none of these.
+    const real *dx;             // of x
+    real *dinput;               // batch x time x n
+    real *dweight, *damplitude; // n x n, n
+    real *dtau, *dx_first;      // NULL: not wanted
+    bool adds_dinput, adds_dweight, adds_damplitude, adds_dtau, adds_dx_first;
+    void *workspace; // ltc_workspace bytes, 64-byte aligned
+} ltc;
+
 // In double, so that 1 - beta and the like are exact to rounding when a kernel converts them to real (in
 // float, 1 - 0.999f is wrong in its fifth digit).
 typedef struct optimizer_update {

@@ -33,6 +33,9 @@ KERNEL(void, gemm_packed,
 KERNEL(void, activation_forward, (activation act, size_t n, const real *x, real *y))
 KERNEL(void, activation_backward,
        (activation act, size_t n, const real *pre, const real *dy, real *dx, bool accumulate))
+// n elements: y = least + log(1 + exp(x)); dx (+)= dy / (1 + exp(-x)).
+KERNEL(void, softplus_forward, (size_t n, real least, const real *x, real *y))
+KERNEL(void, softplus_backward, (size_t n, const real *x, const real *dy, real *dx, bool accumulate))
 // Gated units (arXiv 2002.05202): ab is rows x 2F (a | u): y = act(a) * u, rows x F.
 KERNEL(void, gated_forward, (activation act, int rows, int F, const real *ab, real *y))
 KERNEL(void, gated_backward, (activation act, int rows, int F, const real *ab, const real *dy, real *dab))
@@ -213,6 +216,11 @@ KERNEL(size_t, short_convolution_workspace, (int batch, int time, int channels, 
 KERNEL(void, recurrence_forward, (const recurrence *r))
 KERNEL(void, recurrence_backward, (const recurrence *r))
 KERNEL(size_t, recurrence_workspace, (cell_type cell, int batch, int width))
+// The same for a liquid time-constant network, with the gradient of its recurrent weight. Of l,
+// ltc_workspace reads the shape, the solver and whether there is a tape.
+KERNEL(void, ltc_forward, (const ltc *l))
+KERNEL(void, ltc_backward, (const ltc *l))
+KERNEL(size_t, ltc_workspace, (const ltc *l, bool backward))
 
 // ---- loss
 
