@@ -142,8 +142,11 @@ static void plan_derived_gradients(graph *g) {
     }
 }
 
-static const char *source_of(const tensor *t) {
-    return t->parameter ? t->parameter->name : t->derived ? t->derived->name : "";
+// The first thing that a derived operator is made of.
+static const tensor *source_of(const op *o) {
+    int i = 0;
+    while (!o->in[i]) i++;
+    return o->in[i];
 }
 
 // Graphs of one model build the same layers in the same order, but some pack more weights than others:
@@ -152,16 +155,18 @@ static status place_derived(graph *g, error *err) {
     for (int k = 0; k < g->op_count; k++) {
         const op *o = g->ops[k];
         if (!o->is_derived) continue;
+        const tensor *source = source_of(o);
+        const char *from = source->parameter ? source->parameter->name : source->derived->name;
         int number = 0;
         for (int i = 0; i < k; i++) {
             const op *other = g->ops[i];
-            number +=
-                other->kind == o->kind && other->in[0] == o->in[0] && strcmp(other->path, o->path) == 0;
+            number += other->is_derived && other->kind == o->kind && source_of(other) == source &&
+                      strcmp(other->path, o->path) == 0;
         }
         for (int i = 0; i < o->out_count; i++) {
             tensor *t = o->out[i];
-            const char *name = arena_format(g->memory, "%s/%s%d(%s).%d", o->path, o->kind->name, number,
-                                            source_of(o->in[0]), i);
+            const char *name =
+                arena_format(g->memory, "%s/%s%d(%s).%d", o->path, o->kind->name, number, from, i);
             TRY(parameters_derived(g->parameters, name, t->count, &t->derived, err));
             t->data = t->derived->data;
         }
