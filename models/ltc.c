@@ -7,11 +7,12 @@
 typedef struct ltc_settings {
     int64_t hidden, steps;
     int solver, activation, checkpointing;
-    double step_size, tau;
+    double step_size, rtol, atol, tau;
     bool adaptive, abs_gate, train_tau;
 } ltc_settings;
 
-static const char *const solver_names[] = {"semi_implicit", "euler", "rk4", NULL}; // as ode_solver
+static const char *const solver_names[] = {"semi_implicit", "euler", "rk4", "dopri5",
+                                           NULL}; // as ode_solver
 enum { ACT_SIGMOID, ACT_TANH };
 static const char *const activation_names[] = {"sigmoid", "tanh", NULL};
 enum { CHECKPOINTING_AUTO, CHECKPOINTING_ON };
@@ -21,10 +22,12 @@ static const char *const checkpointing_names[] = {"auto", "true", "false", NULL}
 static const option ltc_options_table[] = {
     INT(hidden, "0", 0, 1 << 20, "number of neurons, the width of the output; 0: width of the input"),
     CHOICE(solver, "semi_implicit", solver_names,
-           "of the differential equation; the first is stable whatever the step"),
-    INT(steps, "6", 1, 1000, "steps of the solver for a token"),
+           "of the differential equation; the first is stable whatever the step, dopri5 chooses its steps"),
+    INT(steps, "6", 1, 1000, "steps of the solver for a token; for dopri5 only their total length counts"),
     REAL(step_size, "0.0", 0, 100, "length of a step; 0: 1 / steps, so that a token lasts 1",
          .unit = "time"),
+    REAL(rtol, "1e-3", 0, 1, "dopri5: error of a step that is accepted, relative to x"),
+    REAL(atol, "1e-4", ABOVE(0), 1, "dopri5: the same, added to it"),
     CHOICE(activation, "sigmoid", activation_names, "of the neurons that drive the equation"),
     BOOL(adaptive, "true", "time constants that depend on the input; false: tau alone"),
     BOOL(abs_gate, "true",
@@ -48,6 +51,7 @@ static const solver_limits limits_of[] = {
     [SOLVER_SEMI_IMPLICIT] = {INFINITY, INFINITY},
     [SOLVER_EULER] = {1, 2},
     [SOLVER_RK4] = {2.7, 2.785},
+    [SOLVER_DOPRI5] = {INFINITY, INFINITY},
 };
 
 static double step_of(const ltc_settings *s) {
@@ -146,6 +150,8 @@ static tensor *build_ltc(builder *b, const component_choice *choice, tensor *x) 
         .steps = (int)s->steps,
         .step = step_of(s),
         .fixed_tau = s->tau,
+        .rtol = s->rtol,
+        .atol = s->atol,
         .act = s->activation == ACT_TANH ? ACTIVATION_TANH : ACTIVATION_SIGMOID,
         .adaptive = s->adaptive,
         .abs_gate = s->abs_gate,
@@ -164,7 +170,7 @@ const layer_type layer_ltc = {
             .summary = "liquid time-constant network: neurons that follow a differential equation",
             .paper = "Hasani et al., Liquid time-constant networks, arXiv 2006.04439",
             .details =
-                "While a token u lasts, dx/dt = -(1/tau + |f|) x + f A with f = act(W_r x + W_i u + b): the larger f, the faster x follows. The output is x at the end of the token, and the next one begins there.\n\nOne step h of semi_implicit is x' = (x + h f A) / (1 + h (1/tau + |f|)), which keeps x between 0 and A (-A and A with tanh). The others are refused where h is too long for them, and tau stays so large that it never is.\n\nParameters: input.weight (n, width), input.bias (n), recurrent.weight (n, n), amplitude (A, n), and with train_tau tau_raw (n): tau = m + log(1 + exp(tau_raw)), m = 0.05 for semi_implicit and the least safe value for the others. Weight decay applies to the two weights alone. Generation carries x from token to token, for as long as one likes.",
+                "While a token u lasts, dx/dt = -(1/tau + |f|) x + f A with f = act(W_r x + W_i u + b): the larger f, the faster x follows. The output is x at the end of the token, and the next one begins there.\n\nOne step h of semi_implicit is x' = (x + h f A) / (1 + h (1/tau + |f|)), which keeps x between 0 and A (-A and A with tanh). euler and rk4 are refused where h is too long for them, and tau stays so large that it never is. dopri5 (Dormand and Prince 1980) chooses steps for each sequence by itself, at most 64 for a token: where more are needed x is not a number.\n\nParameters: input.weight (n, width), input.bias (n), recurrent.weight (n, n), amplitude (A, n), and with train_tau tau_raw (n): tau = m + log(1 + exp(tau_raw)), m = 0.05, or for euler and rk4 the least safe value. Weight decay applies to the two weights alone. Generation carries x from token to token, for as long as one likes.",
             .example = "- residual: [layernorm, {ltc: {hidden: 256, steps: 6}}]\n",
             .options = ltc_options_table,
             .settings_size = sizeof(ltc_settings),

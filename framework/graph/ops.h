@@ -142,7 +142,8 @@ typedef struct ltc_options {
     ode_solver solver;
     int steps;
     double step, fixed_tau;
-    activation act; // sigmoid or tanh
+    double rtol, atol; // dopri5, which always computes again
+    activation act;    // sigmoid or tanh
     bool adaptive, abs_gate, checkpointing;
 } ltc_options;
 

@@ -3,7 +3,7 @@
 #include "graph/ops.h"
 
 enum { ACROSS, WEIGHT, AMPLITUDE, TAU, FIRST, PACKED_TRANSPOSED, PACKED, INPUTS };
-enum { X, X_FIRST, POINTS, KEPT };
+enum { X, X_FIRST, LENGTHS, POINTS = LENGTHS, KEPT }; // LENGTHS: of dopri5, POINTS and KEPT: of the others
 
 // What the kernel takes, but for the arrays.
 static ltc shape_of(const graph *g, int width, const ltc_options *s) {
@@ -18,6 +18,8 @@ static ltc shape_of(const graph *g, int width, const ltc_options *s) {
         .steps = s->steps,
         .step = s->step,
         .fixed_tau = s->fixed_tau,
+        .rtol = s->rtol,
+        .atol = s->atol,
     };
 }
 
@@ -39,7 +41,10 @@ static ltc with_arrays(const graph *g, const run_context *c, const op *o) {
     l.input = o->in[ACROSS]->data;
     l.x_first = o->out[X_FIRST]->data;
     l.x = o->out[X]->data;
-    if (o->out_count > POINTS) l.points = o->out[POINTS]->data, l.kept = o->out[KEPT]->data;
+    if (o->out_count > KEPT)
+        l.points = o->out[POINTS]->data, l.kept = o->out[KEPT]->data;
+    else if (o->out_count > LENGTHS)
+        l.lengths = o->out[LENGTHS]->data;
     l.workspace = g->workspace;
     return l;
 }
@@ -66,7 +71,9 @@ static void backward(const graph *g, const run_context *c, const op *o) {
     kernels->ltc_backward(&l);
 }
 
-static double evaluations(const ltc *l) { // of a run
+// Of a run; dopri5 takes as many as it takes, and begins with steps of a quarter of a token.
+static double evaluations(const ltc *l) {
+    if (l->solver == SOLVER_DOPRI5) return 4.0 * l->batch * l->time * solver_stages(l->solver);
     return (double)l->batch * l->time * l->steps * solver_stages(l->solver);
 }
 
@@ -78,7 +85,7 @@ static double flops(const op *o) {
 static size_t workspace(const op *o, bool for_backward) {
     ltc l = *(const ltc *)o->settings;
     static real kept[1]; // stands for the tape, which has no place yet
-    if (o->out_count > POINTS) l.points = kept;
+    if (o->out_count > KEPT) l.points = kept;
     return kernels->ltc_workspace(&l, for_backward);
 }
 
@@ -114,7 +121,9 @@ tensor *op_ltc(graph *g, tensor *input, const ltc_options *options) {
     tensor *x = graph_tensor(g, TENSOR_ACTIVATION, 3, input->shape);
     op *o = graph_append(g, &ltc_kind, in, INPUTS, x, l);
     op_output(g, o, 2, first); // X_FIRST
-    if (g->options.gradients && !options->checkpointing) {
+    if (g->options.gradients && l->solver == SOLVER_DOPRI5) {
+        op_output(g, o, 3, (int[]){g->batch, g->time, LTC_ADAPTIVE_STEPS}); // LENGTHS
+    } else if (g->options.gradients && !options->checkpointing) {
         const int tape[] = {g->batch, g->time, l->steps * solver_stages(l->solver), n};
         op_output(g, o, 4, tape); // POINTS
         op_output(g, o, 4, tape); // KEPT

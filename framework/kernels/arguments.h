@@ -158,13 +158,16 @@ typedef enum ode_solver {
     SOLVER_SEMI_IMPLICIT, // x' = (x + h N) / (1 + h L), with N and L at the old x
     SOLVER_EULER,         // x' = x + h (N - L x)
     SOLVER_RK4,           // the classical Runge-Kutta method of order 4
+    SOLVER_DOPRI5,        // Dormand-Prince 5(4), which chooses its steps
     SOLVER_COUNT
 } ode_solver;
 
 // How often a step evaluates N and L.
 static inline int solver_stages(ode_solver solver) {
-    return solver == SOLVER_RK4 ? 4 : 1;
+    return solver == SOLVER_DOPRI5 ? 6 : solver == SOLVER_RK4 ? 4 : 1;
 }
+
+enum { LTC_ADAPTIVE_STEPS = 64 }; // of dopri5 for a token at most, steps that it rejects included
 
 // A liquid time-constant network (arXiv 2006.04439) of n = width neurons over `batch` sequences of `time`
 // tokens. While a token lasts, `steps` steps of length `step`, its input is constant and
@@ -176,6 +179,7 @@ typedef struct ltc {
     bool adaptive, abs_gate;
     int batch, time, width, steps;
     double step;
+    double rtol, atol; // dopri5: of the error of x in a step
     // batch x time: tokens before which x is zero, whatever the token before left; no gradient goes back
     // beyond them. NULL: there are none.
     const bool *begins;
@@ -189,8 +193,11 @@ typedef struct ltc {
     real *x;             // batch x time x n: after each token
     // Tape, batch x time x steps x stages x n: at which x the forward step evaluated the equation, and what
     // f was there, which the backward step overwrites. NULL: not kept; the backward step then computes them
-    // again, for some tokens at a time.
+    // again, for some tokens at a time, as it always does for dopri5.
     real *points, *kept;
+    // batch x time x LTC_ADAPTIVE_STEPS: the steps that dopri5 took, 0 after the last, which the backward
+    // step takes again; NULL: not kept. Where so many are not enough x becomes NaN.
+    real *lengths;
     // Gradients; the forward step reads none of these.
     const real *dx;             // of x
     real *dinput;               // batch x time x n

@@ -29,39 +29,100 @@ static void reference_neural(const operator_case *c, double *const *leaf, int at
 typedef void reference_equation_at(const operator_case *c, double *const *leaf, int at, const double *x,
                                    reference_equation *e);
 
-// to = N(x) - L(x) x at x + h k
-static void reference_slope(const operator_case *c, double *const *leaf, reference_equation_at *equation,
-                            int at, int n, const double *x, double h, const double *k, double *to) {
+// What the solvers integrate: a token of a case.
+typedef struct reference_token {
+    const operator_case *c;
+    double *const *leaf;
+    reference_equation_at *equation;
+    int at, n;
+} reference_token;
+
+// to = N(x) - L(x) x
+static void reference_slope(const reference_token *k, const double *x, double *to) {
     reference_equation e;
-    double point[LTC_WIDTH_MAX];
-    for (int i = 0; i < n; i++) point[i] = x[i] + h * k[i];
-    equation(c, leaf, at, point, &e);
-    for (int i = 0; i < n; i++) to[i] = e.drive[i] - e.decay[i] * point[i];
+    k->equation(k->c, k->leaf, k->at, x, &e);
+    for (int i = 0; i < k->n; i++) to[i] = e.drive[i] - e.decay[i] * x[i];
 }
 
-static void reference_step(const operator_case *c, double *const *leaf, reference_equation_at *equation,
-                           int at, int n, double *x) {
-    const double h = c->ltc.step, zero[LTC_WIDTH_MAX] = {0};
-    double k[4][LTC_WIDTH_MAX];
+// The slope at x + h sum of a_j k_j
+static void reference_stage(const reference_token *k, const double *x, double h, int count, const double *a,
+                            double (*slopes)[LTC_WIDTH_MAX]) {
+    double point[LTC_WIDTH_MAX];
+    for (int i = 0; i < k->n; i++) {
+        point[i] = x[i];
+        for (int j = 0; j < count; j++) point[i] += h * a[j] * slopes[j][i];
+    }
+    reference_slope(k, point, slopes[count]);
+}
+
+// A step of the method of Dormand and Prince; off, its error, may be NULL.
+static void reference_dopri5(const reference_token *k, double h, double *x, double *off) {
+    static const double a[7][6] = {
+        {0},
+        {1 / 5.0},
+        {3 / 40.0, 9 / 40.0},
+        {44 / 45.0, -56 / 15.0, 32 / 9.0},
+        {19372 / 6561.0, -25360 / 2187.0, 64448 / 6561.0, -212 / 729.0},
+        {9017 / 3168.0, -355 / 33.0, 46732 / 5247.0, 49 / 176.0, -5103 / 18656.0},
+        {35 / 384.0, 0, 500 / 1113.0, 125 / 192.0, -2187 / 6784.0, 11 / 84.0}};
+    static const double fourth[7] = {
+        5179 / 57600.0, 0, 7571 / 16695.0, 393 / 640.0, -92097 / 339200.0, 187 / 2100.0, 1 / 40.0};
+    double slopes[7][LTC_WIDTH_MAX];
+    for (int stage = 0; stage < 7; stage++) reference_stage(k, x, h, stage, a[stage], slopes);
+    for (int i = 0; i < k->n; i++) {
+        double fifth = 0, difference = 0;
+        for (int j = 0; j < 7; j++) {
+            fifth += (j < 6 ? a[6][j] : 0) * slopes[j][i];
+            difference += ((j < 6 ? a[6][j] : 0) - fourth[j]) * slopes[j][i];
+        }
+        if (off) off[i] = h * difference;
+        x[i] += h * fifth;
+    }
+}
+
+// dopri5 with its choice of steps.
+static void reference_adaptive(const reference_token *k, double *x) {
+    const ltc_options *o = &k->c->ltc;
+    const double end = o->steps * o->step;
+    double done = 0, h = end / 4, before = 1;
+    for (int tried = 0; tried < LTC_ADAPTIVE_STEPS && end - done > 1e-9 * end; tried++) {
+        double next[LTC_WIDTH_MAX], off[LTC_WIDTH_MAX], sum = 0;
+        if (done + h > end * (1 - 1e-9)) h = end - done;
+        for (int i = 0; i < k->n; i++) next[i] = x[i];
+        reference_dopri5(k, h, next, off);
+        for (int i = 0; i < k->n; i++)
+            sum += pow(off[i] / (o->atol + o->rtol * fmax(fabs(x[i]), fabs(next[i]))), 2) / k->n;
+        const double e = fmax(sqrt(sum), 1e-10);
+        if (e > 1) {
+            h *= fmin(fmax(0.9 * pow(e, -0.2), 0.2), 1);
+            continue;
+        }
+        done += h;
+        h *= fmin(fmax(0.9 * pow(e, -0.14) * pow(before, 0.08), 0.2), 5);
+        before = fmax(e, 1e-4);
+        for (int i = 0; i < k->n; i++) x[i] = next[i];
+    }
+}
+
+static void reference_step(const reference_token *k, double *x) {
+    static const double a[4][3] = {{0}, {0.5}, {0, 0.5}, {0, 0, 1}};
+    const double h = k->c->ltc.step;
+    const int n = k->n;
+    double slopes[4][LTC_WIDTH_MAX];
     reference_equation e;
-    switch (c->ltc.solver) {
+    switch (k->c->ltc.solver) {
     case SOLVER_SEMI_IMPLICIT:
-        equation(c, leaf, at, x, &e);
+        k->equation(k->c, k->leaf, k->at, x, &e);
         for (int i = 0; i < n; i++) x[i] = (x[i] + h * e.drive[i]) / (1 + h * e.decay[i]);
         break;
     case SOLVER_EULER:
-        reference_slope(c, leaf, equation, at, n, x, 0, zero, k[0]);
-        for (int i = 0; i < n; i++) x[i] += h * k[0][i];
+        reference_slope(k, x, slopes[0]);
+        for (int i = 0; i < n; i++) x[i] += h * slopes[0][i];
         break;
-    case SOLVER_RK4:
-        reference_slope(c, leaf, equation, at, n, x, 0, zero, k[0]);
-        reference_slope(c, leaf, equation, at, n, x, h / 2, k[0], k[1]);
-        reference_slope(c, leaf, equation, at, n, x, h / 2, k[1], k[2]);
-        reference_slope(c, leaf, equation, at, n, x, h, k[2], k[3]);
-        for (int i = 0; i < n; i++) x[i] += h / 6 * (k[0][i] + 2 * k[1][i] + 2 * k[2][i] + k[3][i]);
-        break;
-    default:
-        abort();
+    default: // rk4
+        for (int stage = 0; stage < 4; stage++) reference_stage(k, x, h, stage, a[stage], slopes);
+        for (int i = 0; i < n; i++)
+            x[i] += h / 6 * (slopes[0][i] + 2 * slopes[1][i] + 2 * slopes[2][i] + slopes[3][i]);
     }
 }
 
@@ -73,7 +134,9 @@ static void reference_ltc(const operator_case *c, const run_context *run, double
         for (int t = 0; t < c->time; t++) {
             const int at = row * c->time + t;
             for (int i = 0; run->begins && run->begins[at] && i < n; i++) x[i] = 0;
-            for (int u = 0; u < c->ltc.steps; u++) reference_step(c, leaf, reference_neural, at, n, x);
+            const reference_token k = {c, leaf, reference_neural, at, n};
+            if (c->ltc.solver == SOLVER_DOPRI5) reference_adaptive(&k, x);
+            for (int u = 0; c->ltc.solver != SOLVER_DOPRI5 && u < c->ltc.steps; u++) reference_step(&k, x);
             for (int i = 0; i < n; i++) y[at * n + i] = x[i];
         }
     }

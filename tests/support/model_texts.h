@@ -76,6 +76,7 @@ static const model_text model_texts[] = {
      "    - residual: [layernorm, {ltc: {activation: tanh, steps: 2, checkpointing: true}}]\n"
      "    - ltc: {hidden: 17, solver: rk4, steps: 2, adaptive: false}\n"
      "    - residual: [{ltc: {solver: euler, train_tau: false}}]\n"
+     "    - residual: [{ltc: {solver: dopri5, rtol: 1.0, atol: 1.0}}]\n"
      "    - unembedding: {tied: false}\n"},
     {"lstm and attention without projections",
      "model:\n"

@@ -242,6 +242,12 @@ static const operator_case operator_cases[] = {
      .ltc = {.solver = SOLVER_RK4, .steps = 3, .step = 0.2, .act = ACTIVATION_TANH, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
     {"ltc, rk4, checkpointing", LARGE, {LARGE_ROWS(37), NETWORK(37)}, MAKES(ltc), .documents = true,
      .ltc = {.solver = SOLVER_RK4, .steps = 12, .step = 0.1, .act = ACTIVATION_TANH, .adaptive = true, .checkpointing = true}, LTC_LIMITS},
+    // Tolerances so wide that the steps are always a quarter of the token and the rest: how the length of a
+    // step depends on the parameters has no part in the gradient.
+    {"ltc, dopri5", SMALL, {ROWS(19), NETWORK(19), STATE(19)}, MAKES(ltc), .documents = true,
+     .ltc = {.solver = SOLVER_DOPRI5, .steps = 6, .step = 1 / 6.0, .atol = 1e6, .act = ACTIVATION_SIGMOID, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
+    {"ltc, dopri5, tanh", LARGE, {LARGE_ROWS(33), NETWORK(33)}, MAKES(ltc), .documents = true,
+     .ltc = {.solver = SOLVER_DOPRI5, .steps = 1, .step = 1.5, .atol = 1e6, .act = ACTIVATION_TANH}, LTC_LIMITS},
 
     {"long convolution", SMALL, {ROWS(5), MATRIX(13, 5), VECTOR(5)},
      MAKES(convolution), .convolution = {.channels = 5}, CONVOLUTION_LIMITS},

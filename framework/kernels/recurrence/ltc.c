@@ -7,6 +7,7 @@
 #include "kernels/recurrence/through_time.h"
 
 #include "kernels/parallel.h"
+#include "kernels/products/micro_kernel.h"
 #include "kernels/sizes.h"
 
 #include <string.h>
@@ -22,55 +23,71 @@ static size_t row_values(const ltc *l) {
     return (size_t)l->batch * (size_t)l->width;
 }
 
-// Tokens on the tape: all, or as many as TAPE_BYTES takes.
-static int tokens_at_once(const ltc *l, bool has_tape) {
-    if (has_tape) return l->time;
-    const size_t bytes = 2 * row_values(l) * (size_t)ltc_evaluations(l) * sizeof(real);
-    return bytes > TAPE_BYTES ? 1 : smaller((int)(TAPE_BYTES / bytes), l->time);
+static size_t row_bytes(const ltc *l) {
+    return (size_t)l->width * sizeof(real);
 }
 
-// Takes `values` reals, aligned for vectors, from *at.
-static real *take(real **at, size_t values) {
-    real *const p = *at;
-    *at += (values + 15) & ~(size_t)15;
+static bool is_adaptive(const ltc *l) {
+    return l->solver == SOLVER_DOPRI5;
+}
+
+// Evaluations of a token: as many as there are, or may be.
+static int most_evaluations(const ltc *l) {
+    return is_adaptive(l) ? LTC_ADAPTIVE_STEPS * solver_stages(l->solver) : ltc_evaluations(l);
+}
+
+// Evaluations on a tape in scratch memory: of at least one token of each row.
+static size_t tape_rows(const ltc *l) {
+    const size_t token = (size_t)l->batch * (size_t)most_evaluations(l);
+    const size_t all = token * (size_t)l->time, room = TAPE_BYTES / (2 * row_bytes(l));
+    return room < token ? token : room < all ? room : all;
+}
+
+// Takes `bytes` from *at on, aligned for vectors.
+static void *take(char **at, size_t bytes) {
+    char *const p = *at;
+    *at += (bytes + 63) & ~(size_t)63;
     return p;
 }
 
-// Lays the scratch memory out from `memory` on and returns its end. With one stage, the gradients of the
-// point and of the state are one.
-static real *lay_out(const ltc *l, bool backward, real *memory, ltc_scratch *s) {
-    const size_t values = row_values(l);
+static void lay_out_solver(const ltc *l, bool backward, char **at, ltc_scratch *s) {
+    const size_t bytes = row_values(l) * sizeof(real);
     const int stages = solver_stages(l->solver);
-    const bool is_explicit = l->solver != SOLVER_SEMI_IMPLICIT;
-    real *at = memory;
-    *s = (ltc_scratch){.rate = take(&at, (size_t)l->width)};
-    s->drive = take(&at, values), s->decay = take(&at, values);
-    s->point = take(&at, values), s->sums = take(&at, values);
-    if (is_explicit) {
-        s->state = take(&at, values);
-        for (int i = 0; i < stages; i++) s->slope[i] = take(&at, values);
+    if (l->solver == SOLVER_SEMI_IMPLICIT) {
+        s->dpoint[0] = s->dstate; // with one stage, the gradients of the point and of the state are one
+        return;
     }
-    if (!backward) return at;
-    s->dstate = take(&at, values), s->dsums = take(&at, values);
-    s->damplitude = take(&at, values), s->drate = take(&at, values);
-    if (!is_explicit) s->dpoint[0] = s->dstate;
-    for (int i = 0; is_explicit && i < stages; i++) s->dpoint[i] = take(&at, values);
-    if (!l->points) {
-        const size_t tape = values * (size_t)(tokens_at_once(l, false) * ltc_evaluations(l));
-        s->points = take(&at, tape), s->kept = take(&at, tape);
+    s->state = take(at, bytes);
+    for (int i = 0; i < (is_adaptive(l) ? stages + 1 : stages); i++) s->slope[i] = take(at, bytes);
+    for (int i = 0; backward && i < stages; i++) s->dpoint[i] = take(at, bytes);
+    if (!is_adaptive(l)) return;
+    s->progress = take(at, (size_t)l->batch * sizeof *s->progress);
+    s->chosen = take(at, (size_t)l->batch * sizeof *s->chosen);
+    if (backward) s->places = take(at, (size_t)l->batch * (size_t)l->time * sizeof *s->places);
+}
+
+// Lays the scratch memory out from `memory` on and returns its end.
+static char *lay_out(const ltc *l, bool backward, char *memory, ltc_scratch *s) {
+    const size_t bytes = row_values(l) * sizeof(real), tape = tape_rows(l) * row_bytes(l);
+    char *at = memory;
+    *s = (ltc_scratch){.rate = take(&at, row_bytes(l))};
+    s->drive = take(&at, bytes), s->decay = take(&at, bytes);
+    s->point = take(&at, bytes), s->sums = take(&at, bytes);
+    if (backward) {
+        s->dstate = take(&at, bytes), s->dsums = take(&at, bytes);
+        s->damplitude = take(&at, bytes), s->drate = take(&at, bytes);
+        if (!l->points) s->points = take(&at, tape), s->kept = take(&at, tape);
     }
-    s->product = at;
+    lay_out_solver(l, backward, &at, s);
+    // A product over any number of evaluations needs no more than one pass.
+    if (backward) s->product = take(&at, gemm_workspace(l->width, kernels->micro_kernel->KC));
     return at;
 }
 
 size_t ltc_workspace(const ltc *l, bool backward) {
     ltc_scratch s;
-    real start[1];
-    size_t bytes = (size_t)(lay_out(l, backward, start, &s) - start) * sizeof(real);
-    if (backward)
-        bytes +=
-            gemm_workspace(l->width, l->batch * tokens_at_once(l, l->points != NULL) * ltc_evaluations(l));
-    return bytes;
+    char start[1];
+    return (size_t)(lay_out(l, backward, start, &s) - start);
 }
 
 static void put_rates(const ltc *l, real *rate) {
@@ -88,37 +105,54 @@ static ltc_tokens all_tokens(const ltc *l, bool backward) {
     return k;
 }
 
-// --- rows of a token, shared out where a thread does not have them to itself
-
-typedef void row_work(const ltc_tokens *k, const ltc_row *row);
+// --- rows of a token
 
 typedef struct rows_of_token {
     const ltc_tokens *k;
-    row_work *work;
-    int t, evaluation, first; // first row
+    ltc_work *work;
+    const ltc_group *group;
+    int t, evaluation;
 } rows_of_token;
 
 static void do_rows(const void *context, pool_share share) {
     const rows_of_token *r = context;
+    const ltc_group *g = r->group;
     for (int i = share.begin; i < share.end; i++)
-        r->work(r->k, &(ltc_row){r->first + i, r->t, r->evaluation});
+        r->work(r->k, &(ltc_row){g->rows ? g->rows[i] : g->first + i, g->first + i, r->t, r->evaluation});
 }
 
-static void for_rows(const ltc_tokens *k, row_work *work, int t, int evaluation, int begin, int end) {
-    const rows_of_token r = {k, work, t, evaluation, begin};
-    const double operations = (double)(end - begin) * divide_up(k->l->width, VEC) * EVALUATION_OPERATIONS;
-    parallel_for_short(end - begin, operations, do_rows, &r);
+void ltc_for_rows(const ltc_tokens *k, ltc_work *work, const ltc_group *group, int t, int evaluation) {
+    const rows_of_token r = {k, work, group, t, evaluation};
+    const double operations = (double)group->count * divide_up(k->l->width, VEC) * EVALUATION_OPERATIONS;
+    parallel_for_short(group->count, operations, do_rows, &r);
+}
+
+void ltc_multiply(const ltc_tokens *k, const ltc_group *group) {
+    const ltc *l = k->l;
+    const int n = l->width;
+    gemm_packed(false, group->count, n, n, ltc_at(l, k->s.point, group->first), n, l->weight,
+                ltc_at(l, k->s.sums, group->first), n, NULL);
+}
+
+static void multiply_back(const ltc_tokens *k, const ltc_group *group, int stage) {
+    const ltc *l = k->l;
+    const int n = l->width;
+    const gemm_epilogue epilogue = {.accumulate = true};
+    gemm_packed(false, group->count, n, n, ltc_at(l, k->s.dsums, group->first), n, l->weight_backward,
+                ltc_at(l, k->s.dpoint[stage], group->first), n, &epilogue);
+}
+
+// The rows begin to end - 1 that take a step of that number; none after the last.
+static ltc_group group_of_step(const ltc_tokens *k, int t, int step, int begin, int end) {
+    if (is_adaptive(k->l)) return ltc_group_of_step(k, t, step, begin, end);
+    return (ltc_group){begin, step < k->l->steps ? end - begin : 0, NULL};
 }
 
 // --- forward
 
-static size_t row_bytes(const ltc *l) {
-    return (size_t)l->width * sizeof(real);
-}
-
 static void begin_token(const ltc_tokens *k, const ltc_row *row) {
     const ltc *l = k->l;
-    real *point = ltc_at(l, k->s.point, row->b);
+    real *point = ltc_at(l, k->s.point, row->slot);
     if (row_begins(l->begins, l->time, row->b, row->t))
         memset(point, 0, row_bytes(l));
     else
@@ -126,29 +160,47 @@ static void begin_token(const ltc_tokens *k, const ltc_row *row) {
     if (k->s.state) memcpy(ltc_at(l, k->s.state, row->b), point, row_bytes(l));
 }
 
+static void begin_step(const ltc_tokens *k, const ltc_row *row) {
+    const ltc *l = k->l;
+    memcpy(ltc_at(l, k->s.point, row->slot), ltc_at(l, k->s.state, row->b), row_bytes(l));
+}
+
 static void evaluate_and_step(const ltc_tokens *k, const ltc_row *row) {
     const ltc *l = k->l;
-    if (k->points) memcpy(ltc_on_tape(k, k->points, row), ltc_at(l, k->s.point, row->b), row_bytes(l));
+    if (k->points) memcpy(ltc_on_tape(k, k->points, row), ltc_at(l, k->s.point, row->slot), row_bytes(l));
     ltc_evaluate(k, row);
     ltc_step(k, row);
 }
 
 static void end_token(const ltc_tokens *k, const ltc_row *row) {
     const ltc *l = k->l;
-    memcpy(row_at(l->x, l->time, l->width, row->b, row->t), ltc_at(l, k->s.point, row->b), row_bytes(l));
+    real *state = k->s.state ? k->s.state : k->s.point;
+    memcpy(row_at(l->x, l->time, l->width, row->b, row->t), ltc_at(l, state, row->b), row_bytes(l));
+}
+
+static void take_steps(const ltc_tokens *k, int t, int begin, int end) {
+    const int stages = solver_stages(k->l->solver);
+    for (int step = 0;; step++) {
+        const ltc_group group = group_of_step(k, t, step, begin, end);
+        if (group.count == 0) return;
+        if (group.rows) ltc_for_rows(k, begin_step, &group, t, 0);
+        for (int stage = 0; stage < stages; stage++) {
+            ltc_multiply(k, &group);
+            ltc_for_rows(k, evaluate_and_step, &group, t, step * stages + stage);
+        }
+    }
 }
 
 static void advance(const void *of, int token, int begin, int end) {
     const ltc_tokens *k = of;
-    const ltc *l = k->l;
-    const int n = l->width, t = k->first + token;
-    for_rows(k, begin_token, t, 0, begin, end);
-    for (int e = 0; e < ltc_evaluations(l); e++) {
-        gemm_packed(false, end - begin, n, n, ltc_at(l, k->s.point, begin), n, l->weight,
-                    ltc_at(l, k->s.sums, begin), n, NULL);
-        for_rows(k, evaluate_and_step, t, e, begin, end);
-    }
-    for_rows(k, end_token, t, 0, begin, end);
+    const int t = k->first + token;
+    const ltc_group all = {begin, end - begin, NULL};
+    ltc_for_rows(k, begin_token, &all, t, 0);
+    if (is_adaptive(k->l) && !k->again)
+        ltc_choose_steps(k, &all, t);
+    else
+        take_steps(k, t, begin, end);
+    if (!k->again) ltc_for_rows(k, end_token, &all, t, 0);
 }
 
 void ltc_forward(const ltc *l) {
@@ -184,29 +236,62 @@ static void leave_gradient(const ltc_tokens *k, const ltc_row *row) {
 static void retreat(const void *of, int token, int begin, int end) {
     const ltc_tokens *k = of;
     const ltc *l = k->l;
-    const int n = l->width, t = k->first + token, stages = solver_stages(l->solver);
-    const gemm_epilogue epilogue = {.accumulate = true};
-    for_rows(k, meet_gradient, t, 0, begin, end);
-    for (int e = ltc_evaluations(l) - 1; e >= 0; e--) {
-        for_rows(k, step_back, t, e, begin, end);
-        gemm_packed(false, end - begin, n, n, ltc_at(l, k->s.dsums, begin), n, l->weight_backward,
-                    ltc_at(l, k->s.dpoint[e % stages], begin), n, &epilogue);
-        if (e % stages == 0 && k->s.dpoint[0] != k->s.dstate) for_rows(k, ltc_step_end, t, e, begin, end);
+    const int t = k->first + token, stages = solver_stages(l->solver);
+    const ltc_group all = {begin, end - begin, NULL};
+    int step = 0;
+    while (group_of_step(k, t, step, begin, end).count > 0) step++;
+    ltc_for_rows(k, meet_gradient, &all, t, 0);
+    while (step-- > 0) {
+        const ltc_group group = group_of_step(k, t, step, begin, end);
+        for (int stage = stages - 1; stage >= 0; stage--) {
+            ltc_for_rows(k, step_back, &group, t, step * stages + stage);
+            multiply_back(k, &group, stage);
+        }
+        if (k->s.dpoint[0] != k->s.dstate) ltc_for_rows(k, ltc_step_end, &group, t, 0);
     }
-    for_rows(k, leave_gradient, t, 0, begin, end);
+    ltc_for_rows(k, leave_gradient, &all, t, 0);
 }
 
-// Tokens first .. first + count - 1, the ones after them being done.
-static void retreat_through(ltc_tokens *k, int first, int count) {
+// Evaluations of all rows in token t.
+static size_t evaluations_of_token(const ltc *l, int t) {
+    if (!is_adaptive(l)) return (size_t)l->batch * (size_t)ltc_evaluations(l);
+    size_t steps = 0;
+    for (int b = 0; b < l->batch; b++) steps += (size_t)ltc_steps_taken(l, b, t);
+    return steps * (size_t)solver_stages(l->solver);
+}
+
+// Of the tokens before `end`, as many as the tape takes; sets *rows to what they take of it.
+static void choose_tokens(ltc_tokens *k, int end, size_t *rows) {
+    const ltc *l = k->l;
+    const size_t room = l->points ? SIZE_MAX : tape_rows(l);
+    k->first = end, *rows = 0;
+    while (k->first > 0) {
+        const size_t more = evaluations_of_token(l, k->first - 1);
+        if (*rows + more > room) break;
+        *rows += more;
+        k->first--;
+    }
+    k->count = end - k->first;
+    if (!k->s.places) return;
+    size_t next = 0;
+    for (int b = 0; b < l->batch; b++)
+        for (int t = k->first; t < end; t++) {
+            k->s.places[(size_t)b * (size_t)l->time + (size_t)t] = (int)next;
+            next += (size_t)(ltc_steps_taken(l, b, t) * solver_stages(l->solver));
+        }
+}
+
+// Goes back from token end - 1, the ones after it being done, and returns where it stopped.
+static int retreat_from(ltc_tokens *k, int end) {
     const ltc *l = k->l;
     const int n = l->width;
-    const bool last = first + count == l->time;
-    const gemm_epilogue epilogue = {.accumulate = l->adds_dweight || !last};
-    k->first = first, k->count = count;
-    if (!l->points) through_time(l->batch, count, false, advance, k);
-    through_time(l->batch, count, true, retreat, k);
-    gemm(true, false, n, n, l->batch * count * ltc_evaluations(l), k->kept, n, k->points, n, l->dweight, n,
-         &epilogue, k->s.product);
+    const gemm_epilogue epilogue = {.accumulate = l->adds_dweight || end < l->time};
+    size_t rows;
+    choose_tokens(k, end, &rows);
+    if (k->again) through_time(l->batch, k->count, false, advance, k);
+    through_time(l->batch, k->count, true, retreat, k);
+    gemm(true, false, n, n, (int)rows, k->kept, n, k->points, n, l->dweight, n, &epilogue, k->s.product);
+    return k->first;
 }
 
 // The sums over the rows of the batch; d(1/tau)/dtau = -1/tau^2.
@@ -223,13 +308,11 @@ static void sum_rows(const ltc *l, const ltc_scratch *s) {
 void ltc_backward(const ltc *l) {
     ltc_tokens k = all_tokens(l, true);
     const size_t values = row_values(l);
-    const int at_once = tokens_at_once(l, l->points != NULL);
     memset(k.s.dstate, 0, values * sizeof(real));
     memset(k.s.damplitude, 0, values * sizeof(real));
     memset(k.s.drate, 0, values * sizeof(real));
-    if (!l->points) k.points = k.s.points, k.kept = k.s.kept;
-    for (int end = l->time; end > 0; end -= smaller(at_once, end))
-        retreat_through(&k, larger(end - at_once, 0), smaller(at_once, end));
+    if (!l->points) k.points = k.s.points, k.kept = k.s.kept, k.again = true;
+    for (int end = l->time; end > 0;) end = retreat_from(&k, end);
     sum_rows(l, &k.s);
     if (l->dx_first) scale(values, 1, k.s.dstate, l->dx_first, l->adds_dx_first);
 }

@@ -1,11 +1,18 @@
-// The parts of a liquid time-constant network: the equation (ltc_neural.c), its solvers (ltc_solvers.c), and
-// the way through the tokens (ltc.c).
+// The parts of a liquid time-constant network: the equation (ltc_neural.c), its solvers (ltc_solvers.c), the choice of
+// steps (ltc_dopri5.c), and the way through the tokens (ltc.c).
 #ifndef RUNEXP_KERNELS_RECURRENCE_LTC_H
 #define RUNEXP_KERNELS_RECURRENCE_LTC_H
 
 #include "kernels/declarations.h"
 
-enum { LTC_STAGES = 4 }; // of a solver, at most
+enum { LTC_STAGES = 7 }; // of a solver, at most
+
+// Where a row is in a token, for a solver that chooses its steps.
+typedef struct ltc_progress {
+    double done, length; // of the token; of the step
+    double last_error;   // of the last step that was accepted
+    int tried, taken;    // steps
+} ltc_progress;
 
 // Scratch memory. n values for each row of the batch, where nothing else is said.
 typedef struct ltc_scratch {
@@ -23,6 +30,10 @@ typedef struct ltc_scratch {
     real *damplitude, *drate; // sums over the tokens
     real *points, *kept;      // a tape of some tokens
     void *product;            // of gemm
+    // One for each row.
+    ltc_progress *progress;
+    int *chosen; // rows that take the step, from the first of a group on
+    int *places; // batch x time: on a tape of tokens whose numbers of evaluations differ; NULL: they do not
 } ltc_scratch;
 
 // Some tokens of the block, and the tape of them.
@@ -30,14 +41,23 @@ typedef struct ltc_tokens {
     const ltc *l;
     ltc_scratch s;
     int first, count;
+    bool again;          // the forward step, in the backward step
     real *points, *kept; // batch x count x evaluations x n; NULL: nothing is kept
 } ltc_tokens;
 
-// A row of the batch within a token.
+// A row of the batch within a token. Where products are made of some rows only, those stand together in
+// point, sums, dsums and dpoint: at `slot`.
 typedef struct ltc_row {
-    int b, t;
+    int b, slot, t;
     int evaluation; // of the token
 } ltc_row;
+
+// Rows that take a step: `count` of them, of which row i is first + i or, with `rows`, rows[i], and stands at
+// slot first + i.
+typedef struct ltc_group {
+    int first, count;
+    const int *rows;
+} ltc_group;
 
 static inline int ltc_evaluations(const ltc *l) { // of a token
     return l->steps * solver_stages(l->solver);
@@ -50,9 +70,12 @@ static inline real *ltc_at(const ltc *l, real *of, int b) {
 
 // The row's place on one of the tapes.
 static inline real *ltc_on_tape(const ltc_tokens *k, real *tape, const ltc_row *row) {
+    const ltc *l = k->l;
     const size_t token = (size_t)row->b * (size_t)k->count + (size_t)(row->t - k->first);
-    const size_t evaluation = token * (size_t)ltc_evaluations(k->l) + (size_t)row->evaluation;
-    return tape + evaluation * (size_t)k->l->width;
+    const size_t first = k->s.places
+                             ? (size_t)k->s.places[(size_t)row->b * (size_t)l->time + (size_t)row->t]
+                             : token * (size_t)ltc_evaluations(l);
+    return tape + (first + (size_t)row->evaluation) * (size_t)l->width;
 }
 
 // The equation, at a row's point. Where the tape is kept, f goes there.
@@ -64,12 +87,30 @@ void ltc_recall(const ltc_tokens *k, const ltc_row *row) ISA_SYMBOL(ltc_recall);
 // rest.
 void ltc_pull_back(const ltc_tokens *k, const ltc_row *row) ISA_SYMBOL(ltc_pull_back);
 
-// From the values of N and L at stage i = evaluation mod stages, the next point.
+// The slope at a stage, from N and L and the point.
+void ltc_put_slope(const ltc_tokens *k, const ltc_row *row, int stage) ISA_SYMBOL(ltc_put_slope);
+// The point of a stage of an explicit solver from the slopes before it; after the last, the end of the step.
+void ltc_put_point(const ltc_tokens *k, const ltc_row *row, int stage) ISA_SYMBOL(ltc_put_point);
+// From N and L at stage i = evaluation mod stages, the next point; at the end of a step, the state.
 void ltc_step(const ltc_tokens *k, const ltc_row *row) ISA_SYMBOL(ltc_step);
 // From the gradient of the state after the step, in dstate, those of N and L, in their place, and of the
 // point, in dpoint of the stage, without what comes through them.
 void ltc_step_back(const ltc_tokens *k, const ltc_row *row) ISA_SYMBOL(ltc_step_back);
 // At the end of a step back, the gradient of the state before it.
 void ltc_step_end(const ltc_tokens *k, const ltc_row *row) ISA_SYMBOL(ltc_step_end);
+
+// Work on the rows of a group, shared out where a thread does not have them to itself.
+typedef void ltc_work(const ltc_tokens *k, const ltc_row *row);
+void ltc_for_rows(const ltc_tokens *k, ltc_work *work, const ltc_group *group, int t, int evaluation)
+    ISA_SYMBOL(ltc_for_rows);
+// The products of a group's points with the weight, which an evaluation begins with.
+void ltc_multiply(const ltc_tokens *k, const ltc_group *group) ISA_SYMBOL(ltc_multiply);
+
+// Takes the group's rows through token t by steps that it chooses.
+void ltc_choose_steps(const ltc_tokens *k, const ltc_group *group, int t) ISA_SYMBOL(ltc_choose_steps);
+// The rows begin to end - 1 that took a step of that number in token t, with its length in their progress.
+ltc_group ltc_group_of_step(const ltc_tokens *k, int t, int step, int begin, int end)
+    ISA_SYMBOL(ltc_group_of_step);
+int ltc_steps_taken(const ltc *l, int b, int t) ISA_SYMBOL(ltc_steps_taken);
 
 #endif

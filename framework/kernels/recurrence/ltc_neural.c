@@ -33,10 +33,10 @@ static ALWAYS_INLINE void evaluate(const bool is_tanh, const ltc *l, const real 
 void ltc_evaluate(const ltc_tokens *k, const ltc_row *row) {
     const ltc *l = k->l;
     const ltc_scratch *s = &k->s;
-    const real *sums = ltc_at(l, s->sums, row->b);
+    const real *sums = ltc_at(l, s->sums, row->slot);
     const real *input = row_at((real *)l->input, l->time, l->width, row->b, row->t);
     real *kept = k->kept ? ltc_on_tape(k, k->kept, row) : NULL;
-    real *drive = ltc_at(l, s->drive, row->b), *decay = ltc_at(l, s->decay, row->b);
+    real *drive = ltc_at(l, s->drive, row->slot), *decay = ltc_at(l, s->decay, row->slot);
     if (l->act == ACTIVATION_TANH)
         evaluate(true, l, sums, input, s->rate, kept, drive, decay);
     else
@@ -46,7 +46,7 @@ void ltc_evaluate(const ltc_tokens *k, const ltc_row *row) {
 void ltc_recall(const ltc_tokens *k, const ltc_row *row) {
     const ltc *l = k->l;
     const real *kept = ltc_on_tape(k, k->kept, row);
-    real *drive = ltc_at(l, k->s.drive, row->b), *decay = ltc_at(l, k->s.decay, row->b);
+    real *drive = ltc_at(l, k->s.drive, row->slot), *decay = ltc_at(l, k->s.decay, row->slot);
     const ivec phi = bits_of_phi(l);
     for (int i = 0; i < l->width; i += VEC)
         put_terms(l, phi, vec_get(kept + i, l->width - i), i, drive, decay, k->s.rate);
@@ -62,10 +62,10 @@ static ALWAYS_INLINE vec slope_of_phi(const ltc *l, vec f) {
 void ltc_pull_back(const ltc_tokens *k, const ltc_row *row) {
     const ltc *l = k->l;
     const ltc_scratch *s = &k->s;
-    const real *ddrive = ltc_at(l, s->drive, row->b), *ddecay = ltc_at(l, s->decay, row->b);
+    const real *ddrive = ltc_at(l, s->drive, row->slot), *ddecay = ltc_at(l, s->decay, row->slot);
     real *damplitude = ltc_at(l, s->damplitude, row->b), *drate = ltc_at(l, s->drate, row->b);
     real *dinput = row_at(l->dinput, l->time, l->width, row->b, row->t);
-    real *dsums = ltc_at(l, s->dsums, row->b), *kept = ltc_on_tape(k, k->kept, row);
+    real *dsums = ltc_at(l, s->dsums, row->slot), *kept = ltc_on_tape(k, k->kept, row);
     const bool is_tanh = l->act == ACTIVATION_TANH;
     for (int i = 0; i < l->width; i += VEC) {
         const int left = l->width - i;
