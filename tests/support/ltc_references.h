@@ -126,15 +126,16 @@ static void reference_step(const reference_token *k, double *x) {
     }
 }
 
-static void reference_ltc(const operator_case *c, const run_context *run, double *const *leaf, double *y) {
-    const int n = leaf_width(c, 0);
+// first: the leaf of x before the first token
+static void reference_tokens(const operator_case *c, const run_context *run, double *const *leaf,
+                             reference_equation_at *equation, int n, int first, double *y) {
     for (int row = 0; row < c->batch; row++) {
         double x[LTC_WIDTH_MAX] = {0};
-        for (int i = 0; i < n && c->leaf[4].rank; i++) x[i] = leaf[4][row * n + i];
+        for (int i = 0; i < n && c->leaf[first].rank; i++) x[i] = leaf[first][row * n + i];
         for (int t = 0; t < c->time; t++) {
             const int at = row * c->time + t;
             for (int i = 0; run->begins && run->begins[at] && i < n; i++) x[i] = 0;
-            const reference_token k = {c, leaf, reference_neural, at, n};
+            const reference_token k = {c, leaf, equation, at, n};
             if (c->ltc.solver == SOLVER_DOPRI5) reference_adaptive(&k, x);
             for (int u = 0; c->ltc.solver != SOLVER_DOPRI5 && u < c->ltc.steps; u++) reference_step(&k, x);
             for (int i = 0; i < n; i++) y[at * n + i] = x[i];
@@ -142,11 +143,76 @@ static void reference_ltc(const operator_case *c, const run_context *run, double
     }
 }
 
+static void reference_ltc(const operator_case *c, const run_context *run, double *const *leaf, double *y) {
+    reference_tokens(c, run, leaf, reference_neural, leaf_width(c, 0), 4, y);
+}
+
 static tensor *build_ltc(graph *g, const operator_case *c, tensor *const *leaf) {
     ltc_options o = c->ltc;
     o.weight = leaf[1], o.amplitude = leaf[2], o.tau = leaf[3], o.first = leaf[4];
     return op_ltc(g, leaf[0], &o);
 }
+
+// --- synapses
+
+// Adds what synapses w, sigma, mu, erev, four leaves from `arrays` on, make of v.
+static void reference_synapses_of(double *const *arrays, int in, int out, const double *v, double *drive,
+                                  double *decay) {
+    for (int i = 0; i < in; i++)
+        for (int j = 0; j < out; j++) {
+            const int at = i * out + j;
+            const double conductance = arrays[0][at] / (1 + exp(-arrays[1][at] * (v[i] - arrays[2][at])));
+            drive[j] += conductance * arrays[3][at];
+            decay[j] += conductance;
+        }
+}
+
+// Leaves input, w, sigma, mu, erev, leak, rest, capacity, x before the first token.
+static void reference_synaptic(const operator_case *c, double *const *leaf, int at, const double *x,
+                               reference_equation *e) {
+    const int n = leaf_width(c, 0) / 2;
+    const double *input = leaf[0] + at * 2 * n;
+    double decay[LTC_WIDTH_MAX];
+    for (int j = 0; j < n; j++) {
+        e->drive[j] = leaf[5][j] * leaf[6][j] + input[j];
+        decay[j] = input[n + j];
+    }
+    reference_synapses_of(leaf + 1, n, n, x, e->drive, decay);
+    for (int j = 0; j < n; j++) {
+        e->drive[j] /= leaf[7][j];
+        e->decay[j] = (leaf[5][j] + (c->ltc.adaptive ? decay[j] : 0)) / leaf[7][j];
+    }
+}
+
+static void reference_ltc_synaptic(const operator_case *c, const run_context *run, double *const *leaf,
+                                   double *y) {
+    reference_tokens(c, run, leaf, reference_synaptic, leaf_width(c, 0) / 2, 8, y);
+}
+
+static tensor *build_ltc_synaptic(graph *g, const operator_case *c, tensor *const *leaf) {
+    ltc_options o = c->ltc;
+    o.synapses = (synapse_tensors){leaf[1], leaf[2], leaf[3], leaf[4]};
+    o.leak = leaf[5], o.rest = leaf[6], o.capacity = leaf[7], o.first = leaf[8];
+    return op_ltc(g, leaf[0], &o);
+}
+
+static void reference_synapses(const operator_case *c, const run_context *run, double *const *leaf,
+                               double *y) {
+    (void)run;
+    const int in = leaf_width(c, 0), out = leaf_width(c, 1);
+    double unused[LTC_WIDTH_MAX];
+    for (int r = 0; r < leaf_rows(c, 0); r++) {
+        double *drive = y + r * 2 * out, *decay = drive + out;
+        for (int j = 0; j < 2 * out; j++) drive[j] = 0;
+        reference_synapses_of(leaf + 1, in, out, leaf[0] + r * in, drive, c->ltc.adaptive ? decay : unused);
+    }
+}
+
+static tensor *build_synapses(graph *g, const operator_case *c, tensor *const *leaf) {
+    return op_synapses(g, leaf[0], &(synapse_tensors){leaf[1], leaf[2], leaf[3], leaf[4]}, c->ltc.adaptive);
+}
+
+// ---
 
 static void reference_softplus(const operator_case *c, const run_context *run, double *const *leaf,
                                double *y) {

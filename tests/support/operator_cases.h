@@ -37,6 +37,10 @@
 #define STATE(width) {.rank = 2, .shape = {3, width}, .spread = 0.5}
 #define LTC_LIMITS LIMITS(2e-6, 8e-6)
 #define NETWORK(width) MATRIX(width, width), GAIN(width), {.rank = 1, .shape = {width}, .weight = true, .centre = 1, .spread = 0.2}
+// w, sigma, mu, erev
+#define SYNAPSES(in, out) {2, {in, out}, true, 0.5, 0.1}, {2, {in, out}, true, 3, 1}, {2, {in, out}, true, 0.3, 0.3}, {2, {in, out}, true, 0, 1}
+// leak, rest, capacity
+#define MEMBRANES(width) {1, {width}, true, 1, 0.2}, {1, {width}, true, 0, 0.5}, {1, {width}, true, 1, 0.1}
 #define EXACT_LIMITS LIMITS(1e-6, 1e-6)
 #define FILTER_LIMITS LIMITS(5e-7, 2e-6)
 #define FREQUENCY(width, centre) {1, {width}, true, centre, 0.2}
@@ -246,6 +250,23 @@ static const operator_case operator_cases[] = {
     // step depends on the parameters has no part in the gradient.
     {"ltc, dopri5", SMALL, {ROWS(19), NETWORK(19), STATE(19)}, MAKES(ltc), .documents = true,
      .ltc = {.solver = SOLVER_DOPRI5, .steps = 6, .step = 1 / 6.0, .atol = 1e6, .act = ACTIVATION_SIGMOID, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
+    {"synapses", SMALL, {ROWS(9), SYNAPSES(9, 21)}, MAKES(synapses), .ltc = {.adaptive = true}, LTC_LIMITS},
+    {"synapses without conduction", SMALL, {ROWS(17), SYNAPSES(17, 5)}, MAKES(synapses), LTC_LIMITS},
+    {"synapses, large", LARGE, {LARGE_ROWS(30), SYNAPSES(30, 40)}, MAKES(synapses), .ltc = {.adaptive = true}, LTC_LIMITS},
+    {"ltc of synapses", SMALL, {{3, {3, 13, 2 * 19}, false, 1, 0.3}, SYNAPSES(19, 19), MEMBRANES(19), STATE(19)},
+     MAKES(ltc_synaptic), .documents = true, .ltc = {.steps = 6, .step = 1 / 6.0, .adaptive = true}, LTC_LIMITS},
+    {"ltc of synapses, time constants fixed over time", SMALL, {{3, {3, 13, 2 * 7}, false, 1, 0.3}, SYNAPSES(7, 7), MEMBRANES(7)},
+     MAKES(ltc_synaptic), .ltc = {.steps = 3, .step = 1 / 3.0, .checkpointing = true}, LTC_LIMITS},
+    {"ltc of synapses, many rows", .batch = 67, .time = 3, {{3, {67, 3, 2 * 6}, false, 1, 0.3}, SYNAPSES(6, 6), MEMBRANES(6)},
+     MAKES(ltc_synaptic), .documents = true, .ltc = {.steps = 4, .step = 0.25, .adaptive = true}, LTC_LIMITS},
+    {"ltc of synapses, euler", SMALL, {{3, {3, 13, 2 * 5}, false, 1, 0.3}, SYNAPSES(5, 5), MEMBRANES(5)},
+     MAKES(ltc_synaptic), .ltc = {.solver = SOLVER_EULER, .steps = 10, .step = 0.1, .adaptive = true}, LTC_LIMITS},
+    {"ltc of synapses, rk4", SMALL, {{3, {3, 13, 2 * 5}, false, 1, 0.3}, SYNAPSES(5, 5), MEMBRANES(5), STATE(5)},
+     MAKES(ltc_synaptic), .ltc = {.solver = SOLVER_RK4, .steps = 3, .step = 0.2, .adaptive = true}, LTC_LIMITS},
+    {"ltc of synapses, rk4, time constants fixed over time", SMALL, {{3, {3, 13, 2 * 5}, false, 1, 0.3}, SYNAPSES(5, 5), MEMBRANES(5)},
+     MAKES(ltc_synaptic), .documents = true, .ltc = {.solver = SOLVER_RK4, .steps = 3, .step = 0.2, .checkpointing = true}, LTC_LIMITS},
+    {"ltc of synapses, dopri5", SMALL, {{3, {3, 13, 2 * 9}, false, 1, 0.3}, SYNAPSES(9, 9), MEMBRANES(9)},
+     MAKES(ltc_synaptic), .documents = true, .ltc = {.solver = SOLVER_DOPRI5, .steps = 1, .step = 0.8, .atol = 1e6, .adaptive = true}, LTC_LIMITS},
     {"ltc, dopri5, tanh", LARGE, {LARGE_ROWS(33), NETWORK(33)}, MAKES(ltc), .documents = true,
      .ltc = {.solver = SOLVER_DOPRI5, .steps = 1, .step = 1.5, .atol = 1e6, .act = ACTIVATION_TANH}, LTC_LIMITS},
 

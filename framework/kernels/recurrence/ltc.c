@@ -14,6 +14,7 @@
 
 enum {
     EVALUATION_OPERATIONS = 100, // vector operations of an evaluation and its part of a step, for a vector
+    SYNAPSE_OPERATIONS = 25,     // of a synapse, for a vector
     TAPE_BYTES = 4 << 20,        // of the tokens that the backward step goes through again at once
 };
 
@@ -39,7 +40,8 @@ static int most_evaluations(const ltc *l) {
 // Evaluations on a tape in scratch memory: of at least one token of each row.
 static size_t tape_rows(const ltc *l) {
     const size_t token = (size_t)l->batch * (size_t)most_evaluations(l);
-    const size_t all = token * (size_t)l->time, room = TAPE_BYTES / (2 * row_bytes(l));
+    const size_t all = token * (size_t)l->time,
+                 room = TAPE_BYTES / ((1 + (size_t)ltc_equation_of(l)->kept) * row_bytes(l));
     return room < token ? token : room < all ? room : all;
 }
 
@@ -76,11 +78,14 @@ static char *lay_out(const ltc *l, bool backward, char *memory, ltc_scratch *s) 
     if (backward) {
         s->dstate = take(&at, bytes), s->dsums = take(&at, bytes);
         s->damplitude = take(&at, bytes), s->drate = take(&at, bytes);
-        if (!l->points) s->points = take(&at, tape), s->kept = take(&at, tape);
+        if (!l->points)
+            s->points = take(&at, tape), s->kept = take(&at, (size_t)ltc_equation_of(l)->kept * tape);
     }
     lay_out_solver(l, backward, &at, s);
+    if (backward && l->synapses) s->synaptic = take(&at, ltc_synaptic_sums(l) * sizeof(real));
     // A product over any number of evaluations needs no more than one pass.
-    if (backward) s->product = take(&at, gemm_workspace(l->width, kernels->micro_kernel->KC));
+    if (backward && !l->synapses)
+        s->product = take(&at, gemm_workspace(l->width, kernels->micro_kernel->KC));
     return at;
 }
 
@@ -101,7 +106,7 @@ static void put_rates(const ltc *l, real *rate) {
 static ltc_tokens all_tokens(const ltc *l, bool backward) {
     ltc_tokens k = {.l = l, .count = l->time, .points = l->points, .kept = l->kept};
     lay_out(l, backward, l->workspace, &k.s);
-    put_rates(l, k.s.rate);
+    if (!l->synapses) put_rates(l, k.s.rate);
     return k;
 }
 
@@ -130,6 +135,7 @@ void ltc_for_rows(const ltc_tokens *k, ltc_work *work, const ltc_group *group, i
 void ltc_multiply(const ltc_tokens *k, const ltc_group *group) {
     const ltc *l = k->l;
     const int n = l->width;
+    if (l->synapses) return;
     gemm_packed(false, group->count, n, n, ltc_at(l, k->s.point, group->first), n, l->weight,
                 ltc_at(l, k->s.sums, group->first), n, NULL);
 }
@@ -138,6 +144,7 @@ static void multiply_back(const ltc_tokens *k, const ltc_group *group, int stage
     const ltc *l = k->l;
     const int n = l->width;
     const gemm_epilogue epilogue = {.accumulate = true};
+    if (l->synapses) return;
     gemm_packed(false, group->count, n, n, ltc_at(l, k->s.dsums, group->first), n, l->weight_backward,
                 ltc_at(l, k->s.dpoint[stage], group->first), n, &epilogue);
 }
@@ -167,8 +174,9 @@ static void begin_step(const ltc_tokens *k, const ltc_row *row) {
 
 static void evaluate_and_step(const ltc_tokens *k, const ltc_row *row) {
     const ltc *l = k->l;
-    if (k->points) memcpy(ltc_on_tape(k, k->points, row), ltc_at(l, k->s.point, row->slot), row_bytes(l));
-    ltc_evaluate(k, row);
+    if (k->points)
+        memcpy(ltc_on_tape(k, k->points, l->width, row), ltc_at(l, k->s.point, row->slot), row_bytes(l));
+    ltc_equation_of(l)->evaluate(k, row);
     ltc_step(k, row);
 }
 
@@ -191,8 +199,7 @@ static void take_steps(const ltc_tokens *k, int t, int begin, int end) {
     }
 }
 
-static void advance(const void *of, int token, int begin, int end) {
-    const ltc_tokens *k = of;
+static void advance_rows(const ltc_tokens *k, int token, int begin, int end) {
     const int t = k->first + token;
     const ltc_group all = {begin, end - begin, NULL};
     ltc_for_rows(k, begin_token, &all, t, 0);
@@ -203,9 +210,40 @@ static void advance(const void *of, int token, int begin, int end) {
     if (!k->again) ltc_for_rows(k, end_token, &all, t, 0);
 }
 
+// Calls `rows` with the rows of the groups begin to end - 1: of all at once, for the sake of products; or, with
+// synapses, of one after the other, whose sums then stay in the cache for a token.
+typedef void rows_step(const ltc_tokens *k, int token, int begin, int end);
+
+typedef struct shared_rows {
+    const ltc_tokens *k;
+    rows_step *rows;
+    int token, first; // first group
+} shared_rows;
+
+static void take_groups(const void *context, pool_share share) {
+    const shared_rows *r = context;
+    const int each = ltc_rows_of_group(r->k->l), batch = r->k->l->batch;
+    for (int b = (r->first + share.begin) * each; b < smaller((r->first + share.end) * each, batch); b++)
+        r->rows(r->k, r->token, b, b + 1);
+}
+
+static void for_groups(const ltc_tokens *k, rows_step *rows, int token, int begin, int end) {
+    const shared_rows r = {k, rows, token, begin};
+    const ltc *l = k->l;
+    const double vectors = (double)l->batch * l->width * divide_up(l->width, VEC) * ltc_evaluations(l);
+    if (l->synapses)
+        parallel_for_short(end - begin, vectors * SYNAPSE_OPERATIONS, take_groups, &r);
+    else
+        rows(k, token, begin, end);
+}
+
+static void advance(const void *of, int token, int begin, int end) {
+    for_groups(of, advance_rows, token, begin, end);
+}
+
 void ltc_forward(const ltc *l) {
     const ltc_tokens k = all_tokens(l, false);
-    through_time(l->batch, l->time, false, advance, &k);
+    through_time(ltc_row_groups(l), l->time, false, advance, &k);
 }
 
 // --- backward
@@ -217,13 +255,15 @@ static void meet_gradient(const ltc_tokens *k, const ltc_row *row) {
     real *dstate = ltc_at(l, k->s.dstate, row->b);
     for (int i = 0; i < n; i += VEC)
         vec_put(dstate + i, vec_get(dstate + i, n - i) + vec_get(dx + i, n - i), n - i);
-    if (!l->adds_dinput) memset(row_at(l->dinput, l->time, n, row->b, row->t), 0, row_bytes(l));
+    const int inputs = l->synapses ? 2 * n : n;
+    if (!l->adds_dinput)
+        memset(row_at(l->dinput, l->time, inputs, row->b, row->t), 0, (size_t)inputs * sizeof(real));
 }
 
 static void step_back(const ltc_tokens *k, const ltc_row *row) {
-    ltc_recall(k, row);
+    ltc_equation_of(k->l)->recall(k, row);
     ltc_step_back(k, row);
-    ltc_pull_back(k, row);
+    ltc_equation_of(k->l)->pull_back(k, row);
 }
 
 // No gradient to what came before a token that begins.
@@ -233,8 +273,7 @@ static void leave_gradient(const ltc_tokens *k, const ltc_row *row) {
         memset(ltc_at(l, k->s.dstate, row->b), 0, row_bytes(l));
 }
 
-static void retreat(const void *of, int token, int begin, int end) {
-    const ltc_tokens *k = of;
+static void retreat_rows(const ltc_tokens *k, int token, int begin, int end) {
     const ltc *l = k->l;
     const int t = k->first + token, stages = solver_stages(l->solver);
     const ltc_group all = {begin, end - begin, NULL};
@@ -250,6 +289,10 @@ static void retreat(const void *of, int token, int begin, int end) {
         if (k->s.dpoint[0] != k->s.dstate) ltc_for_rows(k, ltc_step_end, &group, t, 0);
     }
     ltc_for_rows(k, leave_gradient, &all, t, 0);
+}
+
+static void retreat(const void *of, int token, int begin, int end) {
+    for_groups(of, retreat_rows, token, begin, end);
 }
 
 // Evaluations of all rows in token t.
@@ -288,8 +331,9 @@ static int retreat_from(ltc_tokens *k, int end) {
     const gemm_epilogue epilogue = {.accumulate = l->adds_dweight || end < l->time};
     size_t rows;
     choose_tokens(k, end, &rows);
-    if (k->again) through_time(l->batch, k->count, false, advance, k);
-    through_time(l->batch, k->count, true, retreat, k);
+    if (k->again) through_time(ltc_row_groups(l), k->count, false, advance, k);
+    through_time(ltc_row_groups(l), k->count, true, retreat, k);
+    if (l->synapses) return k->first;
     gemm(true, false, n, n, (int)rows, k->kept, n, k->points, n, l->dweight, n, &epilogue, k->s.product);
     return k->first;
 }
@@ -309,10 +353,17 @@ void ltc_backward(const ltc *l) {
     ltc_tokens k = all_tokens(l, true);
     const size_t values = row_values(l);
     memset(k.s.dstate, 0, values * sizeof(real));
-    memset(k.s.damplitude, 0, values * sizeof(real));
-    memset(k.s.drate, 0, values * sizeof(real));
+    if (l->synapses) {
+        ltc_synaptic_begin(&k);
+    } else {
+        memset(k.s.damplitude, 0, values * sizeof(real));
+        memset(k.s.drate, 0, values * sizeof(real));
+    }
     if (!l->points) k.points = k.s.points, k.kept = k.s.kept, k.again = true;
     for (int end = l->time; end > 0;) end = retreat_from(&k, end);
-    sum_rows(l, &k.s);
+    if (l->synapses)
+        ltc_synaptic_end(&k);
+    else
+        sum_rows(l, &k.s);
     if (l->dx_first) scale(values, 1, k.s.dstate, l->dx_first, l->adds_dx_first);
 }

@@ -4,6 +4,7 @@
 #define RUNEXP_KERNELS_RECURRENCE_LTC_H
 
 #include "kernels/declarations.h"
+#include "kernels/sizes.h"
 
 enum { LTC_STAGES = 7 }; // of a solver, at most
 
@@ -30,6 +31,7 @@ typedef struct ltc_scratch {
     real *damplitude, *drate; // sums over the tokens
     real *points, *kept;      // a tape of some tokens
     void *product;            // of gemm
+    real *synaptic;           // see ltc_synaptic.c
     // One for each row.
     ltc_progress *progress;
     int *chosen; // rows that take the step, from the first of a group on
@@ -63,29 +65,51 @@ static inline int ltc_evaluations(const ltc *l) { // of a token
     return l->steps * solver_stages(l->solver);
 }
 
+// A thread takes rows of the batch by groups, so that what is summed up for a group is in the same order
+// whoever does it: one row each, but for sums over synapses, which are large.
+enum { LTC_GROUPS = 64 };
+
+static inline int ltc_rows_of_group(const ltc *l) {
+    return l->synapses ? divide_up(l->batch, LTC_GROUPS) : 1;
+}
+
+static inline int ltc_row_groups(const ltc *l) {
+    return divide_up(l->batch, ltc_rows_of_group(l));
+}
+
 // Row b of scratch memory.
 static inline real *ltc_at(const ltc *l, real *of, int b) {
     return of + (size_t)b * (size_t)l->width;
 }
 
-// The row's place on one of the tapes.
-static inline real *ltc_on_tape(const ltc_tokens *k, real *tape, const ltc_row *row) {
+// The row's place on one of the tapes, of so many values for each evaluation.
+static inline real *ltc_on_tape(const ltc_tokens *k, real *tape, int width, const ltc_row *row) {
     const ltc *l = k->l;
     const size_t token = (size_t)row->b * (size_t)k->count + (size_t)(row->t - k->first);
     const size_t first = k->s.places
                              ? (size_t)k->s.places[(size_t)row->b * (size_t)l->time + (size_t)row->t]
                              : token * (size_t)ltc_evaluations(l);
-    return tape + (first + (size_t)row->evaluation) * (size_t)l->width;
+    return tape + (first + (size_t)row->evaluation) * (size_t)width;
 }
 
-// The equation, at a row's point. Where the tape is kept, f goes there.
-//     drive = N, decay = L          from point and sums
-void ltc_evaluate(const ltc_tokens *k, const ltc_row *row) ISA_SYMBOL(ltc_evaluate);
-//     drive = N, decay = L          again, from f
-void ltc_recall(const ltc_tokens *k, const ltc_row *row) ISA_SYMBOL(ltc_recall);
-// From the gradients of N and L in `drive` and `decay`, those of sums, to dsums and in place of f, and of the
-// rest.
-void ltc_pull_back(const ltc_tokens *k, const ltc_row *row) ISA_SYMBOL(ltc_pull_back);
+// An equation at a row's point.
+typedef struct ltc_equation {
+    int kept; // values on the tape for each neuron
+    // drive = N, decay = L, from point and sums. Where the tape is kept, it leaves there what it likes.
+    void (*evaluate)(const ltc_tokens *k, const ltc_row *row);
+    // The same again, from the tape.
+    void (*recall)(const ltc_tokens *k, const ltc_row *row);
+    // From the gradients of N and L in `drive` and `decay`, those of all that they depend on; of the stage's
+    // point, it adds to dpoint what does not come through sums.
+    void (*pull_back)(const ltc_tokens *k, const ltc_row *row);
+} ltc_equation;
+
+extern const ltc_equation ltc_neural ISA_SYMBOL(ltc_neural);
+extern const ltc_equation ltc_synaptic ISA_SYMBOL(ltc_synaptic);
+
+static inline const ltc_equation *ltc_equation_of(const ltc *l) {
+    return l->synapses ? &ltc_synaptic : &ltc_neural;
+}
 
 // The slope at a stage, from N and L and the point.
 void ltc_put_slope(const ltc_tokens *k, const ltc_row *row, int stage) ISA_SYMBOL(ltc_put_slope);
@@ -105,6 +129,12 @@ void ltc_for_rows(const ltc_tokens *k, ltc_work *work, const ltc_group *group, i
     ISA_SYMBOL(ltc_for_rows);
 // The products of a group's points with the weight, which an evaluation begins with.
 void ltc_multiply(const ltc_tokens *k, const ltc_group *group) ISA_SYMBOL(ltc_multiply);
+
+// Sums of the gradients of synapses and membranes: reals of scratch memory; their beginning, as zero; and
+// what becomes of them at the end.
+size_t ltc_synaptic_sums(const ltc *l) ISA_SYMBOL(ltc_synaptic_sums);
+void ltc_synaptic_begin(const ltc_tokens *k) ISA_SYMBOL(ltc_synaptic_begin);
+void ltc_synaptic_end(const ltc_tokens *k) ISA_SYMBOL(ltc_synaptic_end);
 
 // Takes the group's rows through token t by steps that it chooses.
 void ltc_choose_steps(const ltc_tokens *k, const ltc_group *group, int t) ISA_SYMBOL(ltc_choose_steps);

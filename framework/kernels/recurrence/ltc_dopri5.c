@@ -39,7 +39,7 @@ static void begin(const ltc_tokens *k, const ltc_row *row) {
 }
 
 static void evaluate(const ltc_tokens *k, const ltc_row *row) {
-    ltc_evaluate(k, row);
+    ltc_equation_of(k->l)->evaluate(k, row);
     ltc_put_slope(k, row, row->evaluation);
 }
 

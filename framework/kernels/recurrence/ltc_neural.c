@@ -18,8 +18,9 @@ static ALWAYS_INLINE void put_terms(const ltc *l, ivec phi, vec f, int i, real *
     vec_put(decay + i, vec_get(rate + i, left) + (vec)((ivec)f & phi), left);
 }
 
-static ALWAYS_INLINE void evaluate(const bool is_tanh, const ltc *l, const real *sums, const real *input,
-                                   const real *rate, real *kept, real *drive, real *decay) {
+static ALWAYS_INLINE void evaluate_with(const bool is_tanh, const ltc *l, const real *sums,
+                                        const real *input, const real *rate, real *kept, real *drive,
+                                        real *decay) {
     const ivec phi = bits_of_phi(l);
     for (int i = 0; i < l->width; i += VEC) {
         const int left = l->width - i;
@@ -30,22 +31,22 @@ static ALWAYS_INLINE void evaluate(const bool is_tanh, const ltc *l, const real 
     }
 }
 
-void ltc_evaluate(const ltc_tokens *k, const ltc_row *row) {
+static void evaluate(const ltc_tokens *k, const ltc_row *row) {
     const ltc *l = k->l;
     const ltc_scratch *s = &k->s;
     const real *sums = ltc_at(l, s->sums, row->slot);
     const real *input = row_at((real *)l->input, l->time, l->width, row->b, row->t);
-    real *kept = k->kept ? ltc_on_tape(k, k->kept, row) : NULL;
+    real *kept = k->kept ? ltc_on_tape(k, k->kept, l->width, row) : NULL;
     real *drive = ltc_at(l, s->drive, row->slot), *decay = ltc_at(l, s->decay, row->slot);
     if (l->act == ACTIVATION_TANH)
-        evaluate(true, l, sums, input, s->rate, kept, drive, decay);
+        evaluate_with(true, l, sums, input, s->rate, kept, drive, decay);
     else
-        evaluate(false, l, sums, input, s->rate, kept, drive, decay);
+        evaluate_with(false, l, sums, input, s->rate, kept, drive, decay);
 }
 
-void ltc_recall(const ltc_tokens *k, const ltc_row *row) {
+static void recall(const ltc_tokens *k, const ltc_row *row) {
     const ltc *l = k->l;
-    const real *kept = ltc_on_tape(k, k->kept, row);
+    const real *kept = ltc_on_tape(k, k->kept, l->width, row);
     real *drive = ltc_at(l, k->s.drive, row->slot), *decay = ltc_at(l, k->s.decay, row->slot);
     const ivec phi = bits_of_phi(l);
     for (int i = 0; i < l->width; i += VEC)
@@ -59,13 +60,13 @@ static ALWAYS_INLINE vec slope_of_phi(const ltc *l, vec f) {
     return vec_select(f > 0, vec_set(1), vec_select(f < 0, vec_set(-1), (vec){0}));
 }
 
-void ltc_pull_back(const ltc_tokens *k, const ltc_row *row) {
+static void pull_back(const ltc_tokens *k, const ltc_row *row) {
     const ltc *l = k->l;
     const ltc_scratch *s = &k->s;
     const real *ddrive = ltc_at(l, s->drive, row->slot), *ddecay = ltc_at(l, s->decay, row->slot);
     real *damplitude = ltc_at(l, s->damplitude, row->b), *drate = ltc_at(l, s->drate, row->b);
     real *dinput = row_at(l->dinput, l->time, l->width, row->b, row->t);
-    real *dsums = ltc_at(l, s->dsums, row->slot), *kept = ltc_on_tape(k, k->kept, row);
+    real *dsums = ltc_at(l, s->dsums, row->slot), *kept = ltc_on_tape(k, k->kept, l->width, row);
     const bool is_tanh = l->act == ACTIVATION_TANH;
     for (int i = 0; i < l->width; i += VEC) {
         const int left = l->width - i;
@@ -80,3 +81,5 @@ void ltc_pull_back(const ltc_tokens *k, const ltc_row *row) {
         vec_put(kept + i, dsum, left);
     }
 }
+
+const ltc_equation ltc_neural = {1, evaluate, recall, pull_back};

@@ -90,7 +90,7 @@ static void step_back_explicit(const ltc_tokens *k, const ltc_row *row, const ta
     const ltc_scratch *s = &k->s;
     real *drive = ltc_at(l, s->drive, row->slot), *decay = ltc_at(l, s->decay, row->slot);
     real *dpoint = ltc_at(l, s->dpoint[stage], row->slot);
-    const real *dstate = ltc_at(l, s->dstate, row->b), *point = ltc_on_tape(k, k->points, row);
+    const real *dstate = ltc_at(l, s->dstate, row->b), *point = ltc_on_tape(k, k->points, l->width, row);
     const vec h = vec_set(step_length(k, row));
     for (int i = 0; i < l->width; i += VEC) {
         const int left = l->width - i;
@@ -124,7 +124,7 @@ void ltc_step(const ltc_tokens *k, const ltc_row *row) {
 static const real *point_after(const ltc_tokens *k, const ltc_row *row) {
     const ltc *l = k->l;
     if (row->evaluation + 1 == ltc_evaluations(l)) return row_at(l->x, l->time, l->width, row->b, row->t);
-    return ltc_on_tape(k, k->points, row) + l->width;
+    return ltc_on_tape(k, k->points, l->width, row) + l->width;
 }
 
 void ltc_step_back(const ltc_tokens *k, const ltc_row *row) {
