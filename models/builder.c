@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "config/problems.h"
 
 tensor *builder_fail(builder *b, const component_choice *choice, const char *key, const char *hint,
@@ -20,6 +21,18 @@ tensor *builder_fail(builder *b, const component_choice *choice, const char *key
     fail_at(b->err, ERR_CONFIG, where, "%s: %s", choice->about->name, message);
     if (hint) error_hint(b->err, "%s", hint);
     return NULL;
+}
+
+void builder_warn(const builder *b, const component_choice *choice, const char *key, const char *format,
+                  ...) {
+    if (!b->warns) return;
+    char message[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    const place where = choice->node ? problem_place(choice->node, key) : choice->where;
+    log_warning("%s:%d:%d: %s: %s", where.file, where.line, where.column, choice->about->name, message);
 }
 
 tensor *builder_parameter(builder *b, const char *name, parameter_declaration about) {

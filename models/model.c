@@ -51,6 +51,7 @@ static status append_model(model *m, graph *g, bool with_losses, model_graph *ou
         .init_std = s->init_std,
         .init_torch = s->init == 1,
         .residual_count = m->residuals,
+        .warns = g->parameters != m->parameters, // see model_new
         .err = err,
     };
     g->path = b.path;

@@ -151,7 +151,6 @@ tensor *op_cfc(graph *g, tensor *x, const cfc_options *options) {
         inputs[WEIGHT + k] = k == 0 ? op_columns(g, weight, in, s->width) : weight;
         if (k > 0) inputs[BIAS + k] = options->bias[k];
         if (k < layers) s->units = weight->shape[0];
-        // Before op_linear packs its weight, or not: graphs of a model number derived tensors in turn.
         inputs[PACKED_TRANSPOSED + k] = op_pack(g, inputs[WEIGHT + k], true);
         if (g->options.gradients) inputs[PACKED + k] = op_pack(g, inputs[WEIGHT + k], false);
     }

@@ -1,6 +1,7 @@
 #include "graph/parameters.h"
 
 #include "base/rng.h"
+#include "graph/orthogonal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +82,11 @@ static void initialise(const parameter *p, uint64_t seed, real *values) {
     }
     if (about->init == INIT_FORMULA) {
         for (size_t i = 0; i < p->count; i++) values[i] = (real)about->formula(about, i);
+        return;
+    }
+    if (about->init == INIT_ORTHOGONAL) {
+        orthogonal_rows(seed, (uint32_t)p->number, about->shape[0], about->shape[1], about->init_value,
+                        values);
         return;
     }
     const rng_stream stream = {seed, RNG_INIT, (uint32_t)p->number, 0, 0};

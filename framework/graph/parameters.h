@@ -18,10 +18,11 @@
 enum { TENSOR_MAX_RANK = 4 };
 
 typedef enum initializer {
-    INIT_CONSTANT, // value a
-    INIT_NORMAL,   // N(0, a^2)
-    INIT_UNIFORM,  // U(-a, a)
-    INIT_FORMULA   // a function of the declaration and the element
+    INIT_CONSTANT,   // value a
+    INIT_NORMAL,     // N(0, a^2)
+    INIT_UNIFORM,    // U(-a, a)
+    INIT_ORTHOGONAL, // a times a random matrix with orthonormal rows, no more of them than columns
+    INIT_FORMULA     // a function of the declaration and the element
 } initializer;
 
 // Elements begin .. end - 1 of the first axis begin with `value`. Empty by default.

@@ -67,6 +67,17 @@ static const model_text model_texts[] = {
                           "    - linear: {out: 12}\n"
                           "    - residual: [gru]\n"
                           "    - unembedding\n"},
+    {"liquid time-constant networks",
+     "model:\n"
+     "  width: 12\n"
+     "  layers:\n"
+     "    - embedding: {init_std: 1.0}\n"
+     "    - ltc: {hidden: 21}\n"
+     "    - residual: [layernorm, {ltc: {activation: tanh, steps: 2, checkpointing: true}}]\n"
+     "    - ltc: {hidden: 17, solver: rk4, steps: 2, adaptive: false}\n"
+     "    - residual: [{ltc: {solver: euler, train_tau: false}}]\n"
+     "    - residual: [{ltc: {solver: dopri5, rtol: 1.0, atol: 1.0}}]\n"
+     "    - unembedding: {tied: false}\n"},
     {"cfc in every mode", "model:\n"
                           "  width: 12\n"
                           "  layers:\n"

@@ -35,6 +35,7 @@ static void test_failure_in_a_layer_is_kept(void **state) {
         {"{hyena: {positions_lr_multiplier: 1.0, decay_lr_multiplier: 1.0}}", "hyena/in_proj.weight"},
         {"long_conv", "long_conv/filter"},
         {"lstm", "lstm/weight_ih_l0"},
+        {"ltc", "ltc/input.weight"},
         {"{gru: {layers: 2, hidden: 7}}", "gru/weight_ih_l0"},
         {"{cfc: {backbone_layers: 2, hidden: 7}}", "cfc/backbone.0.weight"},
         {"{cfc: {backbone_layers: 0, mode: pure}}", "cfc/ff1.weight"},
