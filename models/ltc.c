@@ -100,14 +100,16 @@ static bool neural_is_stable(builder *b, const component_choice *choice) {
     const double limit = s->train_tau ? limits.safe : limits.stable;
     if (value >= limit) return fail_unstable(b, choice, value, limit), false;
     if (value >= limits.safe)
-        builder_warn(b, choice, "solver",
-                     "step x (1/tau%s) is %.4g: x is sure to stay within bounds below %.4g only",
-                     s->adaptive ? " + 1" : "", value, limits.safe);
+        builder_warn(
+            b, choice, "solver",
+            "step x (1/tau%s) is %.4g, and x is sure to stay within bounds below %.4g only: take more steps, or semi_implicit",
+            s->adaptive ? " + 1" : "", value, limits.safe);
     if (s->adaptive && s->activation == ACT_TANH && !s->abs_gate)
-        builder_warn(b, choice, "abs_gate",
-                     "with tanh, the decay 1/tau + f is negative where f is below -1/tau: x may grow");
+        builder_warn(
+            b, choice, "abs_gate",
+            "with tanh, the decay 1/tau + f is negative where f is below -1/tau, and x may grow: leave abs_gate true");
     if (s->train_tau && s->tau <= least_tau(s))
-        return builder_fail(b, choice, "tau", "or set train_tau to false",
+        return builder_fail(b, choice, "tau", "make it larger, or set train_tau to false",
                             "learned time constants stay above %.4g with this solver and step: so must tau",
                             least_tau(s)),
                false;
