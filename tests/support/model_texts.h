@@ -78,6 +78,16 @@ static const model_text model_texts[] = {
      "    - residual: [{ltc: {solver: euler, train_tau: false}}]\n"
      "    - residual: [{ltc: {solver: dopri5, rtol: 1.0, atol: 1.0}}]\n"
      "    - unembedding: {tied: false}\n"},
+    {"liquid time-constant networks with synapses",
+     "model:\n"
+     "  width: 9\n"
+     "  layers:\n"
+     "    - embedding: {init_std: 1.0}\n"
+     "    - ltc: {form: synapses, hidden: 11}\n"
+     "    - residual: [{ltc: {form: synapses, steps: 2, checkpointing: true}}]\n"
+     "    - ltc: {form: synapses, hidden: 7, solver: rk4, steps: 10, adaptive: false}\n"
+     "    - ltc: {form: synapses, solver: dopri5, step_size: 0.01, rtol: 1.0, atol: 1.0}\n"
+     "    - unembedding: {tied: false}\n"},
     {"cfc in every mode", "model:\n"
                           "  width: 12\n"
                           "  layers:\n"
