@@ -237,7 +237,7 @@ typedef struct ltc {
 } ltc;
 
 // A closed-form continuous-time network (arXiv 2106.13898) of `batch` sequences of `time` tokens and R =
-// width hidden units, one token a unit of time after the other. Each map reads what the one before made:
+// width hidden units; one unit of time passes from token to token. Each map reads what the one before made:
 //     a_0 = phi(x W_x^T + b_0 + h W_0^T),   a_k = phi(a_k-1 W_k^T + b_k),   phi(p) = 1.7159 tanh(0.666 p)
 // and the last, without phi, makes the heads s of what h is next:
 //     CFC_DEFAULT   f = tanh(s_0), g = tanh(s_1), t = sigmoid(s_2):   h = f (1 - t) + g t
