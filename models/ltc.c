@@ -47,8 +47,8 @@ static const option ltc_options_table[] = {
 };
 #undef SETTINGS
 
-// --- stability, by the largest decay that the equation can have: in the neural form 1/tau, and 1 more where it
-// is adaptive
+// --- stability, by the largest decay that the equation can have: in the neural form 1/tau, and 1 more
+// where it is adaptive
 
 typedef struct solver_limits {
     double safe, stable; // of step x decay: x stays within its bounds; x does not grow without end
@@ -116,8 +116,8 @@ static bool neural_is_stable(builder *b, const component_choice *choice) {
     return true;
 }
 
-// At first a membrane's decay is 1 (leak over capacity, which are 1/2 on average), and as much again for every
-// synapse that is open.
+// At first a membrane's decay is 1 (leak over capacity, which are 1/2 on average), and as much again for
+// every synapse that is open.
 static bool synapses_are_stable(builder *b, const component_choice *choice, int in, int n) {
     const ltc_settings *s = choice->settings;
     const solver_limits limits = limits_of[s->solver];

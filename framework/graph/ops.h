@@ -139,17 +139,17 @@ typedef struct synapse_tensors {
     tensor *w, *sigma, *mu, *erev;
 } synapse_tensors;
 
-// What they make of presynaptic values v, (.., in): (.., 2 out), drive then decay; the latter is zero unless
-// they conduct.
+// What they make of presynaptic values v, (.., in): (.., 2 out), drive then decay; the latter is zero
+// unless they conduct.
 tensor *op_synapses(graph *g, tensor *v, const synapse_tensors *synapses, bool conducts);
 
 // A liquid time-constant network (kernels/arguments.h, ltc): the x after each token, (batch, time, n). Its
-// neurons are driven by `input`, (batch, time, n), and by each other through `weight`, a parameter (n, n), with
-// amplitude and tau (n; tau NULL: fixed_tau); or by `input`, (batch, time, 2 n), from op_synapses, and by each
-// other through synapses (n, n), with leak, rest and capacity (n). The x before the first token is `first`,
-// (batch, n): NULL is zero; in a graph with states it is carried instead, as by op_recurrence. With
-// checkpointing the backward step computes what the forward step could have kept of each evaluation: 2 n
-// values, or 3 n with synapses.
+// neurons are driven by `input`, (batch, time, n), and by each other through `weight`, a parameter (n, n),
+// with amplitude and tau (n; tau NULL: fixed_tau); or by `input`, (batch, time, 2 n), from op_synapses, and
+// by each other through synapses (n, n), with leak, rest and capacity (n). The x before the first token is
+// `first`, (batch, n): NULL is zero; in a graph with states it is carried instead, as by op_recurrence.
+// With checkpointing the backward step computes what the forward step could have kept of each evaluation: 2
+// n values, or 3 n with synapses.
 typedef struct ltc_options {
     tensor *weight, *amplitude, *tau; // NULL with synapses
     synapse_tensors synapses;         // else NULL, like the three

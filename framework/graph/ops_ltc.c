@@ -108,9 +108,9 @@ static void backward(const graph *g, const run_context *c, const op *o) {
     kernels->ltc_backward(&l);
 }
 
-// Of a run; dopri5 takes as many as it takes, and begins with steps of a quarter of a token.
+// Of a run; of dopri5, which takes as many as it takes, those of two steps, the fewest there can be.
 static double evaluations(const ltc *l) {
-    if (l->solver == SOLVER_DOPRI5) return 4.0 * l->batch * l->time * solver_stages(l->solver);
+    if (l->solver == SOLVER_DOPRI5) return 2.0 * l->batch * l->time * solver_stages(l->solver);
     return (double)l->batch * l->time * l->steps * solver_stages(l->solver);
 }
 

@@ -169,8 +169,8 @@ static inline int solver_stages(ode_solver solver) {
 
 enum { LTC_ADAPTIVE_STEPS = 64 }; // of dopri5 for a token at most, steps that it rejects included
 
-// Synapses from `in` to `out` neurons, all arrays in x out: the conductance of one is w sigmoid(sigma (v - mu))
-// for a presynaptic v, and erev its reversal potential. Into each neuron they sum up to
+// Synapses from `in` to `out` neurons, all arrays in x out: the conductance of one is w sigmoid(sigma (v -
+// mu)) for a presynaptic v, and erev its reversal potential. Into each neuron they sum up to
 //     decay = sum of conductances,   drive = sum of conductance x erev
 typedef struct synapses {
     int in, out;
@@ -219,8 +219,9 @@ typedef struct ltc {
     const real *x_first; // before the first token, batch x n
     real *x;             // batch x time x n: after each token
     // Tape, batch x time x steps x stages x n: at which x the forward step evaluated the equation, and what
-    // f was there, which the backward step overwrites; with synapses, the two sides of the equation, 2 n. NULL: not kept; the backward step then computes them
-    // again, for some tokens at a time, as it always does for dopri5.
+    // f was there, which the backward step overwrites; with synapses, the two sides of the equation, 2 n.
+    // NULL: not kept; the backward step then computes them again, for some tokens at a time, as it always
+    // does for dopri5.
     real *points, *kept;
     // batch x time x LTC_ADAPTIVE_STEPS: the steps that dopri5 took, 0 after the last, which the backward
     // step takes again; NULL: not kept. Where so many are not enough x becomes NaN.

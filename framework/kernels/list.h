@@ -225,8 +225,9 @@ KERNEL(void, ltc_forward, (const ltc *l))
 KERNEL(void, ltc_backward, (const ltc *l))
 KERNEL(size_t, ltc_workspace, (const ltc *l, bool backward))
 
-// Of rows of presynaptic values v (rows x in): sums, rows x 2 out, drive then decay; without decay where not
-// `conducts`. dv (+)= its gradient; NULL: not wanted. workspace: synapses_workspace bytes, 64-byte aligned.
+// Of rows of presynaptic values v (rows x in): sums, rows x 2 out, drive then decay; without decay where
+// not `conducts`. dv (+)= its gradient; NULL: not wanted. workspace: synapses_workspace bytes, 64-byte
+// aligned.
 KERNEL(void, synapses_forward, (int rows, const synapses *s, bool conducts, const real *v, real *sums))
 KERNEL(void, synapses_backward,
        (int rows, const synapses *s, bool conducts, const real *v, const real *dsums, real *dv,

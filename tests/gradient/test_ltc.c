@@ -20,8 +20,8 @@ static const ltc_options options = {
 
 // --- order
 
-// How far x is from the solution of the equation over 2 units of time, in steps of 2 / steps. One token each,
-// all with the same input, in which dopri5 takes two steps, one three times as long as the other.
+// How far x is from the solution of the equation over 2 units of time, in steps of 2 / steps. One token
+// each, all with the same input, in which dopri5 takes two steps, one three times as long as the other.
 static double error_at(ode_solver solver, int steps, bool is_exact, double *exact) {
     operator_case c = {
         .name = "order",

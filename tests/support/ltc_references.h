@@ -1,4 +1,5 @@
-// For tests: liquid time-constant networks, put into small graphs, and their definitions in double precision.
+// For tests: liquid time-constant networks, put into small graphs, and their definitions in double
+// precision.
 #ifndef RUNEXP_TESTS_SUPPORT_LTC_REFERENCES_H
 #define RUNEXP_TESTS_SUPPORT_LTC_REFERENCES_H
 

@@ -210,8 +210,8 @@ static void advance_rows(const ltc_tokens *k, int token, int begin, int end) {
     if (!k->again) ltc_for_rows(k, end_token, &all, t, 0);
 }
 
-// Calls `rows` with the rows of the groups begin to end - 1: of all at once, for the sake of products; or, with
-// synapses, of one after the other, whose sums then stay in the cache for a token.
+// Calls `rows` with the rows of the groups begin to end - 1: of all at once, for the sake of products; or,
+// with synapses, of one after the other, whose sums then stay in the cache for a token.
 typedef void rows_step(const ltc_tokens *k, int token, int begin, int end);
 
 typedef struct shared_rows {

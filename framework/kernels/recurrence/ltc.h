@@ -1,5 +1,5 @@
-// The parts of a liquid time-constant network: the equation (ltc_neural.c), its solvers (ltc_solvers.c), the choice of
-// steps (ltc_dopri5.c), and the way through the tokens (ltc.c).
+// The parts of a liquid time-constant network: the equation (ltc_neural.c), its solvers (ltc_solvers.c),
+// the choice of steps (ltc_dopri5.c), and the way through the tokens (ltc.c).
 #ifndef RUNEXP_KERNELS_RECURRENCE_LTC_H
 #define RUNEXP_KERNELS_RECURRENCE_LTC_H
 
@@ -54,8 +54,8 @@ typedef struct ltc_row {
     int evaluation; // of the token
 } ltc_row;
 
-// Rows that take a step: `count` of them, of which row i is first + i or, with `rows`, rows[i], and stands at
-// slot first + i.
+// Rows that take a step: `count` of them, of which row i is first + i or, with `rows`, rows[i], and stands
+// at slot first + i.
 typedef struct ltc_group {
     int first, count;
     const int *rows;
@@ -99,8 +99,8 @@ typedef struct ltc_equation {
     void (*evaluate)(const ltc_tokens *k, const ltc_row *row);
     // The same again, from the tape.
     void (*recall)(const ltc_tokens *k, const ltc_row *row);
-    // From the gradients of N and L in `drive` and `decay`, those of all that they depend on; of the stage's
-    // point, it adds to dpoint what does not come through sums.
+    // From the gradients of N and L in `drive` and `decay`, those of all that they depend on; of the
+    // stage's point, it adds to dpoint what does not come through sums.
     void (*pull_back)(const ltc_tokens *k, const ltc_row *row);
 } ltc_equation;
 
@@ -113,7 +113,8 @@ static inline const ltc_equation *ltc_equation_of(const ltc *l) {
 
 // The slope at a stage, from N and L and the point.
 void ltc_put_slope(const ltc_tokens *k, const ltc_row *row, int stage) ISA_SYMBOL(ltc_put_slope);
-// The point of a stage of an explicit solver from the slopes before it; after the last, the end of the step.
+// The point of a stage of an explicit solver from the slopes before it; after the last, the end of the
+// step.
 void ltc_put_point(const ltc_tokens *k, const ltc_row *row, int stage) ISA_SYMBOL(ltc_put_point);
 // From N and L at stage i = evaluation mod stages, the next point; at the end of a step, the state.
 void ltc_step(const ltc_tokens *k, const ltc_row *row) ISA_SYMBOL(ltc_step);

@@ -1,11 +1,11 @@
-// Dormand-Prince 5(4) with steps of its own for each row of the batch, so that a row does not depend on what
-// it is computed with. All rows of a group try a step at once; those that have reached the end of the token
-// wait.
+// Dormand-Prince 5(4) with steps of its own for each row of the batch, so that a row does not depend on
+// what it is computed with. All rows of a group try a step at once; those that have reached the end of the
+// token wait.
 //
-// With E, the error of a step (the difference to the method of order 4) relative to the tolerance, a step is
-// accepted when E <= 1. Its successor is 0.9 E^-0.14 E_before^0.08 times as long, a PI controller (Hairer,
-// Norsett and Wanner, Solving ordinary differential equations I, section II.4; Gustafsson 1991), or, after a
-// step that was rejected, 0.9 E^-0.2 times.
+// With E, the error of a step (the difference to the method of order 4) relative to the tolerance, a step
+// is accepted when E <= 1. Its successor is 0.9 E^-0.14 E_before^0.08 times as long, a PI controller
+// (Hairer, Norsett and Wanner, Solving ordinary differential equations I, section II.4; Gustafsson 1991),
+// or, after a step that was rejected, 0.9 E^-0.2 times.
 #include "kernels/recurrence/ltc.h"
 #include "kernels/recurrence/rows.h"
 

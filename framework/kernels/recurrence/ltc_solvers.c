@@ -13,7 +13,8 @@ typedef struct tableau {
     double a[LTC_STAGES][LTC_STAGES], b[LTC_STAGES];
 } tableau;
 
-// dopri5: Dormand and Prince, J. Comp. Appl. Math. 6 (1980). Its seventh stage is the first of the next step.
+// dopri5: Dormand and Prince, J. Comp. Appl. Math. 6 (1980). Its seventh stage is the first of the next
+// step.
 static const tableau tableaus[SOLVER_COUNT] = {
     [SOLVER_EULER] = {1, .b = {1}},
     [SOLVER_RK4] = {4, {{0}, {0.5}, {0, 0.5}, {0, 0, 1}}, {1 / 6.0, 1 / 3.0, 1 / 3.0, 1 / 6.0}},

@@ -2,8 +2,8 @@
 // Lechner et al., Neural circuit policies, Nature Machine Intelligence 2 (2020)):
 //     N = (leak rest + drive + input_1) / capacity,   L = (leak + decay + input_2) / capacity
 //
-// Gradients of what belongs to synapses and membranes are summed for each row of the batch by itself, or for
-// some rows one after the other where there are many, and then over these groups.
+// Gradients of what belongs to synapses and membranes are summed for each row of the batch by itself, or
+// for some rows one after the other where there are many, and then over these groups.
 #include "kernels/recurrence/ltc.h"
 #include "kernels/recurrence/rows.h"
 #include "kernels/recurrence/synapses.h"
@@ -77,7 +77,8 @@ static ALWAYS_INLINE void add_to(real *to, vec x, int left) {
     vec_put(to, vec_get(to, left) + x, left);
 }
 
-// N and L are sums over the capacity: divides their gradients by it, and passes them on to all but synapses.
+// N and L are sums over the capacity: divides their gradients by it, and passes them on to all but
+// synapses.
 static void pull_membranes_back(const ltc_tokens *k, const ltc_row *row, const membrane_gradients *d) {
     const ltc *l = k->l;
     const membranes *m = &l->membranes;

@@ -1,5 +1,5 @@
-// The rows of a recurrence: a tensor batch x time x width holds one for each sequence b and token t, and the
-// state before the first tokens is batch x width.
+// The rows of a recurrence: a tensor batch x time x width holds one for each sequence b and token t, and
+// the state before the first tokens is batch x width.
 #ifndef RUNEXP_KERNELS_RECURRENCE_ROWS_H
 #define RUNEXP_KERNELS_RECURRENCE_ROWS_H
 

@@ -1,5 +1,5 @@
-// Conductance synapses: what rows of presynaptic values make of a layer of neurons. A sigmoid for each synapse
-// is nearly all of the work; it is computed again in the backward step.
+// Conductance synapses: what rows of presynaptic values make of a layer of neurons. A sigmoid for each
+// synapse is nearly all of the work; it is computed again in the backward step.
 #include "kernels/recurrence/synapses.h"
 
 #include "kernels/parallel.h"
