@@ -95,7 +95,7 @@ static const model_text model_texts[] = {
                           "    - cfc: {hidden: 21, backbone_units: 17}\n"
                           "    - cfc: {mode: no_gate, hidden: 9, backbone_layers: 2, backbone_units: 19}\n"
                           "    - cfc: {mode: pure, hidden: 12, backbone_layers: 3, backbone_units: 8}\n"
-                          "    - residual: [layernorm, {cfc: {backbone_layers: 0}}]\n"
+                          "    - residual: [layernorm, {cfc: {backbone_layers: 0, mixed_memory: true}}]\n"
                           "    - unembedding: {tied: false}\n"},
     {"lstm and attention without projections",
      "model:\n"
