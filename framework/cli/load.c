@@ -163,6 +163,10 @@ static status refuse(const command_call *call, const char *argument, error *err)
 
 // --- loading
 
+static void log_notes(const config *c, int first) {
+    for (int i = first; i < c->notes.count; i++) log_note("%s", c->notes.values[i]);
+}
+
 // Completes an experiment that was read, whose result and problems these are.
 static status finish(const command_call *call, const char *path, status result, config *c, problems *p,
                      error *err) {
@@ -179,7 +183,7 @@ static status finish(const command_call *call, const char *path, status result, 
     }
     problems_free(p);
     if (result == ERR_IO) result = err->code = ERR_USAGE; // the path on the command line is wrong
-    for (int i = 0; result == OK && i < c->notes.count; i++) log_note("%s", c->notes.values[i]);
+    if (result == OK) log_notes(c, 0);
     return result;
 }
 
@@ -205,8 +209,12 @@ status load_checkpoint_experiment(const command_call *call, const char *path, co
     return finish(call, path, result, out, &p, err);
 }
 
-status open_dataset(const command_call *call, const config *c, dataset **out, error *err) {
+status open_dataset(const command_call *call, config *c, dataset **out, error *err) {
     const dataset_settings *settings = &experiment_of(c)->dataset;
+    const int noted = c->notes.count;
     TRY(dataset_locate(settings, node_get(c->root, "dataset"), &call->places, err));
-    return dataset_open(settings, &call->places, NULL, call->memory, out, err);
+    TRY(dataset_open(settings, &call->places, NULL, call->memory, out, err));
+    TRY(experiment_check_text(c, *out, call->memory, err));
+    log_notes(c, noted);
+    return OK;
 }

@@ -18,7 +18,7 @@
 
 typedef struct run_facts { // attributes of the root; NULL or 0 when unknown
     const char *name, *version, *git_commit, *hostname, *cpu, *instruction_set, *started;
-    int64_t seed, parameters;
+    int64_t seed, parameters, steps_per_epoch;
     int threads;
     text_digests texts; // what the run was trained and evaluated on
 } run_facts;

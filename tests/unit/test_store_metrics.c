@@ -35,6 +35,7 @@ static const run_facts facts = {.name = "gpt_nano",
                                 .started = "2024-05-01T12:00:00+0000",
                                 .seed = 1337,
                                 .parameters = 804096,
+                                .steps_per_epoch = 678,
                                 .threads = 2};
 
 static train_row train_at(int64_t step) {
@@ -118,6 +119,7 @@ static void test_rows_come_back(void **state) {
     assert_null(d.facts.cpu);
     assert_int_equal(d.facts.seed, 1337);
     assert_int_equal(d.facts.parameters, 804096);
+    assert_int_equal(d.facts.steps_per_epoch, 678);
     assert_int_equal(d.facts.threads, 2);
     assert_int_equal(d.train_count, 1500);
     for (int64_t i = 0; i < 1500; i++) {
