@@ -126,6 +126,13 @@ void script_x_axis(text *s, axes *drawn, const char *title, double last) {
     if (last == floor(last) && last <= 10) text_add(s, "set xtics 1\n");
 }
 
+void script_axis_above(text *s, script_plot *plot, const char *title, double last) {
+    plot->axis_above = 48;
+    text_add(s, "set x2label ");
+    script_add_quoted(s, title, 0);
+    text_add(s, " offset 0,-0.6\nset x2range [0:%.9g]\nset x2tics\nset border 7\n", last);
+}
+
 // gnuplot labels whole powers of ten only: over few decades hardly any label would remain. Over many it
 // draws so many small tics that they become a bar.
 void script_logarithmic_tics(text *s, const char *axis, double low, double high) {

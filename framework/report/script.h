@@ -59,9 +59,10 @@ typedef struct legend_entry {
     bool has_points;
 } legend_entry;
 
-// A legend between heading and plot, in as many columns as there is room for, and the top margin below it.
+// A legend between heading and plot, in as many columns as there is room for, and the top margin below it,
+// with axis_above pixels for an axis.
 // gnuplot's own puts everything in one column, over the curves, when it takes the columns for too wide.
-void script_legend(text *s, int height, const legend_entry *entries, int count);
+void script_legend(text *s, int height, const legend_entry *entries, int count, int axis_above);
 int script_legend_height(const legend_entry *entries, int count); // pixels
 
 // The plot command of a picture, curve by curve, with its legend. Start with {0}; looks and titles must
@@ -69,6 +70,7 @@ int script_legend_height(const legend_entry *entries, int count); // pixels
 enum { SCRIPT_CURVES = 8 };
 typedef struct script_plot {
     text command;
+    int axis_above; // pixels between legend and plot that an axis takes
     legend_entry legend[SCRIPT_CURVES];
     int count;
 } script_plot;
@@ -88,6 +90,9 @@ typedef struct axes {
 
 // "set xlabel", "set xrange" and tics from 0 to last.
 void script_x_axis(text *s, axes *drawn, const char *title, double last);
+
+// A second axis above the plot for the same points, which runs from 0 to last too.
+void script_axis_above(text *s, script_plot *plot, const char *title, double last);
 
 // "set yrange" and tics around the values, with some room; logarithmic when they are positive and spread
 // over more than a factor of `log_above`. AXIS_FROM_ZERO: linear axes of positive values start at 0.

@@ -113,7 +113,7 @@ int script_legend_height(const legend_entry *entries, int count) {
     return LINE * layout_of(entries, count).lines;
 }
 
-void script_legend(text *s, int height, const legend_entry *entries, int count) {
+void script_legend(text *s, int height, const legend_entry *entries, int count, int axis_above) {
     const layout l = layout_of(entries, count);
     for (int i = 0; i < count; i++) {
         const int column = i / l.lines, line = i % l.lines;
@@ -128,7 +128,7 @@ void script_legend(text *s, int height, const legend_entry *entries, int count) 
         script_add_quoted(s, entries[i].text, (ROOM - SAMPLE - 2 * GAP) / LOWER_CASE);
         text_add(s, " at screen %.4f, screen %.4f left\n", end + (double)GAP / PICTURE, y);
     }
-    text_add(s, "set tmargin at screen %.4f\n", 1 - (HEAD + LINE * l.lines) / (double)height);
+    text_add(s, "set tmargin at screen %.4f\n", 1 - (HEAD + LINE * l.lines + axis_above) / (double)height);
 }
 
 void script_plot_add(script_plot *p, const char *what, const char *style, const char *look,
@@ -139,7 +139,7 @@ void script_plot_add(script_plot *p, const char *what, const char *style, const 
 }
 
 void script_plot_end(script_plot *p, text *s, int height) {
-    script_legend(s, height, p->legend, p->count);
+    script_legend(s, height, p->legend, p->count, p->axis_above);
     text_add(s, "%s\n", p->command.bytes);
     text_free(&p->command);
 }
