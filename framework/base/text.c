@@ -113,12 +113,16 @@ int utf8_decode(const char *s, size_t count, uint32_t *code_point) {
     return length;
 }
 
+int utf8_length(uint32_t c) {
+    return c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+}
+
 int utf8_encode(uint32_t c, char *buffer) {
-    if (c < 0x80) {
+    const int length = utf8_length(c);
+    if (length == 1) {
         buffer[0] = (char)c;
         return 1;
     }
-    int length = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
     static const unsigned char lead[5] = {0, 0, 0xC0, 0xE0, 0xF0};
     for (int i = length - 1; i > 0; i--, c >>= 6) buffer[i] = (char)(0x80 | (c & 0x3F));
     buffer[0] = (char)(lead[length] | c);

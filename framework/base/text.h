@@ -33,6 +33,9 @@ int utf8_decode(const char *s, size_t count, uint32_t *code_point);
 // Encodes a code point into buffer (at least 4 bytes); returns the length.
 int utf8_encode(uint32_t code_point, char *buffer);
 
+// The length that utf8_encode gives a code point.
+int utf8_length(uint32_t code_point);
+
 // Number of code points of a UTF-8 string.
 int utf8_width(const char *s);
 

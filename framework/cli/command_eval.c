@@ -142,9 +142,12 @@ static status evaluate_and_print(const trained *from, const eval_options *o, con
     printf("loss            %.6f nats per token\n", result.loss);
     printf("perplexity      %.4f per token\n", result.perplexity);
     if (!isnan(result.bits_per_char)) printf("bits per char   %.4f\n", result.bits_per_char);
+    if (!isnan(result.bits_per_byte)) printf("bits per byte   %.4f\n", result.bits_per_byte);
     if (result.unknown_rate > 0)
-        printf("unknown         %.3f %% of the tokens are outside the vocabulary\n",
-               100 * result.unknown_rate);
+        printf(
+            "unknown         %.3f %% of the tokens are outside the vocabulary: in bits per byte each costs %.1f "
+            "more, to say which it is\n",
+            100 * result.unknown_rate, tokenizer_unknown_nats(from->tokenizer) / log(2));
     return OK;
 }
 

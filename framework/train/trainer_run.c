@@ -32,8 +32,8 @@ static void warn_of_metrics(trainer *t, const error *why) {
 }
 
 static void record(trainer *t, split part, const evaluation *e) {
-    const eval_row row = {t->state.step, t->state.tokens, t->state.seconds,
-                          e->loss,       e->perplexity,   e->bits_per_char};
+    const eval_row row = {t->state.step, t->state.tokens,  t->state.seconds, e->loss,
+                          e->perplexity, e->bits_per_char, e->bits_per_byte};
     error why;
     if (metrics_add_eval(t->metrics, part, &row, &why) != OK) warn_of_metrics(t, &why);
 }
@@ -83,6 +83,9 @@ static void write_sample(trainer *t, int64_t tokens, bool logged) {
 static void add_result(text *line, const char *part, const evaluation *e) {
     text_add(line, "%s loss %.4f, perplexity %.3f", part, e->loss, e->perplexity);
     if (!isnan(e->bits_per_char)) text_add(line, ", %.3f bits/char", e->bits_per_char);
+    // Those of ASCII are the same.
+    if (!isnan(e->bits_per_byte) && e->bits_per_byte != e->bits_per_char)
+        text_add(line, ", %.3f bits/byte", e->bits_per_byte);
 }
 
 // ERR_DIVERGED when the loss of a split is not finite.

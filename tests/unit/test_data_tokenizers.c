@@ -1,6 +1,8 @@
 #include "data/tokenizer.h"
 #include "support/data_fixture.h"
 
+#include <math.h>
+
 static tokenizer *build(fixture *f, const char *type, const char *unknown, const char *errors,
                         const char *training, const char *rest) {
     component_choice choice = fixture_choice(f, tokenizer_registry, type);
@@ -31,12 +33,14 @@ static const char *decode(fixture *f, const tokenizer *t, const encoding *e) {
 
 // What the tokens of an encoding stand for must add up to what was encoded.
 static void assert_adds_up(const tokenizer *t, const encoding *e) {
-    size_t characters = 0;
+    size_t characters = 0, bytes = 0;
     for (size_t i = 0; i < e->count; i++) {
         assert_in_range(e->ids[i], 0, tokenizer_vocabulary(t) - 1);
         characters += (size_t)tokenizer_characters(t, e->ids[i]);
+        bytes += (size_t)tokenizer_bytes(t, e->ids[i]);
     }
     assert_int_equal(characters, e->characters);
+    assert_int_equal(bytes + (tokenizer_unknown(t) >= 0 ? e->unknown_bytes : 0), e->bytes);
 }
 
 static void test_char_ids_are_sorted_code_points(void **state) {
@@ -86,7 +90,11 @@ static void test_characters_unseen_in_training_get_an_id_only_when_there_are_any
     assert_int_equal(e.unknown, 2);
     assert_int_equal(e.characters, 3);
     assert_string_equal(decode(f, t, &e), "a\uFFFD\uFFFD");
+    assert_int_equal(e.unknown_bytes, 3);
     assert_int_equal(tokenizer_characters(t, 0), 1);
+    assert_adds_up(t, &e);
+    assert_true(tokenizer_unknown_nats(t) == log(0x110000 - 3));
+    assert_true(tokenizer_unknown_nats(build(f, "char", "bytes", NULL, "abc", "abd")) == 0);
     assert_int_equal(tokenizer_unknown(build(f, "char", "auto", NULL, "abc", "cab")), -1);
     assert_int_equal(tokenizer_unknown(build(f, "char", "unk", NULL, "abc", "cab")), 0);
 }
