@@ -43,6 +43,12 @@ static int32_t id_of(const char_tokenizer *t, uint32_t c) {
     return page ? page[c % PAGE] : -1;
 }
 
+// Whether the text begins with the byte order mark of UTF-16.
+static bool is_utf16(const text_part *part) {
+    return part->end >= 2 &&
+           (memcmp(part->bytes, "\xFF\xFE", 2) == 0 || memcmp(part->bytes, "\xFE\xFF", 2) == 0);
+}
+
 // Decodes the character at bytes[at]; returns its length. Invalid UTF-8 is one character U+FFFD a byte, or
 // an error.
 static int next_character(const text_part *part, size_t at, bool replace, uint32_t *c, error *err) {
@@ -58,9 +64,12 @@ static int next_character(const text_part *part, size_t at, bool replace, uint32
         return 1;
     }
     fail_at(err, ERR_DATA, text_part_place(part, at), "byte 0x%02X does not belong to valid UTF-8", byte);
-    error_hint(err,
-               "convert the text to UTF-8 (iconv -f LATIN1 -t UTF-8), or set dataset.tokenizer.errors to "
-               "replace, or use the byte tokenizer");
+    if (is_utf16(part))
+        error_hint(err, "it is UTF-16: convert it with iconv -f UTF-16 -t UTF-8");
+    else
+        error_hint(err,
+                   "convert the text to UTF-8 (iconv -f LATIN1 -t UTF-8), or set dataset.tokenizer.errors "
+                   "to replace, or use the byte tokenizer");
     return 0;
 }
 
@@ -309,7 +318,7 @@ const tokenizer_type tokenizer_char = {
             .summary = "Unicode characters as tokens; the vocabulary is what the training text has",
             .details =
                 "The text is read as UTF-8, strictly, and not changed: no normalisation, no conversion of\n"
-                "line ends. The vocabulary is the set of code points of the training split, in increasing\n"
+                "line ends; accents that combine, joiners in emoji and a byte order mark are characters. The vocabulary is the set of code points of the training split, in increasing\n"
                 "order. Only unknown: unk (and auto when needed) and unknown: bytes add ids: one in front\n"
                 "of the characters, or 256 behind them. Validation and test never add characters.\n"
                 "\n"

@@ -151,6 +151,43 @@ static void test_invalid_utf8_is_refused_with_its_place(void **state) {
     }
 }
 
+static void test_utf16_is_recognised(void **state) {
+    fixture *f = *state;
+    const tokenizer *t = build(f, "char", NULL, NULL, "abc", "");
+    encoding e;
+    error err;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(tokenizer_encode(t, "text",
+                                          i ? "\xFE\xFF\0a"
+                                            : "\xFF\xFE"
+                                              "a\0",
+                                          4, f->a, &e, &err),
+                         ERR_DATA);
+        assert_non_null(strstr(err.hint, "iconv -f UTF-16"));
+    }
+}
+
+// Nothing is normalised or left out: marks, joiners, line ends, a byte order mark and NUL are characters.
+static void test_every_code_point_is_a_character(void **state) {
+    fixture *f = *state;
+    static const char sample[] = "\uFEFFи\u0306 👩\u200D👧 👍🏽 ❤\uFE0F\r\n\u2028\xC2\x85\0x";
+    const size_t length = sizeof sample - 1;
+    tokenizer *t;
+    encoding e;
+    error err;
+    const component_choice choice = fixture_choice(f, tokenizer_registry, "char");
+    const text_part all = {"x", sample, 0, length};
+    assert_int_equal(tokenizer_build(&choice, &all, 1, NULL, 0, f->a, &t, &err), OK);
+    assert_int_equal(tokenizer_vocabulary(t), 17);
+    assert_int_equal(tokenizer_encode(t, "x", sample, length, f->a, &e, &err), OK);
+    assert_int_equal(e.count, 19);
+    text out = {0};
+    for (size_t i = 0; i < e.count; i++) tokenizer_decode(t, e.ids[i], &out);
+    assert_int_equal(out.length, length);
+    assert_memory_equal(out.bytes, sample, length);
+    text_free(&out);
+}
+
 static void test_places_count_from_the_start_of_the_file(void **state) {
     fixture *f = *state;
     const char *sample = "one\ntwo\nthr\xFF";
@@ -271,6 +308,8 @@ int main(void) {
         cmocka_unit_test(test_unknown_skip_leaves_out),
         cmocka_unit_test(test_unknown_bytes_is_lossless),
         cmocka_unit_test(test_invalid_utf8_is_refused_with_its_place),
+        cmocka_unit_test(test_utf16_is_recognised),
+        cmocka_unit_test(test_every_code_point_is_a_character),
         cmocka_unit_test(test_places_count_from_the_start_of_the_file),
         cmocka_unit_test(test_invalid_utf8_can_be_replaced),
         cmocka_unit_test(test_parts_make_one_sequence),
