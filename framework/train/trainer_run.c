@@ -47,7 +47,10 @@ static status add_sample(trainer *t, int64_t tokens, bool logged, text *sample, 
     const experiment *e = t->request.experiment;
     generated made;
     char heading[64];
-    if (!t->generator) TRY(generator_new(t->model, &e->sampling, 1, &t->generator, err));
+    if (!t->generator) {
+        TRY(generator_new(t->model, &e->sampling, 1, &t->generator, err));
+        generator_separate_documents(t->generator, t->request.dataset->splits[SPLIT_TRAIN].separator);
+    }
     text_add(sample, "%s", t->opening.text);
     generate(t->generator, t->request.dataset->tokenizer, t->opening.tokens.ids, t->opening.tokens.count,
              (size_t)tokens, 0, 1, collect, sample, NULL, &made);

@@ -110,6 +110,25 @@ class Streams(runs.RunTest):
         self.assertIn("note: --warmup-tokens has no effect", windows.err)
         self.assertNotIn("warm-up", windows.out)
 
+    def test_documents_in_what_is_generated(self):
+        # A recurrent model that has read a separator has forgotten what came before it.
+        self.train("whole", 'dataset.document_separator=".\\n"')
+
+        def sample(prompt, *words):
+            return self.runexp("sample", "stream", "--runs", "runs/whole", "--mode", "argmax", "--prompt", prompt, "--tokens", "60",
+                               *words).out[len(prompt):]
+
+        self.assertEqual(sample("the old hen.\nthe "), sample("a red.\nthe "))
+        self.assertNotEqual(sample("the old hen\nthe "), sample("a red\nthe "))
+
+    def test_attention_says_that_it_sees_other_documents(self):
+        documents = 'dataset.document_separator=".\\n"'
+        attending = "model.layers=[embedding, lstm, {residual: [attention]}, unembedding]"
+        for layers, words, mixes in ((attending, (documents,), True), (attending, (), False),
+                                     ("model.layers=[embedding, lstm, {conv_gate: {hidden: 8}}, unembedding]", (documents,), False)):
+            done = self.runexp("stream.yaml", layers, *words, "--dry-run")
+            self.assertEqual("does not bound what residual/attention sees" in done.err, mixes, done.err)
+
     def test_eval_says_what_training_said(self):
         # A validation text of three lanes.
         self.write("small.txt", runs.sentences(1000))
