@@ -235,8 +235,8 @@ void text_add_shortened(text *t, const char *s, int columns) {
 
 enum { LONGEST_NAME = 64 }; // that is compared
 
-// The characters of a name in lower case; a byte that is not UTF-8 is one. Returns their number; LONGEST_NAME when
-// there are that many or more.
+// The characters of a name in lower case; a byte that is not UTF-8 is one. Returns their number;
+// LONGEST_NAME when there are that many or more.
 static int lower_case(const char *name, int32_t out[LONGEST_NAME]) {
     int count = 0;
     for (int length; *name && count < LONGEST_NAME; name += length) {

@@ -52,11 +52,12 @@ size_t utf8_cut(const char *s, size_t count, size_t most);
 // Removes the character that a fixed buffer cut off at the end of s.
 void utf8_trim(char *s);
 
-// s in normalization form C of Unicode (UAX #15): texts that look the same because they differ only in whether
-// accents are characters of their own become the same. What is not UTF-8 stays as it is.
+// s in normalization form C of Unicode (UAX #15): texts that look the same because they differ only in
+// whether accents are characters of their own become the same. What is not UTF-8 stays as it is.
 void text_add_composed(text *t, const char *s);
 
-// s in at most `columns` columns: whole, or with an ellipsis in place of its middle. Letters keep their accents.
+// s in at most `columns` columns: whole, or with an ellipsis in place of its middle. Letters keep their
+// accents.
 void text_add_shortened(text *t, const char *s, int columns);
 
 // How many bytes of s go into a line of `width` columns, cut before the blanks or newline where there

@@ -35,7 +35,8 @@ static int by_text(const void *a, const void *b) {
 
 // "<name>,<key>=<value>,..." with the overrides in alphabetical order; what a file name cannot carry
 // becomes "_", and a name too long for the file system ends in a hash. A name that was itself an override
-// is the whole name. An empty name stays empty. Names that look the same are the same: see text_add_composed.
+// is the whole name. An empty name stays empty. Names that look the same are the same: see
+// text_add_composed.
 static const char *name_with_overrides(const char *name, const config *c, arena *a) {
     const bool whole = !name[0] || node_is_override(node_get(c->root, "name"));
     const char **sorted = arena_alloc(a, (size_t)(c->overrides.count + 1) * sizeof *sorted);

@@ -83,7 +83,8 @@ static status refuse(const command_call *call, const char *argument, const char 
     return hint_at_list(runs, err);
 }
 
-// A run whose name looks like the argument, which is written in other characters (text_add_composed); NULL: none.
+// A run whose name looks like the argument, which is written in other characters (text_add_composed);
+// NULL: none.
 static const char *find_composed(const command_call *call, const char *argument, const char *runs) {
     text composed = {0};
     text_add_composed(&composed, argument);

@@ -24,8 +24,8 @@ typedef struct encoding {
     int32_t *ids; // in the arena given
     size_t count;
     size_t characters, bytes; // of the text that was encoded
-    // Characters outside the vocabulary, whether they became the unknown id, bytes or nothing, and the bytes
-    // of their UTF-8.
+    // Characters outside the vocabulary, whether they became the unknown id, bytes or nothing, and the
+    // bytes of their UTF-8.
     size_t unknown, unknown_bytes;
 } encoding;
 
@@ -52,7 +52,8 @@ const char *tokenizer_name(const tokenizer *t);
 // Characters of a text that a token stands for, known or not. Of the bytes of a character that is spelled
 // in byte tokens, the first counts as the character.
 int tokenizer_characters(const tokenizer *t, int32_t id);
-// Bytes of the UTF-8 that a token stands for; 0 for the unknown id, which stands for characters of any length.
+// Bytes of the UTF-8 that a token stands for; 0 for the unknown id, which stands for characters of any
+// length.
 int tokenizer_bytes(const tokenizer *t, int32_t id);
 // The id of unknown text, or -1 when the vocabulary has none.
 int32_t tokenizer_unknown(const tokenizer *t);

@@ -80,8 +80,8 @@ typedef struct run_context {
     int lane;              // the first row of this run among the lanes of the state set
     double gradient_scale; // multiplies the gradient of the loss (1 / number of targets in the step)
     bool accumulate;       // gradients of parameters are added to what is there, not overwritten
-    // batch x time: tokens that begin a document, before which recurrent layers have no state and windows of
-    // convolutions (op_unfold) are zero; not so operators that mix documents. NULL: there are none.
+    // batch x time: tokens that begin a document, before which recurrent layers have no state and windows
+    // of convolutions (op_unfold) are zero; not so operators that mix documents. NULL: there are none.
     const bool *begins;
 } run_context;
 

@@ -412,16 +412,16 @@ static void test_full_disk_is_an_error_and_the_run_goes_on_after_it(void **state
     assert_int_equal(lines(twin()), 1 + 1000);
 }
 
-// Whatever bytes are overwritten, reading ends in rows or an error. (A fixed sequence of places and
-// values.)
-// Where the texts of attributes lie. HDF5 1.10 gives this heap no checksum and copies as many bytes as a size in
-// it says (H5HG_read): damage there crashes the library, whoever reads the file.
+// Where the texts of attributes lie. HDF5 1.10 gives this heap no checksum and copies as many bytes as a
+// size in it says (H5HG_read): damage there crashes the library, whoever reads the file.
 static size_t global_heap(const char *bytes, size_t length) {
     const char *found = memmem(bytes, length, "GCOL", 4);
     assert_non_null(found);
     return (size_t)(found - bytes);
 }
 
+// Whatever bytes are overwritten, reading ends in rows or an error. (A fixed sequence of places and
+// values.)
 static void test_scrambled_archive_never_crashes(void **state) {
     (void)state;
     metrics *m = create();
