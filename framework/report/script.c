@@ -51,7 +51,7 @@ void script_begin(text *s, const script_heading *h) {
              "picture = folder . '%s' . (device eq 'svg' ? '.svg' : device eq 'dumb' ? '.txt' : '.png')\n"
              "set output picture . (exists('suffix') ? suffix : '')\n\n",
              h->stem);
-    const bool is_long = utf8_width(h->title) > 74;
+    const bool is_long = script_columns(h->title) > 74;
     text_add(s, "set label 1001 ");
     script_add_quoted(s, h->title, 92);
     text_add(s, " at graph 0, screen %.4f left font ',%d'\n", 1 - 1.35 * line, is_long ? 12 : 15);
@@ -225,7 +225,8 @@ void script_point_mark(text *s, const axes *drawn, double x, double y, const cha
                        const char *label, const curve *curves, int count, bool has_line) {
     static const char *const sides[] = {"center", "left", "right"};
     static const double heights[] = {1.2, -1.2, 2.2, -2.2, 3.4, -3.4, 5, -5};
-    const double width = LETTER_WIDTH * utf8_width(label), px = pixel_x(drawn, x), py = pixel_y(drawn, y);
+    const double width = LETTER_WIDTH * script_columns(label), px = pixel_x(drawn, x),
+                 py = pixel_y(drawn, y);
     double least = INFINITY, offset_x = 0, offset_y = 1.2;
     const char *side = sides[0];
     for (size_t h = 0; h < sizeof heights / sizeof *heights; h++) {

@@ -49,9 +49,12 @@ void script_begin(text *s, const script_heading *h);
 void script_end(text *s);
 
 // Any string as an expression of gnuplot: control characters become blanks, invalid UTF-8 a question mark.
-// In at most max_columns columns, with an ellipsis in the middle (0: no limit), as both ends tell names
-// apart.
+// In the room of at most max_columns lower-case Latin letters, with an ellipsis in the middle (0: no
+// limit), as both ends tell names apart.
 void script_add_quoted(text *s, const char *value, int max_columns);
+
+// About how many lower-case Latin letters are as wide as s in a picture.
+int script_columns(const char *s);
 
 typedef struct legend_entry {
     const char *look; // of its line: "linewidth 2.5 linecolor rgb '#0072B2'"

@@ -53,10 +53,26 @@ static void end_rare(text *s, rare_characters *rare) {
     text_clear(&rare->boxes);
 }
 
+// Pixels of lower-case Latin letters and of all others, which are wider: estimates.
+enum { LOWER_CASE = 8, OTHER = 10 };
+
+static int pixels_of(const char *s) {
+    int pixels = 0;
+    for (const char *c = s; *c; c++)
+        pixels -= (*c & 0x80) || (*c >= 'A' && *c <= 'Z') ? 0 : OTHER - LOWER_CASE;
+    return pixels + OTHER * utf8_columns(s);
+}
+
+int script_columns(const char *s) {
+    return (pixels_of(s) + LOWER_CASE - 1) / LOWER_CASE;
+}
+
 void script_add_quoted(text *s, const char *value, int max_columns) {
     text shown = {0};
     rare_characters rare = {0};
-    text_add_shortened(&shown, value, max_columns > 0 ? max_columns : INT_MAX);
+    const int drawn = script_columns(value);
+    const bool fits = max_columns == 0 || drawn <= max_columns;
+    text_add_shortened(&shown, value, fits ? INT_MAX : max_columns * utf8_columns(value) / drawn);
     text_add(s, "\"");
     for (size_t at = 0; at < shown.length;) {
         const char *bytes = shown.bytes + at;
@@ -83,16 +99,9 @@ void script_add_quoted(text *s, const char *value, int max_columns) {
     text_free(&rare.boxes);
 }
 
-// The legend, in pixels; those of characters are estimates: some are wider than most.
+// The legend, in pixels.
 enum { LEFT = 105, ROOM = 860, PICTURE = 1000, SAMPLE = 40, GAP = 10, BETWEEN = 26, LINE = 17, HEAD = 70 };
-enum { LOWER_CASE = 8, OTHER = 10, MOST_COLUMNS = 4 };
-
-static int pixels_of(const char *s) {
-    int pixels = 0;
-    for (const char *c = s; *c; c++)
-        pixels -= (*c & 0x80) || (*c >= 'A' && *c <= 'Z') ? 0 : OTHER - LOWER_CASE;
-    return pixels + OTHER * utf8_columns(s);
-}
+enum { MOST_COLUMNS = 4 };
 
 typedef struct layout {
     int columns, lines, column_width;

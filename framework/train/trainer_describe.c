@@ -82,6 +82,16 @@ static void describe_epochs(const trainer *t) {
     text_free(&line);
 }
 
+// Recurrent layers begin anew with each document, as do windows of convolutions. Attention does not.
+static void note_mixed_documents(const trainer *t) {
+    const op *mixing = t->batch.begins ? graph_mixing_documents(t->built.graph) : NULL;
+    if (mixing)
+        log_note(
+            "dataset.document_separator does not bound what %s sees: within a block it sees the documents "
+            "before, too, as it does when text is generated",
+            mixing->path);
+}
+
 void trainer_describe(const trainer *t, bool details) {
     const experiment *e = t->request.experiment;
     const run_facts *facts = &t->request.facts;
@@ -104,6 +114,7 @@ void trainer_describe(const trainer *t, bool details) {
     log_line("data: %s", t->request.dataset->description);
     if (t->opening.replaced)
         log_note("the text has no newline to begin samples with: they begin with \"%s\"", t->opening.text);
+    note_mixed_documents(t);
     log_line("model: %s parameters, %s FLOP per token forward; %d tokens per update",
              text_count((double)p->learned, parameters, sizeof parameters),
              text_count(forward, flops, sizeof flops), tokens);

@@ -32,8 +32,8 @@ static void warn_of_metrics(trainer *t, const error *why) {
 }
 
 static void record(trainer *t, split part, const evaluation *e) {
-    const eval_row row = {t->state.step, t->state.tokens, t->state.seconds,
-                          e->loss,       e->perplexity,   e->bits_per_char};
+    const eval_row row = {t->state.step, t->state.tokens,  t->state.seconds, e->loss,
+                          e->perplexity, e->bits_per_char, e->bits_per_byte};
     error why;
     if (metrics_add_eval(t->metrics, part, &row, &why) != OK) warn_of_metrics(t, &why);
 }
@@ -47,7 +47,10 @@ static status add_sample(trainer *t, int64_t tokens, bool logged, text *sample, 
     const experiment *e = t->request.experiment;
     generated made;
     char heading[64];
-    if (!t->generator) TRY(generator_new(t->model, &e->sampling, 1, &t->generator, err));
+    if (!t->generator) {
+        TRY(generator_new(t->model, &e->sampling, 1, &t->generator, err));
+        generator_separate_documents(t->generator, t->request.dataset->splits[SPLIT_TRAIN].separator);
+    }
     text_add(sample, "%s", t->opening.text);
     generate(t->generator, t->request.dataset->tokenizer, t->opening.tokens.ids, t->opening.tokens.count,
              (size_t)tokens, 0, 1, collect, sample, NULL, &made);
@@ -95,6 +98,9 @@ static const char *step_in_words(const trainer *t, char *words, size_t size) {
 static void add_result(text *line, const char *part, const evaluation *e) {
     text_add(line, "%s loss %.4f, perplexity %.3f", part, e->loss, e->perplexity);
     if (!isnan(e->bits_per_char)) text_add(line, ", %.3f bits/char", e->bits_per_char);
+    // Those of ASCII are the same.
+    if (!isnan(e->bits_per_byte) && e->bits_per_byte != e->bits_per_char)
+        text_add(line, ", %.3f bits/byte", e->bits_per_byte);
 }
 
 // ERR_DIVERGED when the loss of a split is not finite.

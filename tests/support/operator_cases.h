@@ -131,6 +131,8 @@ static const operator_case operator_cases[] = {
 
     {"unfold", SMALL, {ROWS(7)}, MAKES(unfold), .taps = 4, EXACT_LIMITS},
     {"unfold, longer than the block", SMALL, {ROWS(3)}, MAKES(unfold), .taps = 17, EXACT_LIMITS},
+    {"unfold with documents", SMALL, {ROWS(7)}, MAKES(unfold), .taps = 4, .documents = true, EXACT_LIMITS},
+    {"unfold around its input, with documents", SMALL, {ROWS(7)}, MAKES(unfold_around), .taps = 3, .documents = true, EXACT_LIMITS},
     {"unfold around its input", SMALL, {ROWS(7)}, MAKES(unfold_around), .taps = 3, EXACT_LIMITS},
     {"unfold, large", LARGE, {LARGE_ROWS(67)}, MAKES(unfold), .taps = 5, EXACT_LIMITS},
     {"linear of windows", SMALL, {ROWS(7), {.rank = 3, .shape = {9, 7, 4}, .weight = true, .spread = 0.3}, VECTOR(9)},
