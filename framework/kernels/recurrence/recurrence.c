@@ -1,5 +1,5 @@
-// A recurrence through gates: what LSTM and GRU have in common, one product with the state before each token
-// and then a cell. The products with the inputs of all tokens come before it and after it
+// A recurrence through gates: what LSTM and GRU have in common, one product with the state before each
+// token and then a cell. The products with the inputs of all tokens come before it and after it
 // (graph/ops_recurrence.c); here is what must go from token to token.
 #include "kernels/recurrence/cell.h"
 #include "kernels/recurrence/through_time.h"
