@@ -39,7 +39,6 @@ tensor *op_residual(graph *g, tensor *x, tensor *branch);
 
 tensor *op_add(graph *g, tensor *a, tensor *b);               // same shapes
 tensor *op_multiply(graph *g, tensor *a, tensor *b);          // same shapes
-tensor *op_scale(graph *g, tensor *x, tensor *factor);        // factor: one number
 tensor *op_concat(graph *g, tensor *const *parts, int count); // along the last axis
 
 tensor *op_activation(graph *g, tensor *x, activation act);
@@ -58,15 +57,17 @@ typedef struct attention_options {
     int heads, kv_heads, head_size;
     int window;     // 0: full causal
     double dropout; // of the attention probabilities
-    double scale;   // of the scores; 0: 1 / sqrt(head_size)
+    tensor *scale;  // of the scores, one number; NULL: 1 / sqrt(head_size)
     int rope_dim;   // 0: no rotary positions
     double rope_base;
     tensor *q_gamma, *k_gamma; // RMSNorm of q and k over head_size, or NULL
     int block_size;            // capacity of the cache with carried state and no (shorter) window
+    bool shared_qkv;           // q, k and v are one: the rows hold it once
 } attention_options;
 
 // Causal self-attention over qkv rows (q | k | v): (batch, time, (heads + 2 kv_heads) * head_size) ->
-// (batch, time, heads * head_size).
+// (batch, time, heads * head_size). Where q, k and v are one, that of a row: (batch, time, heads *
+// head_size), kv_heads being heads.
 tensor *op_attention(graph *g, tensor *qkv, const attention_options *options);
 
 // Which columns of their rows a long convolution's operands take: `channels` of them from each offset on.
