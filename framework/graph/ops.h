@@ -120,7 +120,8 @@ parameter_declaration implicit_filter_rates(int channels, double slowest, double
 // R, R), b_ih and b_hh (gates R; both NULL: none). The state before the first token is h, and c of an LSTM,
 // (batch, R): NULL is zero. A token that begins a document (run_context.begins) has no state before it. In
 // a graph with states these are carried instead, without a gradient from block to block (truncated
-// backpropagation through time).
+// backpropagation through time). Of an x that an embedding made, the table may be multiplied in place of
+// every token, where that is less work.
 typedef struct recurrence_options {
     cell_type cell;
     tensor *w_ih, *w_hh, *b_ih, *b_hh, *h, *c;
