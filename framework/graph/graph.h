@@ -226,7 +226,8 @@ tensor *op_output(graph *g, op *o, int rank, const int *shape);
 void graph_show_filter(graph *g, tensor *taps, int column, int channels);
 
 // Plans gradients and memory, measures the workspace. keep (may be NULL, NULL-terminated) are tensors that
-// must stay readable after the run (logits, losses). ERR_INTERNAL when operators are composed in a way that
+// must stay readable after the run (logits, losses); operators that lead to none of them, nor to a loss,
+// are dropped. ERR_INTERNAL when operators are composed in a way that
 // their gradients do not allow. The workspace suits the instruction set and the number of threads in force
 // now: changing them means building again.
 status graph_finish(graph *g, tensor *const *keep, error *err);
