@@ -101,6 +101,7 @@ static void check_layers(const experiment *e, problems *p) {
     error err;
     status result = model_new(&e->model, VOCABULARY_OF_CHECKS, (int)e->dataset.block_size, &m, &err);
     if (result == OK) {
+        for (int i = 0; i < m->warnings.count; i++) log_warning("%s", m->warnings.values[i]);
         if (batches_carry_state(&e->dataset.batches)) result = build_carried(m, &err);
         model_free(m);
     }

@@ -120,6 +120,8 @@ typedef struct op_kind {
     double (*flops)(const op *o); // of one forward run; NULL: not worth counting
     double (*gradient_flops)(const op *o);           // of one backward run; NULL: those of a product
     size_t (*workspace)(const op *o, bool backward); // bytes, NULL: none
+    // Of an operator whose result may not be finite though its inputs are: why, and what to do; or NULL.
+    const char *(*why_not_finite)(const op *o);
 } op_kind;
 
 struct op {

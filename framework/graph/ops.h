@@ -45,6 +45,11 @@ tensor *op_activation(graph *g, tensor *x, activation act);
 // act(a) * u where x = (a | u) along the last axis: (.., 2F) -> (.., F)
 tensor *op_gated(graph *g, tensor *x, activation act);
 
+// least + log(1 + exp(x)): what is above `least`, made of a parameter that may be anything; and the x of a
+// value y > least.
+tensor *op_softplus(graph *g, tensor *x, double least);
+double softplus_inverse(double y, double least);
+
 tensor *op_layernorm(graph *g, tensor *x, tensor *gamma, tensor *beta, double epsilon); // beta may be NULL
 tensor *op_rmsnorm(graph *g, tensor *x, tensor *gamma, double epsilon);
 
@@ -128,6 +133,37 @@ typedef struct recurrence_options {
 } recurrence_options;
 
 tensor *op_recurrence(graph *g, tensor *x, const recurrence_options *options);
+
+// Synapses (kernels/arguments.h, synapses), (in, out) each.
+typedef struct synapse_tensors {
+    tensor *w, *sigma, *mu, *erev;
+} synapse_tensors;
+
+// What they make of presynaptic values v, (.., in): (.., 2 out), drive then decay; the latter is zero
+// unless they conduct.
+tensor *op_synapses(graph *g, tensor *v, const synapse_tensors *synapses, bool conducts);
+
+// A liquid time-constant network (kernels/arguments.h, ltc): the x after each token, (batch, time, n). Its
+// neurons are driven by `input`, (batch, time, n), and by each other through `weight`, a parameter (n, n),
+// with amplitude and tau (n; tau NULL: fixed_tau); or by `input`, (batch, time, 2 n), from op_synapses, and
+// by each other through synapses (n, n), with leak, rest and capacity (n). The x before the first token is
+// `first`, (batch, n): NULL is zero; in a graph with states it is carried instead, as by op_recurrence.
+// With checkpointing the backward step computes what the forward step could have kept of each evaluation: 2
+// n values, or 3 n with synapses.
+typedef struct ltc_options {
+    tensor *weight, *amplitude, *tau; // NULL with synapses
+    synapse_tensors synapses;         // else NULL, like the three
+    tensor *leak, *rest, *capacity;
+    tensor *first;
+    ode_solver solver;
+    int steps;
+    double step, fixed_tau;
+    double rtol, atol; // dopri5, which always computes again
+    activation act;    // sigmoid or tanh
+    bool adaptive, abs_gate, checkpointing;
+} ltc_options;
+
+tensor *op_ltc(graph *g, tensor *input, const ltc_options *options);
 
 // Softmax cross-entropy: logits (batch, time, vocabulary), targets (batch, time) with negative = ignored ->
 // losses (batch, time). In graphs with gradients the logits are overwritten by their gradient. Logits that

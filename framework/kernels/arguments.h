@@ -167,6 +167,90 @@ typedef struct recurrence {
     real *workspace; // recurrence_workspace bytes, 64-byte aligned
 } recurrence;
 
+// Solvers of dx/dt = N(x) - L(x) x; `step` is the time h between x and x'.
+typedef enum ode_solver {
+    SOLVER_SEMI_IMPLICIT, // x' = (x + h N) / (1 + h L), with N and L at the old x
+    SOLVER_EULER,         // x' = x + h (N - L x)
+    SOLVER_RK4,           // the classical Runge-Kutta method of order 4
+    SOLVER_DOPRI5,        // Dormand-Prince 5(4), which chooses its steps
+    SOLVER_COUNT
+} ode_solver;
+
+// How often a step evaluates N and L.
+static inline int solver_stages(ode_solver solver) {
+    return solver == SOLVER_DOPRI5 ? 6 : solver == SOLVER_RK4 ? 4 : 1;
+}
+
+enum { LTC_ADAPTIVE_STEPS = 64 }; // of dopri5 for a token at most, steps that it rejects included
+
+// Synapses from `in` to `out` neurons, all arrays in x out: the conductance of one is w sigmoid(sigma (v -
+// mu)) for a presynaptic v, and erev its reversal potential. Into each neuron they sum up to
+//     decay = sum of conductances,   drive = sum of conductance x erev
+typedef struct synapses {
+    int in, out;
+    const real *w, *sigma, *mu, *erev;
+} synapses;
+
+typedef struct synapse_gradients {
+    real *w, *sigma, *mu, *erev;
+    bool adds_w, adds_sigma, adds_mu, adds_erev;
+} synapse_gradients;
+
+// A neuron by itself: capacity dv/dt = leak (rest - v).
+typedef struct membranes {
+    const real *leak, *rest, *capacity; // n
+} membranes;
+
+typedef struct membrane_gradients {
+    real *leak, *rest, *capacity;
+    bool adds_leak, adds_rest, adds_capacity;
+} membrane_gradients;
+
+// A liquid time-constant network (arXiv 2006.04439) of n = width neurons over `batch` sequences of `time`
+// tokens. While a token lasts, `steps` steps of length `step`, its input is constant and
+//     dx/dt = f A - (1/tau + phi) x,   f = act(x W^T + input)
+// phi being |f| (abs_gate) or f where the network is adaptive, and 0 where it is not. With synapses, it is
+//     capacity dx/dt = leak rest + drive + input_1 - (leak + decay + input_2) x
+// of drive and decay at x, without decay and input_2 where the network is not adaptive.
+typedef struct ltc {
+    ode_solver solver;
+    activation act; // sigmoid or tanh
+    bool adaptive, abs_gate;
+    int batch, time, width, steps;
+    double step;
+    double rtol, atol; // dopri5: of the error of x in a step
+    // batch x time: tokens before which x is zero, whatever the token before left; no gradient goes back
+    // beyond them. NULL: there are none.
+    const bool *begins;
+    const void *weight; // packed (gemm_pack): forward W^T, n x n; needed in the backward step without tape
+    const void *weight_backward; // packed: W
+    const real *amplitude;       // A, n
+    const real *tau;             // n; NULL: all of them are
+    double fixed_tau;
+    const synapses *synapses; // from n to n; then there are no act, abs_gate, weights, amplitude and tau
+    membranes membranes;
+    const real *input;   // batch x time x n; with synapses 2 n, input_1 and input_2
+    const real *x_first; // before the first token, batch x n
+    real *x;             // batch x time x n: after each token
+    // Tape, batch x time x steps x stages x n: at which x the forward step evaluated the equation, and what
+    // f was there, which the backward step overwrites; with synapses, the two sides of the equation, 2 n.
+    // NULL: not kept; the backward step then computes them again, for some tokens at a time, as it always
+    // does for dopri5.
+    real *points, *kept;
+    // batch x time x LTC_ADAPTIVE_STEPS: the steps that dopri5 took, 0 after the last, which the backward
+    // step takes again; NULL: not kept. Where so many are not enough x becomes NaN.
+    real *lengths;
+    // Gradients; the forward step reads none of these.
+    const real *dx;             // of x
+    real *dinput;               // batch x time x n
+    real *dweight, *damplitude; // n x n, n
+    real *dtau, *dx_first;      // NULL: not wanted
+    bool adds_dinput, adds_dweight, adds_damplitude, adds_dtau, adds_dx_first;
+    synapse_gradients dsynapses;
+    membrane_gradients dmembranes;
+    void *workspace; // ltc_workspace bytes, 64-byte aligned
+} ltc;
+
 // In double, so that 1 - beta and the like are exact to rounding when a kernel converts them to real (in
 // float, 1 - 0.999f is wrong in its fifth digit).
 typedef struct optimizer_update {

@@ -6,6 +6,7 @@
 #include "support/numbers.h"
 
 #include "support/filter_references.h"
+#include "support/ltc_references.h"
 #include "support/recurrence_references.h"
 #include "support/convolution_references.h"
 
@@ -34,6 +35,12 @@
 #define CONVOLUTION_LIMITS LIMITS(2e-6, 2e-6)
 #define RECURRENCE_LIMITS LIMITS(2e-6, 4e-6)
 #define STATE(width) {.rank = 2, .shape = {3, width}, .spread = 0.5}
+#define LTC_LIMITS LIMITS(2e-6, 8e-6)
+#define NETWORK(width) MATRIX(width, width), GAIN(width), {.rank = 1, .shape = {width}, .weight = true, .centre = 1, .spread = 0.2}
+// w, sigma, mu, erev
+#define SYNAPSES(in, out) {2, {in, out}, true, 0.5, 0.1}, {2, {in, out}, true, 3, 1}, {2, {in, out}, true, 0.3, 0.3}, {2, {in, out}, true, 0, 1}
+// leak, rest, capacity
+#define MEMBRANES(width) {1, {width}, true, 1, 0.2}, {1, {width}, true, 0, 0.5}, {1, {width}, true, 1, 0.1}
 #define EXACT_LIMITS LIMITS(1e-6, 1e-6)
 #define FILTER_LIMITS LIMITS(5e-7, 2e-6)
 #define FREQUENCY(width, centre) {1, {width}, true, centre, 0.2}
@@ -237,6 +244,61 @@ static const operator_case operator_cases[] = {
 
     {"shrink", SMALL, {ROWS(11)}, MAKES(shrink), .p = 0.4, POINT_LIMITS},
     {"shrink a weight", SMALL, {MATRIX(19, 7)}, MAKES(shrink), .p = 0.2, POINT_LIMITS},
+    {"softplus", SMALL, {{3, {3, 13, 7}, false, 0, 5}}, MAKES(softplus), .p = 0.05, POINT_LIMITS},
+    {"softplus of a parameter", SMALL, {VECTOR(21)}, MAKES(softplus), POINT_LIMITS},
+
+    {"ltc", SMALL, {ROWS(19), NETWORK(19), STATE(19)}, MAKES(ltc), .documents = true,
+     .ltc = {.steps = 6, .step = 1 / 6.0, .act = ACTIVATION_SIGMOID, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
+    {"ltc, tanh", SMALL, {ROWS(33), NETWORK(33), STATE(33)}, MAKES(ltc), .documents = true,
+     .ltc = {.steps = 3, .step = 0.5, .act = ACTIVATION_TANH, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
+    {"ltc, tanh, signed gate", SMALL, {ROWS(7), NETWORK(7)}, MAKES(ltc),
+     .ltc = {.steps = 6, .step = 1 / 6.0, .act = ACTIVATION_TANH, .adaptive = true}, LTC_LIMITS},
+    {"ltc, sigmoid, signed gate", SMALL, {ROWS(7), NETWORK(7)}, MAKES(ltc),
+     .ltc = {.steps = 2, .step = 0.5, .act = ACTIVATION_SIGMOID, .adaptive = true}, LTC_LIMITS},
+    {"ltc, time constants fixed over time", SMALL, {ROWS(16), NETWORK(16)}, MAKES(ltc), .documents = true,
+     .ltc = {.steps = 4, .step = 0.25, .act = ACTIVATION_TANH}, LTC_LIMITS},
+    {"ltc, one time constant, not learned", SMALL, {ROWS(5), MATRIX(5, 5), VECTOR(5)}, MAKES(ltc),
+     .ltc = {.steps = 1, .step = 1, .fixed_tau = 0.7, .act = ACTIVATION_SIGMOID, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
+    {"ltc, large", LARGE, {LARGE_ROWS(50), NETWORK(50)}, MAKES(ltc),
+     .ltc = {.steps = 6, .step = 1 / 6.0, .act = ACTIVATION_SIGMOID, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
+    {"ltc, many rows", .batch = 29, .time = 7, {{3, {29, 7, 11}, false, 0, 1}, NETWORK(11)}, MAKES(ltc), .documents = true,
+     .ltc = {.steps = 6, .step = 1 / 6.0, .act = ACTIVATION_SIGMOID, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
+    {"ltc, checkpointing", LARGE, {LARGE_ROWS(50), NETWORK(50)}, MAKES(ltc), .documents = true,
+     .ltc = {.steps = 30, .step = 1 / 30.0, .act = ACTIVATION_SIGMOID, .adaptive = true, .abs_gate = true, .checkpointing = true}, LTC_LIMITS},
+    {"ltc, euler", SMALL, {ROWS(19), NETWORK(19), STATE(19)}, MAKES(ltc), .documents = true,
+     .ltc = {.solver = SOLVER_EULER, .steps = 6, .step = 1 / 6.0, .act = ACTIVATION_SIGMOID, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
+    {"ltc, euler, tanh, time constants fixed over time", SMALL, {ROWS(7), NETWORK(7)}, MAKES(ltc),
+     .ltc = {.solver = SOLVER_EULER, .steps = 3, .step = 0.2, .act = ACTIVATION_TANH, .checkpointing = true}, LTC_LIMITS},
+    {"ltc, rk4", SMALL, {ROWS(19), NETWORK(19), STATE(19)}, MAKES(ltc), .documents = true,
+     .ltc = {.solver = SOLVER_RK4, .steps = 2, .step = 0.5, .act = ACTIVATION_SIGMOID, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
+    {"ltc, rk4, tanh", SMALL, {ROWS(33), NETWORK(33)}, MAKES(ltc),
+     .ltc = {.solver = SOLVER_RK4, .steps = 3, .step = 0.2, .act = ACTIVATION_TANH, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
+    {"ltc, rk4, checkpointing", LARGE, {LARGE_ROWS(37), NETWORK(37)}, MAKES(ltc), .documents = true,
+     .ltc = {.solver = SOLVER_RK4, .steps = 12, .step = 0.1, .act = ACTIVATION_TANH, .adaptive = true, .checkpointing = true}, LTC_LIMITS},
+    // Tolerances so wide that the steps are always a quarter of the token and the rest: how the length of a
+    // step depends on the parameters has no part in the gradient.
+    {"ltc, dopri5", SMALL, {ROWS(19), NETWORK(19), STATE(19)}, MAKES(ltc), .documents = true,
+     .ltc = {.solver = SOLVER_DOPRI5, .steps = 6, .step = 1 / 6.0, .atol = 1e6, .act = ACTIVATION_SIGMOID, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
+    {"synapses", SMALL, {ROWS(9), SYNAPSES(9, 21)}, MAKES(synapses), .ltc = {.adaptive = true}, LTC_LIMITS},
+    {"synapses without conduction", SMALL, {ROWS(17), SYNAPSES(17, 5)}, MAKES(synapses), LTC_LIMITS},
+    {"synapses, large", LARGE, {LARGE_ROWS(30), SYNAPSES(30, 40)}, MAKES(synapses), .ltc = {.adaptive = true}, LTC_LIMITS},
+    {"ltc of synapses", SMALL, {{3, {3, 13, 2 * 19}, false, 1, 0.3}, SYNAPSES(19, 19), MEMBRANES(19), STATE(19)},
+     MAKES(ltc_synaptic), .documents = true, .ltc = {.steps = 6, .step = 1 / 6.0, .adaptive = true}, LTC_LIMITS},
+    {"ltc of synapses, time constants fixed over time", SMALL, {{3, {3, 13, 2 * 7}, false, 1, 0.3}, SYNAPSES(7, 7), MEMBRANES(7)},
+     MAKES(ltc_synaptic), .ltc = {.steps = 3, .step = 1 / 3.0, .checkpointing = true}, LTC_LIMITS},
+    {"ltc of synapses, many rows", .batch = 67, .time = 3, {{3, {67, 3, 2 * 6}, false, 1, 0.3}, SYNAPSES(6, 6), MEMBRANES(6)},
+     MAKES(ltc_synaptic), .documents = true, .ltc = {.steps = 4, .step = 0.25, .adaptive = true}, LTC_LIMITS},
+    {"ltc of synapses, euler", SMALL, {{3, {3, 13, 2 * 5}, false, 1, 0.3}, SYNAPSES(5, 5), MEMBRANES(5)},
+     MAKES(ltc_synaptic), .ltc = {.solver = SOLVER_EULER, .steps = 10, .step = 0.1, .adaptive = true}, LTC_LIMITS},
+    {"ltc of synapses, rk4", SMALL, {{3, {3, 13, 2 * 5}, false, 1, 0.3}, SYNAPSES(5, 5), MEMBRANES(5), STATE(5)},
+     MAKES(ltc_synaptic), .ltc = {.solver = SOLVER_RK4, .steps = 3, .step = 0.2, .adaptive = true}, LTC_LIMITS},
+    {"ltc of synapses, rk4, time constants fixed over time", SMALL, {{3, {3, 13, 2 * 5}, false, 1, 0.3}, SYNAPSES(5, 5), MEMBRANES(5)},
+     MAKES(ltc_synaptic), .documents = true, .ltc = {.solver = SOLVER_RK4, .steps = 3, .step = 0.2, .checkpointing = true}, LTC_LIMITS},
+    {"ltc of synapses, dopri5", SMALL, {{3, {3, 13, 2 * 9}, false, 1, 0.3}, SYNAPSES(9, 9), MEMBRANES(9)},
+     MAKES(ltc_synaptic), .documents = true, .ltc = {.solver = SOLVER_DOPRI5, .steps = 1, .step = 0.8, .atol = 1e6, .adaptive = true}, LIMITS(1e-5, 2e-5)},
+    {"ltc, dopri5, tanh", LARGE, {LARGE_ROWS(33), NETWORK(33)}, MAKES(ltc), .documents = true,
+     .ltc = {.solver = SOLVER_DOPRI5, .steps = 1, .step = 1.5, .atol = 1e6, .act = ACTIVATION_TANH}, LTC_LIMITS},
+
     {"long convolution", SMALL, {ROWS(5), MATRIX(13, 5), VECTOR(5)},
      MAKES(convolution), .convolution = {.channels = 5}, CONVOLUTION_LIMITS},
     {"long convolution without a skip", SMALL, {ROWS(19), MATRIX(15, 19)},

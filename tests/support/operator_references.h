@@ -28,12 +28,13 @@ struct operator_case {
     tensor *(*build)(graph *g, const operator_case *c, tensor *const *leaf);
     void (*reference)(const operator_case *c, const run_context *run, double *const *leaf, double *y);
     activation act;
-    double p; // of dropout; the threshold
+    double p; // of dropout; the threshold; the least value of softplus
     int taps; // of a convolution
     attention_options attention;
     convolution_options convolution;
     implicit_filter_options filter;
     cell_type cell;
+    ltc_options ltc;
     bool documents;                       // some tokens begin one
     double forward_limit, gradient_limit; // in single precision
 };

@@ -35,6 +35,8 @@ static void test_failure_in_a_layer_is_kept(void **state) {
         {"{hyena: {positions_lr_multiplier: 1.0, decay_lr_multiplier: 1.0}}", "hyena/in_proj.weight"},
         {"long_conv", "long_conv/filter"},
         {"lstm", "lstm/weight_ih_l0"},
+        {"ltc", "ltc/input.weight"},
+        {"{ltc: {form: synapses}}", "ltc/sensory_w_raw"},
         {"{gru: {layers: 2, hidden: 7}}", "gru/weight_ih_l0"},
         {"{attention: {heads: 1, projections: none, learned_scale: true}}", "attention/scale"},
         {"linear", "linear/weight"},

@@ -2,6 +2,7 @@
 // token and then a cell. The products with the inputs of all tokens come before it and after it
 // (graph/ops_recurrence.c); here is what must go from token to token.
 #include "kernels/recurrence/cell.h"
+#include "kernels/recurrence/rows.h"
 #include "kernels/recurrence/through_time.h"
 
 #include "kernels/parallel.h"
@@ -35,23 +36,13 @@ static void clear_zeros(const recurrence *r) {
     memset(scratch_of(r).zeros, 0, (size_t)r->width * sizeof(real));
 }
 
-// Of a tensor batch x time x width: row b at token t.
-static real *at(const recurrence *r, real *of, int width, int b, int t) {
-    return of + ((size_t)b * (size_t)r->time + (size_t)t) * (size_t)width;
-}
-
-// The same of the token before; before the first stands `first`, batch x width.
-static const real *before(const recurrence *r, real *of, const real *first, int b, int t) {
-    return t > 0 ? at(r, of, r->width, b, t - 1) : first + (size_t)b * (size_t)r->width;
-}
-
 static bool begins(const recurrence *r, int b, int t) {
-    return r->begins && r->begins[(size_t)b * (size_t)r->time + (size_t)t];
+    return row_begins(r->begins, r->time, b, t);
 }
 
 // What the cell goes on from.
 static const real *state_before(const recurrence *r, real *of, const real *first, int b, int t) {
-    return begins(r, b, t) ? scratch_of(r).zeros : before(r, of, first, b, t);
+    return begins(r, b, t) ? scratch_of(r).zeros : row_before(of, first, r->time, r->width, b, t);
 }
 
 // --- forward
@@ -59,8 +50,9 @@ static const real *state_before(const recurrence *r, real *of, const real *first
 static void multiply_forward(const recurrence *r, int t, int begin, int end) {
     const int R = r->width, N = cell_gates(r->cell) * R;
     const gemm_epilogue epilogue = {.bias = r->bias};
-    gemm_packed(false, end - begin, N, R, before(r, r->h, r->h_first, begin, t), t > 0 ? r->time * R : R,
-                r->weight, scratch_of(r).recurrent + (size_t)begin * (size_t)N, N, &epilogue);
+    gemm_packed(false, end - begin, N, R, row_before(r->h, r->h_first, r->time, R, begin, t),
+                t > 0 ? r->time * R : R, r->weight, scratch_of(r).recurrent + (size_t)begin * (size_t)N, N,
+                &epilogue);
 }
 
 // The sums of the gates of a row whose h is zero.
@@ -81,11 +73,11 @@ static void advance_rows(const recurrence *r, int t, int begin, int end) {
         const cell_step step = {
             .width = R,
             .recurrent = scratch_of(r).recurrent + (size_t)b * (size_t)N,
-            .gates = at(r, r->gates, N, b, t),
-            .saved = at(r, r->saved, R, b, t),
+            .gates = row_at(r->gates, r->time, N, b, t),
+            .saved = row_at(r->saved, r->time, R, b, t),
             .h_prev = state_before(r, r->h, r->h_first, b, t),
             .c_prev = state_before(r, r->saved, r->c_first, b, t),
-            .h = at(r, r->h, R, b, t),
+            .h = row_at(r->h, r->time, R, b, t),
         };
         c->forward(&step);
     }
@@ -101,8 +93,8 @@ static void retreat_rows(const recurrence *r, int t, int begin, int end) {
         const size_t row = (size_t)b * (size_t)R;
         const cell_gradient step = {
             .width = R,
-            .gates = at(r, r->gates, N, b, t),
-            .saved = at(r, r->saved, R, b, t),
+            .gates = row_at(r->gates, r->time, N, b, t),
+            .saved = row_at(r->saved, r->time, R, b, t),
             .recurrent = s.recurrent + (size_t)b * (size_t)N,
             .h_prev = state_before(r, r->h, r->h_first, b, t),
             .c_prev = state_before(r, r->saved, r->c_first, b, t),
