@@ -224,7 +224,7 @@ run-bench: all $(BENCHES) $(if $(filter-out $(OURS_ALONE),$(or $(WORKLOADS),all)
 	@$(PYTHON) bench/bench.py $(TORCH)/bin/python $(WORKLOADS)
 
 .PHONY: fixtures
-fixtures: ## compute numbers of tests/parity again, with PyTorch: FIXTURES="layers optimizers schedules gpt ltc"
+fixtures: ## compute numbers of tests/parity again, with PyTorch: FIXTURES="layers optimizers schedules gpt ltc cfc"
 	@tools/packages fixtures
 	$(PYTHON) tests/parity/make_fixtures.py $(FIXTURES)
 

@@ -19,6 +19,7 @@ const component *const layer_registry[] = {
     &layer_lstm.about,
     &layer_gru.about,
     &layer_ltc.about,
+    &layer_cfc.about,
     // dense
     &layer_linear.about,
     &layer_mlp.about,

@@ -15,6 +15,7 @@ extern const layer_type layer_hyena;                                            
 extern const layer_type layer_long_conv;                                                // long_conv.c
 extern const layer_type layer_lstm, layer_gru;                                          // recurrent.c
 extern const layer_type layer_ltc;                                                      // ltc.c
+extern const layer_type layer_cfc;                                                      // cfc.c
 extern const layer_type layer_linear, layer_mlp, layer_activation;                      // dense.c
 extern const layer_type layer_layernorm, layer_rmsnorm, layer_dropout;                  // norm.c
 

@@ -26,7 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { OP_MAX_INPUTS = 16, OP_MAX_OUTPUTS = 8 };
+enum { OP_MAX_INPUTS = 32, OP_MAX_OUTPUTS = 8 };
 
 typedef struct state_set state_set; // carried state by name: see below
 
@@ -86,8 +86,9 @@ typedef struct run_context {
 } run_context;
 
 // Operands of an operator, ored: INPUT(X) | OUTPUT(Y). 0: none.
-#define INPUT(i) (1u << (i))
-#define OUTPUT(i) (1u << (16 + (i)))
+typedef uint64_t operand_set;
+#define INPUT(i) ((operand_set)1 << (i))
+#define OUTPUT(i) ((operand_set)1 << (OP_MAX_INPUTS + (i)))
 
 typedef struct op_kind {
     const char *name;
@@ -98,19 +99,19 @@ typedef struct op_kind {
     bool varies;          // the result depends on the run_context, too (dropout, positions): never derived
     bool mixes_documents; // reads earlier tokens, also those before a token that begins a document
     // Sets of operands.
-    unsigned saves;      // what backward reads
-    unsigned overwrites; // inputs whose gradient backward can only overwrite, never add to: graph_finish
-                         // refuses a graph in which another operator reads such an input later
-                         // (ERR_INTERNAL)
-    unsigned gathers;    // inputs of which forward reads no more elements than it writes to out[0]: tables
+    operand_set saves;      // what backward reads
+    operand_set overwrites; // inputs whose gradient backward can only overwrite, never add to: graph_finish
+                            // refuses a graph in which another operator reads such an input later
+                            // (ERR_INTERNAL)
+    operand_set gathers; // inputs of which forward reads no more elements than it writes to out[0]: tables
     // The input whose gradient is that of the output, unchanged (a residual). backward must not write it:
     // the bytes are shared or, where they cannot be (the input has a gradient already, or is a parameter),
     // `passes_apart` is set and graph_backward copies or adds them after the operator's own step.
-    unsigned passthrough;
-    unsigned slope;  // the output that backward multiplies the gradient of out[0] by, first of all.
-                     // Where a single operator makes this gradient, and `multiplies`, that one
-                     // multiplies on the way (op.factor)
-    bool multiplies; // backward can multiply the gradient of in[0] by op.factor
+    operand_set passthrough;
+    operand_set slope; // the output that backward multiplies the gradient of out[0] by, first of all.
+                       // Where a single operator makes this gradient, and `multiplies`, that one
+                       // multiplies on the way (op.factor)
+    bool multiplies;   // backward can multiply the gradient of in[0] by op.factor
     // A loss: its forward step makes the gradients of its inputs (graphs with gradients), and so comes
     // before every backward step; a graph has one. The gradient of input 0 takes the bytes of input 0
     // unless a gradient step reads those; where that is not possible, only_in_place refuses the graph
@@ -130,7 +131,7 @@ struct op {
     tensor *in[OP_MAX_INPUTS], *out[OP_MAX_OUTPUTS];
     int in_count, out_count;
     void *settings;    // the kind's own struct
-    unsigned adds;     // bit i: the gradient of in[i] is added to, not overwritten
+    operand_set adds;  // inputs whose gradient is added to, not overwritten
     bool passes_apart; // see op_kind.passthrough
     tensor *factor;    // see op_kind.slope; NULL: none
     bool slope_done;   // the gradient of out[0] comes multiplied
@@ -284,7 +285,7 @@ static inline int tensor_width(const tensor *t) {
 // last and see finished sums.
 static inline bool op_adds(const run_context *c, const op *o, int i) {
     const bool adds_up = o->in[i]->kind == TENSOR_PARAMETER || o->in[i]->is_derived;
-    return (o->adds >> i & 1) || (adds_up && c->accumulate && !o->is_derived);
+    return (o->adds & INPUT(i)) || (adds_up && c->accumulate && !o->is_derived);
 }
 
 #endif

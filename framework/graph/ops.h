@@ -40,6 +40,7 @@ tensor *op_residual(graph *g, tensor *x, tensor *branch);
 tensor *op_add(graph *g, tensor *a, tensor *b);               // same shapes
 tensor *op_multiply(graph *g, tensor *a, tensor *b);          // same shapes
 tensor *op_concat(graph *g, tensor *const *parts, int count); // along the last axis
+tensor *op_stack(graph *g, tensor *const *parts, int count);  // along the first
 
 tensor *op_activation(graph *g, tensor *x, activation act);
 // act(a) * u where x = (a | u) along the last axis: (.., 2F) -> (.., F)
@@ -55,7 +56,8 @@ tensor *op_rmsnorm(graph *g, tensor *x, tensor *gamma, double epsilon);
 
 // Dropout in graphs with gradients; returns x itself when p is 0, and in others.
 tensor *op_dropout(graph *g, tensor *x, double p);
-// Of elements column .. column + width - 1 of the last axis, which are copied when nothing is dropped.
+// Elements column .. column + width - 1 of the last axis; and with dropout.
+tensor *op_columns(graph *g, tensor *x, int column, int width);
 tensor *op_dropout_columns(graph *g, tensor *x, int column, int width, double p);
 
 typedef struct attention_options {
@@ -164,6 +166,19 @@ typedef struct ltc_options {
 } ltc_options;
 
 tensor *op_ltc(graph *g, tensor *input, const ltc_options *options);
+
+// A closed-form continuous-time network (kernels/arguments.h, cfc): y is (batch, time, R), the hidden
+// states. Its weights: of the first map, (out, width of x + R), whose columns multiply x and then h; of
+// each further one (out, units), the last of them the heads, side by side (cfc_heads R, units). Documents
+// and states are as of op_recurrence, without a state from elsewhere.
+typedef struct cfc_options {
+    cfc_mode mode;
+    int width, layers;                         // R; of the backbone, 0 .. CFC_LAYERS
+    tensor *weight[CFC_MAPS], *bias[CFC_MAPS]; // of the layers, then of the heads
+    tensor *constants;                         // CFC_PURE: A, then w, (2, R)
+} cfc_options;
+
+tensor *op_cfc(graph *g, tensor *x, const cfc_options *options);
 
 // Softmax cross-entropy: logits (batch, time, vocabulary), targets (batch, time) with negative = ignored ->
 // losses (batch, time). In graphs with gradients the logits are overwritten by their gradient. Logits that

@@ -64,7 +64,7 @@ static status plan_gradient(graph *g, op *o, int i, error *err) {
     }
     if (o->kind->passthrough & INPUT(i)) o->passes_apart = true;
     if (in->gradient)
-        o->adds |= 1u << i;
+        o->adds |= INPUT(i);
     else
         new_gradient(g, in);
     return OK;

@@ -251,6 +251,43 @@ typedef struct ltc {
     void *workspace; // ltc_workspace bytes, 64-byte aligned
 } ltc;
 
+// A closed-form continuous-time network (arXiv 2106.13898) of `batch` sequences of `time` tokens and R =
+// width hidden units; one unit of time passes from token to token. Each map reads what the one before made:
+//     a_0 = phi(x W_x^T + b_0 + h W_0^T),   a_k = phi(a_k-1 W_k^T + b_k),   phi(p) = 1.7159 tanh(0.666 p)
+// and the last, without phi, makes the heads s of what h is next:
+//     CFC_DEFAULT   f = tanh(s_0), g = tanh(s_1), t = sigmoid(s_2):   h = f (1 - t) + g t
+//     CFC_NO_GATE   the same:                                         h = f + g t
+//     CFC_PURE      h = A - A exp(-(|w| + |s|)) s
+typedef enum cfc_mode { CFC_DEFAULT, CFC_NO_GATE, CFC_PURE } cfc_mode;
+
+static inline int cfc_heads(cfc_mode mode) {
+    return mode == CFC_PURE ? 1 : 3;
+}
+
+enum { CFC_LAYERS = 4, CFC_MAPS = CFC_LAYERS + 1 }; // at most
+
+// All tensors are batch x time x something.
+typedef struct cfc {
+    cfc_mode mode;
+    int batch, time, width;
+    int layers, units;            // before the heads: their number, and their width
+    const void *weight[CFC_MAPS]; // packed (gemm_pack): forward W_k^T, backward W_k
+    const real *bias[CFC_MAPS];   // of all but the first map
+    const real *constants;        // CFC_PURE: A, then w, 2 x R
+    // Tokens before which h is zero, and beyond which no gradient goes back; NULL: there are none.
+    const bool *begins;
+    const real *sums;        // x W_x^T + b_0
+    const real *h_first;     // batch x R
+    real *before;            // R: the h that each token goes on from
+    real *layer[CFC_LAYERS]; // units: a_k
+    real *heads;             // heads R: f, g, t; CFC_PURE: s
+    real *h;                 // R
+    const real *dh;          // gradient of h as an output
+    real *dsums[CFC_MAPS];   // of the sums of each map; the last may be `heads`
+    real *dconstants;        // CFC_PURE: of the rows of the batch, batch x 2 R
+    real *dh_next;           // scratch of the backward step, batch x R
+} cfc;
+
 // In double, so that 1 - beta and the like are exact to rounding when a kernel converts them to real (in
 // float, 1 - 0.999f is wrong in its fifth digit).
 typedef struct optimizer_update {

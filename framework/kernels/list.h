@@ -216,6 +216,9 @@ KERNEL(size_t, short_convolution_workspace, (int batch, int time, int channels, 
 KERNEL(void, recurrence_forward, (const recurrence *r))
 KERNEL(void, recurrence_backward, (const recurrence *r))
 KERNEL(size_t, recurrence_workspace, (cell_type cell, int batch, int width))
+// The same for a closed-form continuous-time network.
+KERNEL(void, cfc_forward, (const cfc *c))
+KERNEL(void, cfc_backward, (const cfc *c))
 // The same for a liquid time-constant network, with the gradient of its recurrent weight. Of l,
 // ltc_workspace reads the shape, the solver and whether there is a tape.
 KERNEL(void, ltc_forward, (const ltc *l))

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Writes the fixtures that the parity tests read: numbers computed by PyTorch in double precision.
 
-usage: make_fixtures.py [NAME...]       NAME: optimizers, schedules, layers, gpt or ltc; all of them by default
+usage: make_fixtures.py [NAME...]       NAME: optimizers, schedules, layers, gpt, ltc or cfc; all of them by default
 
 Run by hand (`make fixtures FIXTURES=layers`) when a case is added; the tests themselves need neither Python nor PyTorch.
 Needs numpy, h5py and torch (Debian: python3-h5py, python3-torch). Each case draws its numbers by its name, so that the
@@ -18,6 +18,7 @@ torch.nn.MultiheadAttention below.
     fixtures/gpt.h5          a small GPT: the same, and the losses of ten AdamW steps
     fixtures/ltc.h5          as layers.h5, of liquid time-constant networks; those with synapses by the cell of ncps, whose
                              version is in the file (a package of PyPI: `pip install ncps` for the Python that runs this)
+    fixtures/cfc.h5          the same of closed-form continuous-time networks, all by ncps
 """
 import math
 import os
@@ -28,6 +29,7 @@ import h5py
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.nn.utils.stateless import functional_call
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fixtures")
 
@@ -744,16 +746,55 @@ def ltc_cases():
     return cases
 
 
-def write_ltc():
+def write_with_ncps(name, cases):
     try:
         from importlib.metadata import version
 
         made_by = "ncps %s, torch %s" % (version("ncps"), torch.__version__)
     except ImportError:
-        sys.exit("ltc.h5 needs ncps, which this Python does not have: pip install ncps")
-    with new_file("ltc.h5") as file:
+        sys.exit("%s needs ncps, which this Python does not have: pip install ncps" % name)
+    with new_file(name) as file:
         put_text(file, "made_by", made_by)
-        write_cases(file, ltc_cases())
+        write_cases(file, cases)
+
+
+def write_ltc():
+    write_with_ncps("ltc.h5", ltc_cases())
+
+
+# --- closed-form continuous-time networks -----------------------------------------------------------------
+
+
+def cfc(w, path, x, hidden, mode="default", backbone_layers=1, backbone_units=128):
+    """The network of ncps, on weights of ours."""
+    from ncps.torch import CfC
+
+    net = CfC(x.shape[-1], hidden, mode=mode, backbone_layers=backbone_layers, backbone_units=backbone_units)
+    weights = {}
+    for name, p in net.rnn_cell.named_parameters():
+        spread = 1.2 / math.sqrt(p.shape[1]) if name.endswith("weight") else 0.3
+        weights["rnn_cell." + name] = w(path + name, tuple(p.shape), spread, 1.0 if name == "A" else 0.0)
+    return functional_call(net, weights, (x,))[0]
+
+
+def cfc_cases():
+    cases = {}
+
+    def add(name, batch=2, time=10, **arguments):
+        settings = ", ".join("%s: %s" % item for item in arguments.items())
+        cases[name] = ("[embedding, {cfc: {%s}}, {linear: {out: %d}}]" % (settings, WIDTH),
+                       around(lambda w, x: linear(w, "linear/", cfc(w, "cfc/", x, **arguments), WIDTH)), batch, time)
+
+    for mode in ("default", "no_gate", "pure"):
+        add("cfc_" + mode, hidden=23, mode=mode)
+        add("cfc_%s_no_layers" % mode, hidden=17, mode=mode, backbone_layers=0)
+        add("cfc_%s_two_layers" % mode, hidden=9, mode=mode, backbone_layers=2, backbone_units=19)
+        add("cfc_%s_long" % mode, batch=1, time=150, hidden=WIDTH, mode=mode, backbone_units=33)
+    return cases
+
+
+def write_cfc():
+    write_with_ncps("cfc.h5", cfc_cases())
 
 
 # --- a small GPT ------------------------------------------------------------------------------------------
@@ -810,7 +851,7 @@ def write_gpt():
 
 
 WRITERS = {"optimizers": write_optimizers, "schedules": write_schedules, "layers": write_layers, "gpt": write_gpt,
-           "ltc": write_ltc}
+           "ltc": write_ltc, "cfc": write_cfc}
 
 if __name__ == "__main__":
     names = sys.argv[1:] or list(WRITERS)

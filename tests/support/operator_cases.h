@@ -6,6 +6,7 @@
 #include "support/numbers.h"
 
 #include "support/filter_references.h"
+#include "support/cfc_references.h"
 #include "support/ltc_references.h"
 #include "support/recurrence_references.h"
 #include "support/convolution_references.h"
@@ -18,6 +19,8 @@
 #define LARGE_ROWS(width) {.rank = 3, .shape = {2, 131, width}, .spread = 1}
 #define MATRIX(out, in) {.rank = 2, .shape = {out, in}, .weight = true, .spread = 0.3}
 #define SMALL_MATRIX(out, in) {.rank = 2, .shape = {out, in}, .weight = true, .spread = 0.02}
+// Of recurrences over many tokens: larger weights would be chaos, in which errors grow from token to token.
+#define CALM_MATRIX(out, in) {.rank = 2, .shape = {out, in}, .weight = true, .spread = 0.12}
 #define VECTOR(width) {.rank = 1, .shape = {width}, .weight = true, .spread = 0.5}
 #define GAIN(width) {.rank = 1, .shape = {width}, .weight = true, .centre = 1, .spread = 0.3}
 #define PARAMETER_ROWS(width) {.rank = 3, .shape = {3, 13, width}, .weight = true, .spread = 1}
@@ -34,6 +37,7 @@
 #define ATTENTION_LIMITS LIMITS(2e-6, 5e-6)
 #define CONVOLUTION_LIMITS LIMITS(2e-6, 2e-6)
 #define RECURRENCE_LIMITS LIMITS(2e-6, 4e-6)
+#define CONSTANTS(width) {.rank = 2, .shape = {2, width}, .weight = true, .centre = 0.7, .spread = 0.2}
 #define STATE(width) {.rank = 2, .shape = {3, width}, .spread = 0.5}
 #define LTC_LIMITS LIMITS(2e-6, 8e-6)
 #define NETWORK(width) MATRIX(width, width), GAIN(width), {.rank = 1, .shape = {width}, .weight = true, .centre = 1, .spread = 0.2}
@@ -115,6 +119,7 @@ static const operator_case operator_cases[] = {
     {"columns", SMALL, {ROWS(7)}, MAKES(columns), EXACT_LIMITS},
     {"dropout of columns", SMALL, {ROWS(7)}, MAKES(columns), .p = 0.3, POINT_LIMITS},
     {"dropout of columns, large", LARGE, {LARGE_ROWS(67)}, MAKES(columns), .p = 0.1, POINT_LIMITS},
+    {"stacked columns of a weight", SMALL, {ROWS(4), MATRIX(9, 7)}, MAKES(stack), LINEAR_LIMITS},
     {"residuals that share a tensor", SMALL, {ROWS(19), MATRIX(19, 19), VECTOR(19), ROWS(19)},
      MAKES(shared), LINEAR_LIMITS},
 
@@ -196,6 +201,35 @@ static const operator_case operator_cases[] = {
     {"gru of few tokens", .batch = 2, .time = 7,
      {MATRIX(CASE_VOCABULARY, 5), MATRIX(3 * 19, 5), MATRIX(3 * 19, 19), VECTOR(3 * 19), VECTOR(3 * 19)},
      MAKES(recurrence_of_tokens), .cell = CELL_GRU, RECURRENCE_LIMITS},
+
+    {"cfc", SMALL, {ROWS(17), NONE, MATRIX(19, 17 + 23), VECTOR(19), MATRIX(3 * 23, 19), VECTOR(3 * 23)},
+     MAKES(cfc), .cfc = CFC_DEFAULT, RECURRENCE_LIMITS},
+    {"cfc of two layers", SMALL,
+     {ROWS(5), NONE, MATRIX(19, 5 + 23), VECTOR(19), MATRIX(19, 19), VECTOR(19), MATRIX(3 * 23, 19), VECTOR(3 * 23)},
+     MAKES(cfc), .cfc = CFC_DEFAULT, RECURRENCE_LIMITS},
+    {"cfc of no layers", SMALL, {ROWS(17), NONE, MATRIX(3 * 23, 17 + 23), VECTOR(3 * 23)},
+     MAKES(cfc), .cfc = CFC_DEFAULT, RECURRENCE_LIMITS},
+    {"cfc without a gate", SMALL, {ROWS(17), NONE, MATRIX(19, 17 + 23), VECTOR(19), MATRIX(3 * 23, 19), VECTOR(3 * 23)},
+     MAKES(cfc), .cfc = CFC_NO_GATE, RECURRENCE_LIMITS},
+    {"cfc of no layers without a gate, with documents", SMALL, {ROWS(5), NONE, MATRIX(3 * 19, 5 + 19), VECTOR(3 * 19)},
+     MAKES(cfc), .cfc = CFC_NO_GATE, .documents = true, RECURRENCE_LIMITS},
+    {"cfc of three layers without a gate", SMALL,
+     {ROWS(5), NONE, MATRIX(9, 5 + 7), VECTOR(9), MATRIX(9, 9), VECTOR(9), MATRIX(9, 9), VECTOR(9), MATRIX(3 * 7, 9), VECTOR(3 * 7)},
+     MAKES(cfc), .cfc = CFC_NO_GATE, RECURRENCE_LIMITS},
+    {"cfc, pure", SMALL, {ROWS(17), CONSTANTS(23), MATRIX(19, 17 + 23), VECTOR(19), MATRIX(23, 19), VECTOR(23)},
+     MAKES(cfc), .cfc = CFC_PURE, RECURRENCE_LIMITS},
+    {"cfc of no layers, pure", SMALL, {ROWS(5), CONSTANTS(23), MATRIX(23, 5 + 23), VECTOR(23)},
+     MAKES(cfc), .cfc = CFC_PURE, RECURRENCE_LIMITS},
+    {"cfc of two layers, pure, with documents, many rows", .batch = 29, .time = 7,
+     {{3, {29, 7, 9}, false, 0, 1}, CONSTANTS(11), MATRIX(17, 9 + 11), VECTOR(17), MATRIX(17, 17), VECTOR(17), MATRIX(11, 17), VECTOR(11)},
+     MAKES(cfc), .cfc = CFC_PURE, .documents = true, RECURRENCE_LIMITS},
+    {"cfc of one unit", SMALL, {ROWS(1), NONE, MATRIX(1, 2), VECTOR(1), MATRIX(3, 1), VECTOR(3)},
+     MAKES(cfc), .cfc = CFC_DEFAULT, RECURRENCE_LIMITS},
+    {"cfc, large", LARGE, {LARGE_ROWS(20), NONE, CALM_MATRIX(33, 20 + 40), VECTOR(33), CALM_MATRIX(3 * 40, 33), VECTOR(3 * 40)},
+     MAKES(cfc), .cfc = CFC_DEFAULT, RECURRENCE_LIMITS},
+    {"cfc with documents, many rows", .batch = 29, .time = 7,
+     {{3, {29, 7, 9}, false, 0, 1}, NONE, MATRIX(17, 9 + 11), VECTOR(17), MATRIX(3 * 11, 17), VECTOR(3 * 11)},
+     MAKES(cfc), .cfc = CFC_DEFAULT, .documents = true, RECURRENCE_LIMITS},
 
     {"attention", SMALL, {ROWS(3 * 3 * 5)},
      MAKES(attention), .attention = {HEADS(3, 3, 5)}, ATTENTION_LIMITS},

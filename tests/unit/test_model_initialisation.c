@@ -269,6 +269,29 @@ static void test_recurrent_layers_are_as_in_torch(void **state) {
     test_model_free(&t);
 }
 
+// As ncps, but for A.
+static void test_cfc_is_as_in_ncps(void **state) {
+    (void)state;
+    test_model t = initialised("model:\n"
+                               "  width: 96\n"
+                               "  layers:\n"
+                               "    - embedding\n"
+                               "    - cfc: {hidden: 40, backbone_layers: 2, backbone_units: 50}\n"
+                               "    - cfc: {mode: pure, backbone_layers: 0}\n"
+                               "    - unembedding: {tied: false}\n",
+                               1337);
+    is_uniform(&t, "cfc1/backbone.0.weight", sqrt(6.0 / (50 + 96 + 40)));
+    is_uniform(&t, "cfc1/backbone.0.bias", 1 / sqrt(96 + 40));
+    is_uniform(&t, "cfc1/backbone.2.weight", sqrt(6.0 / (50 + 50)));
+    is_uniform(&t, "cfc1/ff2.weight", sqrt(6.0 / (40 + 50)));
+    is_uniform(&t, "cfc1/time_a.weight", sqrt(6.0 / (40 + 50)));
+    is_uniform(&t, "cfc1/time_b.bias", 1 / sqrt(50));
+    is_uniform(&t, "cfc2/ff1.weight", sqrt(6.0 / (40 + 40 + 40)));
+    is_uniform(&t, "cfc2/w_tau", sqrt(6.0 / (1 + 40)));
+    is_constant(&t, "cfc2/A", 1);
+    test_model_free(&t);
+}
+
 // Residuals are counted wherever they stand; layers outside of them are not scaled.
 static void test_only_what_is_added_is_scaled(void **state) {
     (void)state;
@@ -388,6 +411,7 @@ int main(void) {
         cmocka_unit_test(test_torch_weights_are_uniform),
         cmocka_unit_test(test_convolutions_are_as_in_torch),
         cmocka_unit_test(test_recurrent_layers_are_as_in_torch),
+        cmocka_unit_test(test_cfc_is_as_in_ncps),
         cmocka_unit_test(test_liquid_networks),
         cmocka_unit_test(test_only_what_is_added_is_scaled),
         cmocka_unit_test(test_weights_are_a_function_of_the_seed),
