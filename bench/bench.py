@@ -6,8 +6,8 @@ usage: bench.py PYTHON [PART...]
 PYTHON is an interpreter that has torch. A part is a workload of the table TRAINING below, `decoding`, `lengths` (what a token costs in
 contexts of growing length, of ours alone), or a C program of this folder; without any, all of them are measured. The two sides take
 turns, a short piece of steady work each, ROUNDS times (an environment variable, 5 by default); what counts is the median. Results are
-kept in build/bench/results.json, so that parts can be measured one by one; BENCHMARKS.md shows the latest of each, README.md the
-training table in short.
+kept in results.json, each with its machine and its date, so that parts can be measured one by one; BENCHMARKS.md shows the latest of
+each, README.md the training table in short.
 
 A round during which other processes had the processor is worth nothing and is taken again.
 """
@@ -34,12 +34,12 @@ ROOT = os.path.dirname(HERE)
 RUNEXP = os.path.join(ROOT, "runexp")
 PROGRAMS = os.path.join(ROOT, "build", "release", "bench")
 FOLDER = os.path.join(ROOT, "build", "bench")
-RESULTS = os.path.join(FOLDER, "results.json")
+RESULTS = os.path.join(HERE, "results.json")
 
 # workload: its experiment, of those shipped or of this folder
 TRAINING = {"gpt_nano": "gpt_nano", "smallm": "smallm_no_decay", "gpt_baby": "gpt_baby", "slm": "slm", "gpt_long": "gpt_long",
-            "hyena": "hyena"}
-DECODING = ["gpt_nano", "gpt_baby", "hyena_4096"]
+            "hyena": "hyena", "lstm_attn": "lstm_attn", "gru": "gru"}
+DECODING = ["gpt_nano", "gpt_baby", "hyena_4096", "lstm_attn", "gru"]
 LENGTHS = [64 << i for i in range(10)]
 LENGTHS_TOKENS = 8192  # of a step of training, and of texts decoded in turn
 # The two mixers of tokens that `lengths` compares, in a model of one block of width 256.
@@ -288,20 +288,23 @@ def measure_decoding(python, name, text):
     block = int(ours.experiment["dataset"]["block_size"])
     if block > 1000:  # one text, as long as the context; theirs is the mean over the middles of eight parts of it
         tokens = {"runexp": block, "eager": 8}
-        request = {"generate": True, "after": [(2 * part + 1) * block // 16 for part in range(8)]}
-        side.ask({**request, "after": [block // 2] * 2})
+        requests = {"eager": {"after": [(2 * part + 1) * block // 16 for part in range(8)]}}
+        side.ask({"after": [block // 2] * 2})
     else:
-        side.ask({"generate": block})
-        probe = side.ask({"generate": 2 * block})
-        tokens = {"runexp": steps_for(PIECE_SECONDS, 1 / ours.generate(4 * block), 4 * block),
-                  "eager": steps_for(PIECE_SECONDS, probe["seconds"] / probe["tokens"], 2 * block)}
-        request = {"generate": tokens["eager"]}
+        tokens = {"runexp": steps_for(PIECE_SECONDS, 1 / ours.generate(4 * block), 4 * block)}
+        requests = {}
+        for mode, word in {"eager": "generate", **({"carrying": "carry"} if side.about["can_carry"] else {})}.items():
+            side.ask({word: block})
+            probe = side.ask({word: 2 * block})
+            tokens[mode] = steps_for(PIECE_SECONDS, probe["seconds"] / probe["tokens"], 2 * block)
+            requests[mode] = {word: tokens[mode]}
 
     def take():
-        reading = ceiling(ours, weight_bytes)[1]
-        own = ours.generate(tokens["runexp"])
-        done = side.ask(request)
-        return {"reading": reading, "runexp": own, "eager": done["tokens"] / done["seconds"]}
+        found = {"reading": ceiling(ours, weight_bytes)[1], "runexp": ours.generate(tokens["runexp"])}
+        for mode, request in requests.items():
+            done = side.ask(request)
+            found[mode] = done["tokens"] / done["seconds"]
+        return found
 
     rounds, others = rounds_of(name, [side], take)
     about = side.about
@@ -310,7 +313,7 @@ def measure_decoding(python, name, text):
     return {
         "threads": ours.threads, "kernels": ours.kernels, "weight_bytes": weight_bytes, "tokens": tokens,
         "tokens_per_second": {who: middle(r[who] for r in rounds) for who in tokens},
-        "ratio": middle(r["runexp"] / r["eager"] for r in rounds),
+        "ratio": {mode: middle(r["runexp"] / r[mode] for r in rounds) for mode in requests},
         "bandwidth": middle(r["reading"] for r in rounds),
         "share": middle(weight_bytes * r["runexp"] / r["reading"] for r in rounds),
         "others": others,
@@ -377,19 +380,17 @@ def present():
 
 
 def load_results():
-    """Of this machine: others do not belong in the same table."""
     try:
         with open(RESULTS) as file:
-            kept = json.load(file)
+            return json.load(file)
     except FileNotFoundError:
         return {}
-    here = machine()
-    return {part: entry for part, entry in kept.items() if entry["machine"] == here}
 
 
 def save_results(results):
     with open(RESULTS + ".new", "w") as file:
         json.dump(results, file, indent=1)
+        file.write("\n")
     os.replace(RESULTS + ".new", RESULTS)
 
 
@@ -434,7 +435,7 @@ def main():
     text = report.write(results, [*TRAINING], [f"decoding {name}" for name in DECODING], [*programs])
     with open(os.path.join(HERE, "BENCHMARKS.md"), "w") as file:
         file.write(text)
-    if "lengths" in results:
+    if "lengths" in (parts or known):
         script = os.path.join(FOLDER, "lengths.gp")
         with open(script, "w") as file:
             file.write(report.lengths_plot(results["lengths"], os.path.join(HERE, report.LENGTHS_PICTURE)))

@@ -34,7 +34,7 @@ static void run_attention(const job *j) {
 }
 
 static void run_attention_backward(const job *j) {
-    kernels->attention_backward(&j->shape, &j->mask, A, C, lse, B, D, workspace);
+    kernels->attention_backward(&j->shape, &j->mask, A, C, lse, B, D, false, NULL, workspace);
 }
 
 static double seconds_of(const job *j) { // NULL: the ceiling
@@ -70,7 +70,7 @@ static void measure_attention(int batch, int time, int heads, int head_size, dou
     char name[64];
     const double pairs = (double)batch * heads * time * (time + 1) / 2;
     job j = {.name = name,
-             .shape = {batch, time, heads, heads, head_size, 0, (real)0.125},
+             .shape = {batch, time, heads, heads, head_size, 0, (real)0.125, false},
              .mask = {(real)dropout, {1, RNG_DROPOUT, 0, 0, 0}}};
     snprintf(name, sizeof name, "attention %d x %d, %d heads of %d, dropout %.1f", batch, time, heads,
              head_size, dropout);

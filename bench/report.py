@@ -3,6 +3,7 @@
 import math
 
 SIDES = ("runexp", "eager", "compiled")
+LOOPS = ("eager", "carrying")  # of PyTorch, that decode
 
 HEAD = """\
 # Benchmarks
@@ -29,8 +30,10 @@ TRAINING_NOTES = """
 """
 
 DECODING_NOTES = """
-- One stream, from a newline on. PyTorch: nanoGPT's loop, the last block_size tokens through the whole model for every token. runexp
-  keeps keys and values; when the block is full it reads the last half of it again and goes on.
+- One stream, from a newline on. PyTorch, all again: nanoGPT's loop, the last block_size tokens through the whole model for every
+  token; state carried: the last token alone, with what the layers keep of those before (h and c; the last block_size outputs, for
+  attention over them), in eager mode. runexp keeps keys and values, or that state; with learned positions it reads the last half of
+  a full block again and goes on.
 - hyena_4096: one text of 4096 tokens. PyTorch's speed is that of the whole text, from the mean over eight lengths, evenly spread.
 - of reading: bytes of all weights x tokens/s, as a share of the speed at which all threads read that many bytes over and over.
 """
@@ -53,6 +56,20 @@ def size(value):
     return f"{value / 2**20:.0f} MiB" if value < 2**30 else f"{value / 2**30:.2f} GiB"
 
 
+def machines(results):
+    """A letter for each, when there are several."""
+    different = list(dict.fromkeys(entry["machine"] for entry in results.values()))
+    return {machine: chr(ord("A") + i) for i, machine in enumerate(different)} if len(different) > 1 else {}
+
+
+def with_machines(head, rows, results, names):
+    """A table of the results of these names, one row each, and which machine each row is from when they differ."""
+    letters = machines(results)
+    if letters:
+        head, rows = [*head, "machine"], [[*row, letters[results[name]["machine"]]] for name, row in zip(names, rows)]
+    return table(head, rows)
+
+
 def training_row(name, e):
     rates, ratios, peak = e["tokens_per_second"], e["ratio"], e["peak"]
     return [name, e["batch"], f"{e['parameters'] / 1e6:.2f} M", *(rate(rates[who]) for who in SIDES),
@@ -64,7 +81,7 @@ def training(results, names):
     head = ["", "batch", "parameters", "runexp, tokens/s", "PyTorch eager", "compiled", "vs eager", "vs compiled", "of the ceiling",
             "runexp, peak memory", "PyTorch eager", "compiled", "of theirs"]
     imported = size(min(results[name]["imported"] for name in names))
-    return "## Training\n\n" + table(head, [training_row(name, results[name]) for name in names]) + \
+    return "## Training\n\n" + with_machines(head, [training_row(name, results[name]) for name in names], results, names) + \
         TRAINING_NOTES.format(imported=imported) + "\n"
 
 
@@ -76,18 +93,21 @@ def quote(results, names):
         peak = e["peak"]
         rows.append([name, *(rate(e["tokens_per_second"][who]) for who in SIDES), f"{min(e['ratio'].values()):.2f}",
                      f"{100 * e['share']:.0f}%", size(peak["runexp"]), size(min(peak[mode] for mode in SIDES[1:]))])
-    return table(["", "tokens/s", "PyTorch eager", "compiled", "vs the better", "of the ceiling", "peak memory", "PyTorch's"], rows)
+    head = ["", "tokens/s", "PyTorch eager", "compiled", "vs the better", "of the ceiling", "peak memory", "PyTorch's"]
+    legend = "; ".join(f"{letter}: {machine.split(';')[0]}" for machine, letter in machines(results).items())
+    return with_machines(head, rows, results, names) + (f"\nMachine {legend}.\n" if legend else "")
 
 
 def decoding(results, names):
-    head = ["", "runexp, tokens/s", "PyTorch eager", "vs eager", "weights", "of reading"]
+    head = ["", "runexp, tokens/s", "PyTorch, all again", "state carried", "vs all again", "vs state carried", "weights", "of reading"]
     rows = []
     for name in names:
         e = results[name]
-        rates = e["tokens_per_second"]
-        rows.append([name.split()[1], rate(rates["runexp"]), rate(rates["eager"]), f"{e['ratio']:.0f}", size(e["weight_bytes"]),
+        rates, ratios = e["tokens_per_second"], e["ratio"]
+        rows.append([name.split()[1], rate(rates["runexp"]), *(rate(rates[mode]) if mode in rates else "" for mode in LOOPS),
+                     *(f"{ratios[mode]:.3g}" if mode in ratios else "" for mode in LOOPS), size(e["weight_bytes"]),
                      f"{100 * e['share']:.0f}% of {e['bandwidth'] * 1e-9:.0f} GB/s"])
-    return "## Decoding\n\n" + table(head, rows) + DECODING_NOTES + "\n"
+    return "## Decoding\n\n" + with_machines(head, rows, results, names) + DECODING_NOTES + "\n"
 
 
 LENGTHS_PICTURE = "BENCHMARKS-lengths.svg"
@@ -116,13 +136,13 @@ def crossing_told(e, kind):
     return f"{kind}: {'hyena' if all(cheaper) else 'attention'} costs less at every length"
 
 
-def lengths(e):
+def lengths(e, on):
     columns = [(kind, mixer) for kind in ("training", "decoding") for mixer in ("hyena", "attention")]
     head = ["context", *(f"{kind}, {mixer}" for kind, mixer in columns)]
     rows = [[str(length), *(f"{1e6 * e['seconds'][mixer][kind][i]:.1f}" for kind, mixer in columns)]
             for i, length in enumerate(e["lengths"])]
     told = "".join(f"- {crossing_told(e, kind)}.\n" for kind in ("training", "decoding")).replace("- t", "- T").replace("- d", "- D")
-    return f"## Length of the context\n\n![microseconds for a token by length]({LENGTHS_PICTURE})\n\n" + table(head, rows) + \
+    return f"## Length of the context\n\n![microseconds for a token by length]({LENGTHS_PICTURE})\n\n" + on + table(head, rows) + \
         LENGTHS_NOTES.format(tokens=e["tokens"]) + told + "\n"
 
 
@@ -145,10 +165,11 @@ def lengths_plot(e, picture):
 
 def conditions(results):
     """Machine and versions; several when parts were measured at different times."""
-    told, when = {}, {}
+    told, when, letters = {}, {}, machines(results)
     for name, entry in results.items():
         when.setdefault(f"{entry['date']}, commit {entry['commit']}", []).append(name)
-        facts = {"machine": entry["machine"], "compiler": entry["compiler"], **entry.get("versions", {})}
+        machine = entry["machine"]
+        facts = {f"machine {letters[machine]}" if letters else "machine": machine, "compiler": entry["compiler"], **entry.get("versions", {})}
         if "threads" in entry:
             facts["both sides"] = f"{entry['threads']} thread{'s' * (entry['threads'] != 1)}; {entry['kernels']} kernels in runexp"
         for key, value in facts.items():
@@ -165,6 +186,8 @@ def conditions(results):
 
 def write(results, trainings, decodings, programs):
     """results: entries of bench.py by name; the others say which names there can be, in order."""
+    letters = machines(results)
+    on = {name: f"Machine {letters[entry['machine']]}.\n\n" if letters else "" for name, entry in results.items()}
     text = HEAD + conditions(results)
     present = [name for name in trainings if name in results]
     if present:
@@ -173,8 +196,8 @@ def write(results, trainings, decodings, programs):
     if present:
         text += decoding(results, present)
     if "lengths" in results:
-        text += lengths(results["lengths"])
+        text += lengths(results["lengths"], on["lengths"])
     for name in programs:
         if name in results:
-            text += f"## bench/{name}.c\n\n```\n{results[name]['output'].rstrip()}\n```\n\n"
+            text += f"## bench/{name}.c\n\n{on[name]}```\n{results[name]['output'].rstrip()}\n```\n\n"
     return text.rstrip() + "\n"

@@ -5,6 +5,7 @@ different models.
 """
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -85,11 +86,16 @@ def positions(settings, context):
     return LearnedPositions(settings, context) if settings["type"] == "learned" else SinusoidalPositions(context)
 
 
+def attention(settings, context):
+    return Attention(settings, context) if settings["projections"] == "all" else AttentionOfInputs(settings, context)
+
+
 class Attention(nn.Module):
     def __init__(self, settings, context):
-        only("attention", settings, kv_heads=0, head_size=0, window=0, rope=False, qk_norm=False)
+        only("attention", settings, kv_heads=0, head_size=0, window=0, rope=False, qk_norm=False, learned_scale=False)
         super().__init__()
-        self.heads, width = int(settings["heads"]), context.width
+        self.heads, self.width = int(settings["heads"]), context.width
+        width = self.width
         self.dropout = float(settings["dropout"])
         self.in_proj = context.linear(width, 3 * width, settings["bias"])
         self.out_proj = context.linear(width, width, settings["bias"], to_residual=True)
@@ -100,6 +106,64 @@ class Attention(nn.Module):
         q, k, v = self.in_proj(x).view(batch, time, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=self.dropout if self.training else 0.0)
         return self.output_dropout(self.out_proj(y.transpose(1, 2).reshape(batch, time, width)))
+
+
+class Carrying(nn.Module):
+    """A layer that, while `carries` is set, goes on from what it kept of the tokens before, with one token at a time."""
+
+    def __init__(self):
+        super().__init__()
+        self.carry(False)
+
+    def carry(self, on):
+        """From the first token of a text on, or no more."""
+        self.carries, self.kept = on, None
+
+
+class AttentionOfInputs(Carrying):
+    """Of one head, whose queries, keys and values are the inputs themselves; with a learned scale."""
+
+    def __init__(self, settings, context):
+        only("attention", settings, heads=1, kv_heads=0, head_size=0, window=0, rope=False, qk_norm=False, projections="none",
+             learned_scale=True, dropout=0.0, output_dropout=0.0)
+        super().__init__()
+        self.width, self.block_size = context.width, context.block_size
+        self.scale = nn.Parameter(torch.tensor([1 / math.sqrt(context.width)]))
+
+    def forward(self, x):
+        seen = self.with_kept(x) if self.carries else x
+        y = F.scaled_dot_product_attention((x * self.scale)[:, None], seen[:, None], seen[:, None], is_causal=not self.carries, scale=1.0)
+        return y[:, 0]
+
+    def with_kept(self, x):
+        """The last block_size tokens, in any order: their place in a ring."""
+        if self.kept is None:
+            self.kept, self.tokens = torch.empty(x.shape[0], self.block_size, self.width), 0
+        self.kept[:, self.tokens % self.block_size] = x[:, 0]
+        self.tokens += 1
+        return self.kept[:, : self.tokens]
+
+
+class Recurrent(Carrying):
+    def __init__(self, kind, settings, context):
+        super().__init__()
+        hidden, layers = int(settings["hidden"]) or context.width, int(settings["layers"])
+        self.rnn = kind(context.width, hidden, layers, bias=settings["bias"], batch_first=True,
+                        dropout=float(settings["dropout"]) if layers > 1 else 0.0)
+        context.width = hidden
+        forget = float(settings.get("forget_bias", 0))
+        for name, bias in self.rnn.named_parameters():
+            if forget and name.startswith("bias"):
+                nn.init.constant_(bias[hidden : 2 * hidden], forget if name.startswith("bias_ih") else 0)
+
+    def forward(self, x):
+        y, kept = self.rnn(x, self.kept)
+        if self.carries:
+            self.kept = kept
+        return y
+
+    def training_flops(self):
+        return 3 * sum(2 * p.numel() for name, p in self.rnn.named_parameters() if name.startswith("weight"))
 
 
 class FilterLinear(nn.Linear):
@@ -212,8 +276,8 @@ def built(layer, context):
         return [nn.LayerNorm(context.width, eps=float(settings["epsilon"]), bias=settings["bias"])]
     if name == "dropout":
         return [nn.Dropout(float(settings["p"]))]
-    makers = {"embedding": Embedding, "positions": positions, "attention": Attention, "hyena": Hyena, "mlp": Mlp,
-              "unembedding": unembedding}
+    makers = {"embedding": Embedding, "positions": positions, "attention": attention, "hyena": Hyena, "mlp": Mlp,
+              "lstm": partial(Recurrent, nn.LSTM), "gru": partial(Recurrent, nn.GRU), "unembedding": unembedding}
     if name not in makers:
         raise NotImplementedError(f"the PyTorch side has no layer {name}")
     return [makers[name](settings, context)]
@@ -249,6 +313,17 @@ class Model(nn.Module):
             return self.head(x[:, -1])
         return F.cross_entropy(self.head(x).flatten(0, 1), targets.flatten())
 
+    def can_carry(self):
+        """Whether all layers that look at other tokens are ones that carry what they need of them."""
+        others = (Attention, Hyena, LearnedPositions, SinusoidalPositions)
+        return not any(isinstance(module, others) for module in self.modules())
+
+    def carry(self, on):
+        """Whether calls, of one token each from now on, go on from the last one."""
+        for module in self.modules():
+            if isinstance(module, Carrying):
+                module.carry(on)
+
     def parameter_count(self):
         return sum(p.numel() for p in self.parameters())
 
@@ -259,8 +334,10 @@ class Model(nn.Module):
         for module in self.modules():
             if type(module) is nn.Linear:
                 flops += 3 * 2 * module.weight.numel()
-            elif isinstance(module, Attention):
-                flops += 3 * 4 * module.in_proj.in_features * (self.block_size + 1) / 2
+            elif isinstance(module, (Attention, AttentionOfInputs)):
+                flops += 3 * 4 * module.width * (self.block_size + 1) / 2
+            elif isinstance(module, Recurrent):
+                flops += module.training_flops()
             elif isinstance(module, Hyena):
                 flops += module.training_flops(self.block_size)
         return flops

@@ -1,7 +1,7 @@
 """The PyTorch side of `make bench`: reads what to do from standard input, a line of JSON each, and answers in kind.
 
-The first line describes the workload; the answer tells about the model. Then {"train": STEPS}, {"generate": TOKENS} or {"after":
-[LENGTH, ...]}, any number of times. Between lines the process sleeps, so that the other program has the machine to itself.
+The first line describes the workload; the answer tells about the model. Then {"train": STEPS}, {"generate": TOKENS}, {"carry": TOKENS}
+or {"after": [LENGTH, ...]}, any number of times. Between lines the process sleeps, so that the other program has the machine to itself.
 """
 
 import json
@@ -70,11 +70,15 @@ class Trainer:
                 "tokens": steps * self.tokens_of_a_step}
 
 
-def next_token(model, k, temperature, context):
-    logits = model(context[:, -model.block_size:]) / temperature
+def sampled(logits, k, temperature):
+    logits = logits / temperature
     least = torch.topk(logits, k).values[:, [-1]]
     logits[logits < least] = -torch.inf
-    return torch.cat([context, torch.multinomial(torch.softmax(logits, -1), 1)], dim=1)
+    return torch.multinomial(torch.softmax(logits, -1), 1)
+
+
+def next_token(model, k, temperature, context):
+    return torch.cat([context, sampled(model(context[:, -model.block_size:]), k, temperature)], dim=1)
 
 
 @torch.inference_mode()
@@ -86,6 +90,20 @@ def generate(model, k, temperature, count):
     for _ in range(count):
         context = next_token(model, k, temperature, context)
     return {"seconds": time.perf_counter() - started, "tokens": count, "peak": peak_bytes()}
+
+
+@torch.inference_mode()
+def generate_carrying(model, k, temperature, count):
+    """The last token alone goes through the model, which keeps what it needs of those before."""
+    model.eval()
+    model.carry(True)
+    token = torch.zeros(1, 1, dtype=torch.long)
+    started = time.perf_counter()
+    for _ in range(count):
+        token = sampled(model(token), k, temperature)
+    seconds = time.perf_counter() - started
+    model.carry(False)
+    return {"seconds": seconds, "tokens": count, "peak": peak_bytes()}
 
 
 @torch.inference_mode()
@@ -114,6 +132,7 @@ def main():
         "parameters": model.parameter_count(),
         "vocabulary": vocabulary,
         "training_flops": model.training_flops(),
+        "can_carry": model.can_carry(),
         "first_loss": trainer.step() if trainer else None,
         "imported": IMPORTED,
         "version": torch.__version__,
@@ -128,6 +147,8 @@ def main():
             k, temperature = int(sampling["k"]), float(sampling["temperature"])
             if "after" in request:
                 answer(generate_after(model, k, temperature, request["after"]))
+            elif "carry" in request:
+                answer(generate_carrying(model, k, temperature, request["carry"]))
             else:
                 answer(generate(model, k, temperature, request["generate"]))
 

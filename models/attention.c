@@ -38,25 +38,16 @@ static const option attention_layer_options[] = {
 };
 #undef SETTINGS
 
-// Queries, keys and values side by side.
+// Queries, keys and values side by side; without projections x, which is all three.
 static tensor *project(builder *b, const attention_settings *s, const attention_options *o, tensor *x) {
-    graph *g = b->graph;
-    const int queries = o->heads * o->head_size, keys = o->kv_heads * o->head_size;
     const linear_map in_proj = {
         .name = "in_proj_",
-        .out = queries + 2 * keys,
+        .out = (o->heads + 2 * o->kv_heads) * o->head_size,
         .bias = s->bias,
         .parts = o->heads / o->kv_heads +
                  2, // of kv_heads heads each: q, more than once when heads share keys; k; v
     };
-    tensor *qkv = s->projections == PROJECT_NOTHING ? NULL : builder_linear(b, x, in_proj);
-    if (!s->learned_scale) return qkv ? qkv : op_concat(g, (tensor *[]){x, x, x}, 3);
-    const parameter_declaration number = {
-        .rank = 1, .shape = {1}, .init_value = 1 / sqrt((double)o->head_size)};
-    tensor *scale = builder_parameter(b, "scale", number);
-    if (!qkv) return op_concat(g, (tensor *[]){op_scale(g, x, scale), x, x}, 3);
-    tensor *q = op_scale(g, op_columns(g, qkv, 0, queries), scale);
-    return op_concat(g, (tensor *[]){q, op_columns(g, qkv, queries, 2 * keys)}, 2);
+    return s->projections == PROJECT_NOTHING ? x : builder_linear(b, x, in_proj);
 }
 
 static tensor *build_attention(builder *b, const component_choice *choice, tensor *x) {
@@ -89,14 +80,17 @@ static tensor *build_attention(builder *b, const component_choice *choice, tenso
         .head_size = head_size,
         .window = (int)s->window,
         .dropout = s->dropout,
-        .scale = s->learned_scale ? 1 : 0,
         .rope_dim = rope_dim,
         .rope_base = s->rope_base,
         .block_size = b->block_size,
+        .shared_qkv = s->projections == PROJECT_NOTHING,
     };
     const linear_map out_proj = {.name = "out_proj.", .out = width, .bias = s->bias, .to_residual = true};
     const parameter_declaration ones = {.rank = 1, .shape = {head_size}, .init_value = 1};
+    const parameter_declaration number = {
+        .rank = 1, .shape = {1}, .init_value = 1 / sqrt((double)head_size)};
     tensor *qkv = project(b, s, &options, x);
+    if (s->learned_scale) options.scale = builder_parameter(b, "scale", number);
     linear_parameters out = {0};
     if (s->projections == PROJECT_ALL) out = builder_linear_parameters(b, heads * head_size, out_proj);
     if (s->qk_norm) {
@@ -116,7 +110,7 @@ const layer_type layer_attention = {
             .summary = "multi-head causal self-attention",
             .paper = "Vaswani et al., Attention is all you need, arXiv 1706.03762",
             .details =
-                "Parameters as in torch.nn.MultiheadAttention: in_proj_weight (q, k and v stacked), in_proj_bias, out_proj.weight, out_proj.bias; with qk_norm also q_norm.weight and k_norm.weight, with learned_scale also scale (1). Generation keeps keys and values in a cache of `window` tokens, at most block_size. On a stream (dataset.batches) attention sees its block alone and begins anew with each, whatever recurrent layers carry on.",
+                "Parameters as in torch.nn.MultiheadAttention: in_proj_weight (q, k and v stacked), in_proj_bias, out_proj.weight, out_proj.bias; with qk_norm also q_norm.weight and k_norm.weight, with learned_scale also scale (1). Generation keeps keys and values in a cache of `window` tokens, at most block_size. On a stream (dataset.batches) attention sees its block alone and begins anew with each, whatever recurrent layers carry on; it does not begin anew with a document (dataset.document_separator) within the block.",
             .example = "- residual: [rmsnorm, {attention: {heads: 8, kv_heads: 2, rope: true}}]\n",
             .options = attention_layer_options,
             .settings_size = sizeof(attention_settings),

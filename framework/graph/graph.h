@@ -80,8 +80,8 @@ typedef struct run_context {
     int lane;              // the first row of this run among the lanes of the state set
     double gradient_scale; // multiplies the gradient of the loss (1 / number of targets in the step)
     bool accumulate;       // gradients of parameters are added to what is there, not overwritten
-    // batch x time: tokens that begin a document, before which recurrent layers have no state. NULL: there
-    // are none.
+    // batch x time: tokens that begin a document, before which recurrent layers have no state and windows
+    // of convolutions (op_unfold) are zero; not so operators that mix documents. NULL: there are none.
     const bool *begins;
 } run_context;
 
@@ -96,7 +96,8 @@ typedef struct op_kind {
     // NULL: nothing to do (a passthrough) or no gradient; graph_finish refuses a training graph that needs
     // a gradient which does not exist (ERR_INTERNAL).
     void (*backward)(const graph *g, const run_context *c, const op *o);
-    bool varies; // the result depends on the run_context, too (dropout, positions): never derived
+    bool varies;          // the result depends on the run_context, too (dropout, positions): never derived
+    bool mixes_documents; // reads earlier tokens, also those before a token that begins a document
     // Sets of operands.
     operand_set saves;      // what backward reads
     operand_set overwrites; // inputs whose gradient backward can only overwrite, never add to: graph_finish
@@ -217,6 +218,8 @@ op *graph_append(graph *g, const op_kind *kind, tensor *const *in, int in_count,
 // The first operator, from number `first` on, that something learns through and that has no gradient step
 // (with carried state some have none), or NULL.
 const op *graph_without_gradient(const graph *g, int first);
+// The first operator that mixes documents (op_kind), or NULL.
+const op *graph_mixing_documents(const graph *g);
 // The next output of an operator just appended, for its own gradient step: only out[0] goes to other
 // operators and has a gradient.
 tensor *op_output(graph *g, op *o, int rank, const int *shape);
@@ -226,7 +229,8 @@ tensor *op_output(graph *g, op *o, int rank, const int *shape);
 void graph_show_filter(graph *g, tensor *taps, int column, int channels);
 
 // Plans gradients and memory, measures the workspace. keep (may be NULL, NULL-terminated) are tensors that
-// must stay readable after the run (logits, losses). ERR_INTERNAL when operators are composed in a way that
+// must stay readable after the run (logits, losses); operators that lead to none of them, nor to a loss,
+// are dropped. ERR_INTERNAL when operators are composed in a way that
 // their gradients do not allow. The workspace suits the instruction set and the number of threads in force
 // now: changing them means building again.
 status graph_finish(graph *g, tensor *const *keep, error *err);

@@ -39,7 +39,6 @@ tensor *op_residual(graph *g, tensor *x, tensor *branch);
 
 tensor *op_add(graph *g, tensor *a, tensor *b);               // same shapes
 tensor *op_multiply(graph *g, tensor *a, tensor *b);          // same shapes
-tensor *op_scale(graph *g, tensor *x, tensor *factor);        // factor: one number
 tensor *op_concat(graph *g, tensor *const *parts, int count); // along the last axis
 tensor *op_stack(graph *g, tensor *const *parts, int count);  // along the first
 
@@ -65,15 +64,17 @@ typedef struct attention_options {
     int heads, kv_heads, head_size;
     int window;     // 0: full causal
     double dropout; // of the attention probabilities
-    double scale;   // of the scores; 0: 1 / sqrt(head_size)
+    tensor *scale;  // of the scores, one number; NULL: 1 / sqrt(head_size)
     int rope_dim;   // 0: no rotary positions
     double rope_base;
     tensor *q_gamma, *k_gamma; // RMSNorm of q and k over head_size, or NULL
     int block_size;            // capacity of the cache with carried state and no (shorter) window
+    bool shared_qkv;           // q, k and v are one: the rows hold it once
 } attention_options;
 
 // Causal self-attention over qkv rows (q | k | v): (batch, time, (heads + 2 kv_heads) * head_size) ->
-// (batch, time, heads * head_size).
+// (batch, time, heads * head_size). Where q, k and v are one, that of a row: (batch, time, heads *
+// head_size), kv_heads being heads.
 tensor *op_attention(graph *g, tensor *qkv, const attention_options *options);
 
 // Which columns of their rows a long convolution's operands take: `channels` of them from each offset on.
@@ -126,7 +127,8 @@ parameter_declaration implicit_filter_rates(int channels, double slowest, double
 // R, R), b_ih and b_hh (gates R; both NULL: none). The state before the first token is h, and c of an LSTM,
 // (batch, R): NULL is zero. A token that begins a document (run_context.begins) has no state before it. In
 // a graph with states these are carried instead, without a gradient from block to block (truncated
-// backpropagation through time).
+// backpropagation through time). Of an x that an embedding made, the table may be multiplied in place of
+// every token, where that is less work.
 typedef struct recurrence_options {
     cell_type cell;
     tensor *w_ih, *w_hh, *b_ih, *b_hh, *h, *c;

@@ -136,7 +136,7 @@ static tensor *prepare(graph *g, tensor *qkv, const attention_options *options) 
 
 // --- attention over a block
 
-enum { KEYS = 1, VALUES, DECODE_INPUTS };
+enum { SCALE = 1, BLOCK_INPUTS, KEYS = BLOCK_INPUTS, VALUES, DECODE_INPUTS };
 enum { Y, LSE };
 
 typedef struct attention_settings {
@@ -150,18 +150,29 @@ static dropout_mask mask_of(const graph *g, const run_context *c, const op *o) {
     return (dropout_mask){g->options.gradients ? (real)s->dropout : 0, op_dropout_stream(c, o)};
 }
 
+static attention_shape shape_of(const op *o) {
+    attention_shape shape = ((const attention_settings *)o->settings)->shape;
+    if (o->in[SCALE]) shape.scale = o->in[SCALE]->data[0];
+    return shape;
+}
+
 static void block_forward(const graph *g, const run_context *c, const op *o) {
-    const attention_settings *s = o->settings;
+    const attention_shape shape = shape_of(o);
     dropout_mask mask = mask_of(g, c, o);
-    kernels->attention_forward(&s->shape, &mask, o->in[QKV]->data, o->out[Y]->data, o->out[LSE]->data,
+    kernels->attention_forward(&shape, &mask, o->in[QKV]->data, o->out[Y]->data, o->out[LSE]->data,
                                g->workspace);
 }
 
 static void block_backward(const graph *g, const run_context *c, const op *o) {
-    const attention_settings *s = o->settings;
+    const attention_shape shape = shape_of(o);
     dropout_mask mask = mask_of(g, c, o);
-    kernels->attention_backward(&s->shape, &mask, o->in[QKV]->data, o->out[Y]->data, o->out[LSE]->data,
-                                o->out[Y]->gradient->data, o->in[QKV]->gradient->data, g->workspace);
+    double dscale;
+    kernels->attention_backward(&shape, &mask, o->in[QKV]->data, o->out[Y]->data, o->out[LSE]->data,
+                                o->out[Y]->gradient->data, o->in[QKV]->gradient->data, op_adds(c, o, QKV),
+                                o->in[SCALE] ? &dscale : NULL, g->workspace);
+    if (!o->in[SCALE]) return;
+    real *to = o->in[SCALE]->gradient->data;
+    *to = (real)dscale + (op_adds(c, o, SCALE) ? *to : 0);
 }
 
 // Scores and weighted values over the visible half of the square (or the window).
@@ -181,9 +192,9 @@ static const op_kind block_kind = {
     .name = "attention",
     .forward = block_forward,
     .backward = block_backward,
-    .saves = INPUT(QKV) | OUTPUT(Y) | OUTPUT(LSE),
+    .saves = INPUT(QKV) | INPUT(SCALE) | OUTPUT(Y) | OUTPUT(LSE),
     .varies = true,
-    .overwrites = INPUT(QKV),
+    .mixes_documents = true,
     .flops = block_flops,
     .workspace = block_workspace,
 };
@@ -193,7 +204,8 @@ static const op_kind block_kind = {
 // A cache is a ring: token p stands in slot p mod capacity. The order of keys does not matter to a softmax.
 static void decode_forward(const graph *g, const run_context *c, const op *o) {
     const attention_settings *s = o->settings;
-    kernels->attention_decode(&s->shape, s->capacity, c->position, o->in[QKV]->data, o->in[KEYS]->data,
+    const attention_shape shape = shape_of(o);
+    kernels->attention_decode(&shape, s->capacity, c->position, o->in[QKV]->data, o->in[KEYS]->data,
                               o->in[VALUES]->data, o->out[Y]->data, g->workspace);
 }
 
@@ -204,8 +216,10 @@ static size_t decode_workspace(const op *o, bool backward) {
     return (size_t)kernels_threads() * (size_t)s->capacity * sizeof(real);
 }
 
-static const op_kind decode_kind = {
-    .name = "attention_decode", .forward = decode_forward, .workspace = decode_workspace};
+static const op_kind decode_kind = {.name = "attention_decode",
+                                    .forward = decode_forward,
+                                    .mixes_documents = true,
+                                    .workspace = decode_workspace};
 
 tensor *op_attention(graph *g, tensor *qkv, const attention_options *options) {
     attention_settings *s = arena_alloc(g->memory, sizeof *s);
@@ -216,10 +230,15 @@ tensor *op_attention(graph *g, tensor *qkv, const attention_options *options) {
         .kv_heads = options->kv_heads,
         .head_size = options->head_size,
         .window = options->window,
-        .scale = (real)(options->scale ? options->scale : 1 / sqrt(options->head_size)),
+        .scale = (real)(1 / sqrt(options->head_size)),
+        .shared_qkv = options->shared_qkv,
     };
     s->dropout = options->dropout;
-    if (options->rope_dim || options->q_gamma) qkv = prepare(g, qkv, options);
+    if (options->rope_dim || options->q_gamma) {
+        if (s->shape.shared_qkv) qkv = op_concat(g, (tensor *[]){qkv, qkv, qkv}, 3);
+        s->shape.shared_qkv = false;
+        qkv = prepare(g, qkv, options);
+    }
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, 3,
                              (int[]){g->batch, g->time, options->heads * options->head_size});
     if (g->options.states && !g->options.attention_restarts) {
@@ -227,12 +246,12 @@ tensor *op_attention(graph *g, tensor *qkv, const attention_options *options) {
         bool windowed = options->window && options->window < options->block_size;
         s->capacity = windowed ? options->window : options->block_size;
         int ring[] = {g->batch, s->capacity, options->kv_heads * options->head_size};
-        tensor *in[DECODE_INPUTS] = {qkv, graph_state(g, "keys", 3, ring),
+        tensor *in[DECODE_INPUTS] = {qkv, options->scale, graph_state(g, "keys", 3, ring),
                                      graph_state(g, "values", 3, ring)};
         graph_append(g, &decode_kind, in, DECODE_INPUTS, y, s);
         return y;
     }
-    op *o = graph_append(g, &block_kind, (tensor *[]){qkv}, 1, y, s);
+    op *o = graph_append(g, &block_kind, (tensor *[]){qkv, options->scale}, BLOCK_INPUTS, y, s);
     op_output(g, o, 3, (int[]){g->batch, options->heads, g->time});
     o->site = g->sites++;
     return y;

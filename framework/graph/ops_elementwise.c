@@ -69,33 +69,6 @@ tensor *op_multiply(graph *g, tensor *a, tensor *b) {
     return y;
 }
 
-// --- scale
-
-static void scale_forward(const graph *g, const run_context *c, const op *o) {
-    (void)g, (void)c;
-    kernels->scale(o->out[0]->count, o->in[1]->data[0], o->in[0]->data, o->out[0]->data, false);
-}
-
-static void scale_backward(const graph *g, const run_context *c, const op *o) {
-    (void)g;
-    const tensor *x = o->in[0], *factor = o->in[1];
-    const real *dy = o->out[0]->gradient->data;
-    if (factor->gradient) {
-        real *to = factor->gradient->data;
-        *to = (real)kernels->sum_of_products(x->count, x->data, dy) + (op_adds(c, o, 1) ? *to : 0);
-    }
-    if (x->gradient) kernels->scale(x->count, factor->data[0], dy, x->gradient->data, op_adds(c, o, 0));
-}
-
-static const op_kind scale_kind = {
-    .name = "scale", .forward = scale_forward, .backward = scale_backward, .saves = INPUT(0) | INPUT(1)};
-
-tensor *op_scale(graph *g, tensor *x, tensor *factor) {
-    tensor *y = like(g, x);
-    graph_append(g, &scale_kind, (tensor *[]){x, factor}, 2, y, NULL);
-    return y;
-}
-
 // --- activation
 
 typedef struct activation_settings {
@@ -270,35 +243,35 @@ tensor *op_columns(graph *g, tensor *x, int column, int width) {
 
 // --- concatenation
 
+static const dropout_mask KEEP_ALL = {0};
+
 typedef struct concat_settings {
-    size_t rows; // of each part
+    int rows; // of each part
 } concat_settings;
 
 static void concat_forward(const graph *g, const run_context *c, const op *o) {
     (void)g, (void)c;
     const tensor *y = o->out[0];
-    const size_t rows = ((const concat_settings *)o->settings)->rows, width = y->count / rows;
-    size_t at = 0;
+    const int rows = ((const concat_settings *)o->settings)->rows, width = (int)(y->count / (size_t)rows);
+    real *to = y->data;
     for (int i = 0; i < o->in_count; i++) {
-        size_t part = o->in[i]->count / rows;
-        for (size_t r = 0; r < rows; r++)
-            memcpy(y->data + r * width + at, o->in[i]->data + r * part, part * sizeof(real));
-        at += part;
+        const int part = (int)(o->in[i]->count / (size_t)rows);
+        kernels->dropout_columns(rows, part, &KEEP_ALL, o->in[i]->data, part, to, width, false);
+        to += part;
     }
 }
 
 static void concat_backward(const graph *g, const run_context *c, const op *o) {
     (void)g;
     const tensor *y = o->out[0];
-    const size_t rows = ((const concat_settings *)o->settings)->rows, width = y->count / rows;
-    size_t at = 0;
+    const int rows = ((const concat_settings *)o->settings)->rows, width = (int)(y->count / (size_t)rows);
+    const real *from = y->gradient->data;
     for (int i = 0; i < o->in_count; i++) {
-        size_t part = o->in[i]->count / rows;
+        const int part = (int)(o->in[i]->count / (size_t)rows);
         if (o->in[i]->gradient)
-            for (size_t r = 0; r < rows; r++)
-                kernels->scale(part, 1, y->gradient->data + r * width + at,
-                               o->in[i]->gradient->data + r * part, op_adds(c, o, i));
-        at += part;
+            kernels->dropout_columns(rows, part, &KEEP_ALL, from, width, o->in[i]->gradient->data, part,
+                                     op_adds(c, o, i));
+        from += part;
     }
 }
 
@@ -310,7 +283,7 @@ static tensor *concat_along(graph *g, tensor *const *parts, int count, int axis)
     int shape[TENSOR_MAX_RANK];
     memcpy(shape, parts[0]->shape, sizeof shape);
     s->rows = 1;
-    for (int i = 0; i < axis; i++) s->rows *= (size_t)shape[i];
+    for (int i = 0; i < axis; i++) s->rows *= shape[i];
     for (int i = 1; i < count; i++) shape[axis] += parts[i]->shape[axis];
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, parts[0]->rank, shape);
     graph_append(g, &concat_kind, parts, count, y, s);

@@ -1,5 +1,6 @@
 // Token embedding, and positions added to it.
 #include "graph/ops.h"
+#include "graph/ops_fuse.h"
 
 #include <math.h>
 #include <string.h>
@@ -50,6 +51,15 @@ tensor *op_embedding(graph *g, tensor *ids, tensor *table, double scale) {
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, 3, (int[]){g->batch, g->time, s->columns});
     graph_append(g, &embedding_kind, (tensor *[INPUTS]){ids, table}, INPUTS, y, s);
     return y;
+}
+
+bool embedding_inputs(const tensor *x, tensor **ids, tensor **table) {
+    const op *o = x->producer;
+    if (!o || o->kind != &embedding_kind || ((const embedding_settings *)o->settings)->scale != 1)
+        return false;
+    *ids = o->in[IDS];
+    *table = o->in[TABLE];
+    return true;
 }
 
 // --- positions

@@ -127,7 +127,8 @@ tensor *op_linear(graph *g, tensor *x, tensor *weight, tensor *bias, activation 
     for (int i = 0; i < x->rank; i++) shape[i] = x->shape[i];
     shape[x->rank - 1] = s->out;
     tensor *in[INPUTS] = {[X] = x, [WEIGHT] = weight, [BIAS] = bias};
-    if (g->options.packs_weights) {
+    // Of parameters it is derived: the weight is used once, and packed on the way.
+    if (g->options.packs_weights && x->kind != TENSOR_PARAMETER) {
         in[PACKED_TRANSPOSED] = op_pack(g, weight, true);
         if (g->options.gradients && x->differentiable) in[PACKED] = op_pack(g, weight, false);
     }

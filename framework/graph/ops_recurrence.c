@@ -1,14 +1,20 @@
 // op_recurrence: a recurrent layer over a block of tokens. The products with the inputs of all tokens are
 // one matrix product; so are those that make the gradients of the weights. Between them, the kernel goes
 // through time.
+//
+// When the inputs are rows of an embedding's table, there are fewer different ones than tokens: then that
+// table is multiplied, a derived tensor, and what belongs to each token is looked up in the product.
 #include "graph/carried_rows.h"
 #include "graph/ops.h"
+#include "graph/ops_fuse.h"
 #include "kernels/recurrence/rows.h"
 
 #include <string.h>
 
 enum {
-    X,
+    X, // or IDS and PRODUCT; then W_IH, B_IH and what is packed are absent, too
+    IDS,
+    PRODUCT, // table W_ih^T + b_ih
     W_IH,
     W_HH,
     B_IH,
@@ -25,7 +31,7 @@ enum { Y, GATES, SAVED, H_FIRST, C_FIRST };
 
 typedef struct recurrence_settings {
     cell_type cell;
-    int rows, in, gates, width; // rows: batch x time; gates: width of all of them
+    int rows, in, gates, width; // rows: batch x time; in: 0 where X is absent; gates: width of all of them
 } recurrence_settings;
 
 static recurrence recurrence_of(const graph *g, const run_context *c, const op *o) {
@@ -46,16 +52,25 @@ static recurrence recurrence_of(const graph *g, const run_context *c, const op *
     };
 }
 
-static void forward(const graph *g, const run_context *c, const op *o) {
+// The sums of the gates that come from the inputs.
+static void add_up_inputs(const graph *g, const op *o) {
     const recurrence_settings *s = o->settings;
     const tensor *x = o->in[X], *gates = o->out[GATES];
     const gemm_epilogue epilogue = {.bias = o->in[B_IH] ? o->in[B_IH]->data : NULL};
-    if (o->in[PACKED_IH_TRANSPOSED])
+    if (o->in[PRODUCT])
+        kernels->embedding_forward(s->rows, s->gates, 1, o->in[IDS]->ids, o->in[PRODUCT]->data,
+                                   gates->data);
+    else if (o->in[PACKED_IH_TRANSPOSED])
         kernels->gemm_packed(false, s->rows, s->gates, s->in, x->data, s->in,
                              o->in[PACKED_IH_TRANSPOSED]->data, gates->data, s->gates, &epilogue);
     else
         kernels->gemm(false, true, s->rows, s->gates, s->in, x->data, s->in, o->in[W_IH]->data, s->in,
                       gates->data, s->gates, &epilogue, g->workspace);
+}
+
+static void forward(const graph *g, const run_context *c, const op *o) {
+    const recurrence_settings *s = o->settings;
+    add_up_inputs(g, o);
     carried_rows_begin(g, c, o->in[H], o->out[H_FIRST]);
     if (s->cell == CELL_LSTM) carried_rows_begin(g, c, o->in[C], o->out[C_FIRST]);
     recurrence r = recurrence_of(g, c, o);
@@ -138,6 +153,13 @@ static void through_time(const graph *g, const run_context *c, const op *o) {
     kernels->recurrence_backward(&r);
 }
 
+static void to_product(const graph *g, const run_context *c, const op *o) {
+    const recurrence_settings *s = o->settings;
+    kernels->embedding_backward(s->rows, s->gates, o->in[PRODUCT]->shape[0], 1, o->in[IDS]->ids,
+                                o->out[GATES]->data, o->in[PRODUCT]->gradient->data, op_adds(c, o, PRODUCT),
+                                g->workspace);
+}
+
 static void backward(const graph *g, const run_context *c, const op *o) {
     const recurrence_settings *s = o->settings;
     through_time(g, c, o);
@@ -146,9 +168,13 @@ static void backward(const graph *g, const run_context *c, const op *o) {
     const int alike = s->cell == CELL_GRU ? s->gates - s->width : s->gates;
     const gate_gradients of_input = {0, s->gates, gates, s->gates}, of_state = {0, alike, gates, s->gates},
                          last = {alike, s->gates - alike, saved, s->width};
-    to_weight(g, o, W_IH, &of_input, s->rows, gates, s->gates, o->in[X]->data, op_adds(c, o, W_IH));
-    to_bias(c, o, B_IH, &of_input);
-    to_input(g, c, o);
+    if (o->in[PRODUCT]) {
+        to_product(g, c, o);
+    } else {
+        to_weight(g, o, W_IH, &of_input, s->rows, gates, s->gates, o->in[X]->data, op_adds(c, o, W_IH));
+        to_bias(c, o, B_IH, &of_input);
+        to_input(g, c, o);
+    }
     to_bias(c, o, B_HH, &of_state);
     to_recurrent_weight(g, c, o, &of_state);
     if (!last.count) return;
@@ -161,17 +187,28 @@ static double flops(const op *o) {
     return 2.0 * s->rows * s->gates * (s->in + s->width);
 }
 
+// Of the weights; of the inputs, where that is wanted; and of the states.
+static double gradient_flops(const op *o) {
+    const recurrence_settings *s = o->settings;
+    const int of_inputs = gradient_of(o->in[X]) ? 2 * s->in : s->in;
+    return 2.0 * s->rows * s->gates * (of_inputs + 2 * s->width);
+}
+
 static size_t larger_of(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
 static size_t workspace(const op *o, bool for_backward) {
     const recurrence_settings *s = o->settings;
-    size_t bytes = kernels->recurrence_workspace(s->cell, o->in[X]->shape[0], s->width);
-    bytes = larger_of(bytes, kernels->gemm_workspace(s->gates, s->in));
+    size_t bytes = kernels->recurrence_workspace(s->cell, o->out[Y]->shape[0], s->width);
+    if (o->in[X]) bytes = larger_of(bytes, kernels->gemm_workspace(s->gates, s->in));
     if (!for_backward) return bytes;
-    bytes = larger_of(bytes, kernels->gemm_workspace(s->in, s->gates));
-    bytes = larger_of(bytes, kernels->gemm_workspace(s->in, s->rows));
+    if (o->in[X]) {
+        bytes = larger_of(bytes, kernels->gemm_workspace(s->in, s->gates));
+        bytes = larger_of(bytes, kernels->gemm_workspace(s->in, s->rows));
+    } else {
+        bytes = larger_of(bytes, kernels->embedding_workspace(s->rows, o->in[PRODUCT]->shape[0]));
+    }
     return larger_of(bytes, kernels->gemm_workspace(s->width, s->rows));
 }
 
@@ -183,38 +220,56 @@ static const op_kind recurrence_kind = {
     .name = "recurrence",
     .forward = forward,
     .backward = backward,
-    .saves = INPUT(X) | INPUT(W_IH) | INPUT(PACKED_IH) | INPUT(PACKED_HH) | OUTPUT(Y) | OUTPUT(GATES) |
-             OUTPUT(SAVED) | OUTPUT(H_FIRST) | OUTPUT(C_FIRST),
+    .saves = INPUT(X) | INPUT(IDS) | INPUT(W_IH) | INPUT(PACKED_IH) | INPUT(PACKED_HH) | OUTPUT(Y) |
+             OUTPUT(GATES) | OUTPUT(SAVED) | OUTPUT(H_FIRST) | OUTPUT(C_FIRST),
     .varies = true,
     .least_batch = LEAST_BATCH,
     .flops = flops,
+    .gradient_flops = gradient_flops,
     .workspace = workspace,
 };
+
+// Whether a product with a table of so many rows, once for each change of the weights, is less work than
+// one with every token. Without gradients a graph runs many times before they change.
+static bool pays(const graph *g, int vocabulary) {
+    enum { LARGEST = 4096 };
+    return g->options.gradients ? 2 * vocabulary <= g->batch * g->time : vocabulary <= LARGEST;
+}
+
+// The inputs that have to do with x.
+static void take_input(graph *g, tensor *x, const recurrence_options *options, tensor *in[INPUTS]) {
+    tensor *ids, *table;
+    if (embedding_inputs(x, &ids, &table) && pays(g, table->shape[0])) {
+        in[IDS] = ids;
+        in[PRODUCT] = op_linear(g, table, options->w_ih, options->b_ih, ACTIVATION_NONE);
+        return;
+    }
+    in[X] = x;
+    in[W_IH] = options->w_ih;
+    in[B_IH] = options->b_ih;
+    if (!g->options.packs_weights) return;
+    in[PACKED_IH_TRANSPOSED] = op_pack(g, options->w_ih, true);
+    if (g->options.gradients && x->differentiable) in[PACKED_IH] = op_pack(g, options->w_ih, false);
+}
 
 tensor *op_recurrence(graph *g, tensor *x, const recurrence_options *options) {
     recurrence_settings *s = arena_alloc(g->memory, sizeof *s);
     s->cell = options->cell;
     s->rows = g->batch * g->time;
-    s->in = tensor_width(x);
     s->width = tensor_width(options->w_hh);
     s->gates = cell_gates(s->cell) * s->width;
     const bool gradients = g->options.gradients, has_c = s->cell == CELL_LSTM;
     const int first[] = {g->batch, s->width};
     tensor *in[INPUTS] = {
-        [X] = x,
-        [W_IH] = options->w_ih,
         [W_HH] = options->w_hh,
-        [B_IH] = options->b_ih,
         [B_HH] = options->b_hh,
         [H] = options->h,
         [C] = options->c,
         [PACKED_HH_TRANSPOSED] = op_pack(g, options->w_hh, true),
     };
     if (gradients) in[PACKED_HH] = op_pack(g, options->w_hh, false);
-    if (g->options.packs_weights) {
-        in[PACKED_IH_TRANSPOSED] = op_pack(g, options->w_ih, true);
-        if (gradients && x->differentiable) in[PACKED_IH] = op_pack(g, options->w_ih, false);
-    }
+    take_input(g, x, options, in);
+    s->in = in[X] ? tensor_width(x) : 0;
     if (g->options.states) {
         in[H] = graph_state(g, "h", 2, first);
         if (has_c) in[C] = graph_state(g, "c", 2, first);

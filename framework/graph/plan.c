@@ -6,6 +6,27 @@
 
 enum { PLACE_ALIGNMENT = 64 };
 
+// --- what is needed
+
+static bool is_read(const graph *g, const tensor *t, tensor *const *keep) {
+    for (; keep && *keep; keep++)
+        if (*keep == t) return true;
+    for (int k = 0; k < g->op_count; k++)
+        for (int i = 0; i < g->ops[k]->in_count; i++)
+            if (g->ops[k]->in[i] == t) return true;
+    return false;
+}
+
+// Takes out operators whose result nobody reads: an embedding, say, when the layer after it looks up what it
+// needs by itself.
+static void drop_unread(graph *g, tensor *const *keep) {
+    for (int k = g->op_count - 1; k >= 0; k--) {
+        if (g->ops[k]->kind->is_loss || is_read(g, g->ops[k]->out[0], keep)) continue;
+        g->op_count--;
+        memmove(g->ops + k, g->ops + k + 1, (size_t)(g->op_count - k) * sizeof *g->ops);
+    }
+}
+
 // --- gradients
 
 static tensor *new_gradient(graph *g, tensor *of) {
@@ -313,6 +334,7 @@ status graph_place(graph *g, const graph *lender, error *err) {
 }
 
 status graph_finish(graph *g, tensor *const *keep, error *err) {
+    drop_unread(g, keep);
     mark_derived(g);
     if (g->options.gradients) {
         TRY(plan_gradients(g, err));

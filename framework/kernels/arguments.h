@@ -60,9 +60,23 @@ static inline real dropout_factor(real p) {
 // Causal self-attention. Rows of qkv hold q (heads*head_size), k and v (kv_heads*head_size each).
 typedef struct attention_shape {
     int batch, time, heads, kv_heads, head_size;
-    int window; // 0: full causal; else key j is visible to query i when i-window < j <= i
-    real scale; // of the scores, 1/sqrt(head_size) by default
+    int window;      // 0: full causal; else key j is visible to query i when i-window < j <= i
+    real scale;      // of the scores, 1/sqrt(head_size) by default
+    bool shared_qkv; // q, k and v are one: rows of qkv hold it once, and kv_heads is heads
 } attention_shape;
+
+// Columns of a row of qkv, and those at which k and v begin.
+static inline int attention_columns(const attention_shape *s) {
+    return (s->shared_qkv ? s->heads : s->heads + 2 * s->kv_heads) * s->head_size;
+}
+
+static inline int attention_key_column(const attention_shape *s) {
+    return s->shared_qkv ? 0 : s->heads * s->head_size;
+}
+
+static inline int attention_value_column(const attention_shape *s) {
+    return s->shared_qkv ? 0 : (s->heads + s->kv_heads) * s->head_size;
+}
 
 // An operand of a long convolution: row r, one value a channel, begins at r ld. Absent when value is NULL.
 typedef struct convolution_operand {

@@ -51,9 +51,8 @@ KERNEL(void, dropout_columns,
         bool accumulate))
 // out[c] (+)= sum over rows of x[r][c], rows x columns; fixed chunks of rows.
 KERNEL(void, column_sum, (int rows, int columns, const real *x, int ldx, real *out, bool accumulate))
-// Sum of squares, and of products, in double precision, fixed chunks.
+// Sum of squares in double precision, fixed chunks.
 KERNEL(double, sum_of_squares, (size_t n, const real *x))
-KERNEL(double, sum_of_products, (size_t n, const real *x, const real *y))
 // Index of the first element that is NaN or infinite, or -1.
 KERNEL(ptrdiff_t, first_not_finite, (size_t n, const real *x))
 
@@ -122,7 +121,7 @@ KERNEL(void, head_norm_backward,
 
 // ---- attention
 
-// qkv: (batch*time) x (heads + 2 kv_heads)*head_size. out: (batch*time) x heads*head_size. lse:
+// qkv: (batch*time) x attention_columns. out: (batch*time) x heads*head_size. lse:
 // batch*heads*time, the logarithm of each softmax's sum. mask: dropout of the probabilities, element
 // ((b*heads + h)*time + query)*stride + key, where stride is time rounded up to a multiple of 8; NULL:
 // none. Scores exist for a block of queries and keys at a time, never as a time x time matrix (arXiv
@@ -130,10 +129,11 @@ KERNEL(void, head_norm_backward,
 KERNEL(void, attention_forward,
        (const attention_shape *shape, const dropout_mask *mask, const real *qkv, real *out, real *lse,
         void *workspace))
-// dqkv is overwritten.
+// dscale: the gradient of shape->scale; NULL: not wanted.
 KERNEL(void, attention_backward,
        (const attention_shape *shape, const dropout_mask *mask, const real *qkv, const real *out,
-        const real *lse, const real *dout, real *dqkv, void *workspace))
+        const real *lse, const real *dout, real *dqkv, bool accumulate_dqkv, double *dscale,
+        void *workspace))
 KERNEL(size_t, attention_workspace, (const attention_shape *shape, int threads))
 // The next `time` tokens of each sequence of the batch against a KV cache, one query after the other: the
 // key and value of token t, which has position + t in its text, go to slot (position + t) mod capacity,

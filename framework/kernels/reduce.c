@@ -68,7 +68,7 @@ static size_t part_length(size_t n) {
 // One array, and a result for each of its parts.
 typedef struct array_parts {
     size_t n;
-    const real *x, *y;
+    const real *x;
     double *sums;
     ptrdiff_t *found;
 } array_parts;
@@ -95,12 +95,11 @@ static ALWAYS_INLINE wide get_wide(const real *x) {
 #endif
 }
 
-// With `squares`, y is x.
-static ALWAYS_INLINE void sum_products(const bool squares, const array_parts *a, int begin_part,
-                                       int end_part) {
+static void square_parts(const void *context, pool_share s) {
     enum { SUMS = 8 };
-    const real *x = a->x, *y = a->y;
-    for (int part = begin_part; part < end_part; part++) {
+    const array_parts *a = context;
+    const real *x = a->x;
+    for (int part = s.begin; part < s.end; part++) {
         wide sums[SUMS] = {{0}}, total = {0};
         size_t i = (size_t)part * part_length(a->n);
         const size_t end = part_end(a->n, part);
@@ -109,38 +108,22 @@ static ALWAYS_INLINE void sum_products(const bool squares, const array_parts *a,
             for (int k = 0; k < SUMS; k++) {
                 if (k % 2 == 0) prefetch_ahead(x + i + k * WIDE);
                 const wide v = get_wide(x + i + k * WIDE);
-                sums[k] += v * (squares ? v : get_wide(y + i + k * WIDE));
+                sums[k] += v * v;
             }
         for (int k = 0; k < SUMS; k++) total += sums[k];
         double sum = 0;
         for (int k = 0; k < WIDE; k++) sum += total[k];
-        for (; i < end; i++) sum += (double)x[i] * (double)y[i];
+        for (; i < end; i++) sum += (double)x[i] * (double)x[i];
         a->sums[part] = sum;
     }
 }
 
-static void multiply_parts(const void *context, pool_share s) {
-    sum_products(false, context, s.begin, s.end);
-}
-
-static void square_parts(const void *context, pool_share s) {
-    sum_products(true, context, s.begin, s.end);
-}
-
-static double sum_parts(size_t n, const real *x, const real *y, pool_work *work) {
+double sum_of_squares(size_t n, const real *x) {
     double sums[PARTS], sum = 0;
     const int parts = part_count(n);
-    parallel_for(parts, (double)n / VEC * 4, work, &(array_parts){.n = n, .x = x, .y = y, .sums = sums});
+    parallel_for(parts, (double)n / VEC * 4, square_parts, &(array_parts){.n = n, .x = x, .sums = sums});
     for (int part = 0; part < parts; part++) sum += sums[part];
     return sum;
-}
-
-double sum_of_squares(size_t n, const real *x) {
-    return sum_parts(n, x, x, square_parts);
-}
-
-double sum_of_products(size_t n, const real *x, const real *y) {
-    return sum_parts(n, x, y, multiply_parts);
 }
 
 static void find_not_finite(const void *context, pool_share s) {

@@ -162,7 +162,7 @@ static void update_average(trainer *t) {
 // Applies the gradients to the weights; returns the learning rate.
 static double update_weights(trainer *t, double norm) {
     const experiment *e = t->request.experiment;
-    const schedule_progress progress = {t->state.step, e->training.max_steps, t->steps_per_epoch};
+    const schedule_progress progress = {t->state.step, e->training.max_steps.steps, t->steps_per_epoch};
     const double lr = schedule_rate(&t->schedule, &progress);
     optimizer_step(t->optimizer, lr, gradient_clip_factor(norm, e->training.grad_clip), t->state.step + 1);
     update_average(t);

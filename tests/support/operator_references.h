@@ -253,17 +253,6 @@ static tensor *build_cube(graph *g, const operator_case *c, tensor *const *leaf)
     return op_multiply(g, leaf[0], op_multiply(g, leaf[0], leaf[0]));
 }
 
-static void reference_scale(const operator_case *c, const run_context *run, double *const *leaf,
-                            double *y) {
-    (void)run;
-    for (size_t i = 0; i < leaf_count(c, 0); i++) y[i] = leaf[1][0] * leaf[0][i];
-}
-
-static tensor *build_scale(graph *g, const operator_case *c, tensor *const *leaf) {
-    (void)c;
-    return op_scale(g, leaf[0], leaf[1]);
-}
-
 // (a | b | a)
 static void reference_concat(const operator_case *c, const run_context *run, double *const *leaf,
                              double *y) {
@@ -461,7 +450,7 @@ static tensor *build_sinusoidal(graph *g, const operator_case *c, tensor *const 
     return op_multiply(g, leaf[0], op_sinusoidal_positions(g, leaf[0], c->time + 3));
 }
 
-// --- attention: leaves qkv, and gains of q and k when they are normalised
+// --- attention: leaves qkv, gains of q and k when they are normalised, and the scale when it is learned
 
 static void reference_rotate(const attention_options *a, int position, double *x) {
     for (int i = 0; i < a->rope_dim / 2; i++) {
@@ -475,10 +464,14 @@ static void reference_rotate(const attention_options *a, int position, double *x
 static void reference_attention(const operator_case *c, const run_context *run, double *const *leaf,
                                 double *y) {
     const attention_options *a = &c->attention;
-    const int size = a->head_size, width = leaf_width(c, 0), queries = a->heads,
-              all = a->heads + a->kv_heads;
-    double *x = malloc(leaf_count(c, 0) * sizeof *x), *weights = malloc((size_t)c->time * sizeof *weights);
-    memcpy(x, leaf[0], leaf_count(c, 0) * sizeof *x);
+    const int size = a->head_size, queries = a->heads, all = a->heads + a->kv_heads,
+              width = (all + a->kv_heads) * size;
+    const double scale = c->leaf[3].rank ? leaf[3][0] : 1 / sqrt(size);
+    double *x = malloc((size_t)(leaf_rows(c, 0) * width) * sizeof *x),
+           *weights = malloc((size_t)c->time * sizeof *weights);
+    for (int r = 0; r < leaf_rows(c, 0); r++)
+        for (int i = 0; i < width; i++)
+            x[r * width + i] = leaf[0][r * leaf_width(c, 0) + i % leaf_width(c, 0)];
     for (int r = 0; r < leaf_rows(c, 0); r++)
         for (int h = 0; h < all; h++) {
             double *head = x + r * width + h * size;
@@ -496,7 +489,7 @@ static void reference_attention(const operator_case *c, const run_context *run, 
                     const double *k = x + (b * c->time + j) * width + (queries + kv) * size;
                     double score = 0;
                     for (int d = 0; d < size; d++) score += q[d] * k[d];
-                    weights[j] = a->window && j <= i - a->window ? 0 : exp(score / sqrt(size));
+                    weights[j] = a->window && j <= i - a->window ? 0 : exp(score * scale);
                     sum += weights[j];
                 }
                 for (int j = 0; j <= i; j++) {
@@ -518,8 +511,20 @@ static tensor *build_attention(graph *g, const operator_case *c, tensor *const *
     options.dropout = c->p;
     options.q_gamma = leaf[1];
     options.k_gamma = leaf[2];
+    options.scale = leaf[3];
     options.block_size = c->time;
     return op_attention(g, leaf[0], &options);
+}
+
+// x + attention(x), q, k and v being x.
+static void reference_attention_around(const operator_case *c, const run_context *run, double *const *leaf,
+                                       double *y) {
+    reference_attention(c, run, leaf, y);
+    for (size_t i = 0; i < leaf_count(c, 0); i++) y[i] += leaf[0][i];
+}
+
+static tensor *build_attention_around(graph *g, const operator_case *c, tensor *const *leaf) {
+    return op_residual(g, leaf[0], build_attention(g, c, leaf));
 }
 
 static void reference_shrink(const operator_case *c, const run_context *run, double *const *leaf,

@@ -63,4 +63,26 @@ static tensor *build_recurrence(graph *g, const operator_case *c, tensor *const 
         g, leaf[0], &(recurrence_options){c->cell, leaf[1], leaf[2], leaf[3], leaf[4], leaf[5], leaf[6]});
 }
 
+// The same with an embedding's table in place of x; of a residual, where the output is as wide.
+static void reference_recurrence_of_tokens(const operator_case *c, const run_context *run,
+                                           double *const *leaf, double *y) {
+    const int rows = c->batch * c->time, in = leaf_width(c, 0), R = leaf_width(c, 2);
+    const int32_t *ids = case_tokens();
+    double *x = malloc((size_t)(rows * in) * sizeof *x), *with_x[CASE_LEAVES];
+    memcpy(with_x, leaf, sizeof with_x);
+    with_x[0] = x;
+    for (int r = 0; r < rows; r++) memcpy(x + r * in, leaf[0] + ids[r] * in, (size_t)in * sizeof *x);
+    reference_recurrence(c, run, with_x, y);
+    for (int i = 0; in == R && i < rows * R; i++) y[i] += x[i];
+    free(x);
+}
+
+static tensor *build_recurrence_of_tokens(graph *g, const operator_case *c, tensor *const *leaf) {
+    tensor *x = op_embedding(g, case_ids(g), leaf[0], 1), *with_x[CASE_LEAVES];
+    memcpy(with_x, leaf, sizeof with_x);
+    with_x[0] = x;
+    tensor *y = build_recurrence(g, c, with_x);
+    return tensor_width(x) == tensor_width(y) ? op_residual(g, x, y) : y;
+}
+
 #endif

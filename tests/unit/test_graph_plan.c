@@ -267,15 +267,9 @@ static void test_gradients_that_would_be_lost_are_refused(void **state) {
     test_project(r.g, op_concat(r.g, (tensor *[]){y, r.x}, 2), factors);
     refused_close(&r);
 
-    r = refused_open(3 * HALF); // attention whose qkv is read again
+    r = refused_open(3 * HALF); // a loss on a tensor that attention needs for its gradient
     const attention_options options = {
         .heads = 2, .kv_heads = 2, .head_size = HALF / 2, .block_size = TIME};
-    y = op_attention(r.g, r.x, &options);
-    y = op_concat(r.g, (tensor *[]){y, y, y}, 3);
-    test_project(r.g, op_multiply(r.g, y, r.x), factors);
-    refused_close(&r);
-
-    r = refused_open(3 * HALF); // a loss on a tensor that attention needs for its gradient
     tensor *ids_of = graph_tensor(r.g, TENSOR_TOKENS, 2, (int[]){BATCH, TIME});
     op_cross_entropy(r.g, op_attention(r.g, r.x, &options), ids_of, 0);
     refused_close(&r);
@@ -308,6 +302,39 @@ static void test_logits_of_large_vocabularies_are_not_held(void **state) {
         }
 }
 
+static int count_ops(const graph *g, const char *kind) {
+    int count = 0;
+    for (int k = 0; k < g->op_count; k++) count += strcmp(g->ops[k]->kind->name, kind) == 0;
+    return count;
+}
+
+// With fewer different tokens than tokens, a recurrent layer multiplies the embedding's table, and the
+// embedding is left out unless something else reads it.
+static void test_recurrent_layers_look_up_products(void **state) {
+    (void)state;
+    enum { FEW = TOKENS / 2, MANY = TOKENS / 2 + 1 };
+    static const struct {
+        const char *layers;
+        int vocabulary, embeddings, linears;
+    } cases[] = {{"lstm, unembedding: {tied: false}", FEW, 0, 2},
+                 {"lstm, unembedding: {tied: false}", MANY, 1, 1},
+                 {"residual: [gru], unembedding: {tied: false}", FEW, 1, 2},
+                 {"dropout: {p: 0.5}, gru, unembedding: {tied: false}", FEW, 1, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        error err = {0};
+        model_graph built;
+        char yaml[200];
+        snprintf(yaml, sizeof yaml, "model:\n  width: 8\n  layers: [embedding, %s]\n", cases[i].layers);
+        test_model t = test_model_declare(yaml, cases[i].vocabulary, TIME);
+        const graph_options options = test_training(BATCH, TIME);
+        test_ok(model_build(t.model, &options, true, &built, &err), &err);
+        assert_int_equal(count_ops(built.graph, "embedding"), cases[i].embeddings);
+        assert_int_equal(count_ops(built.graph, "linear"), cases[i].linears);
+        graph_free(built.graph);
+        test_model_free(&t);
+    }
+}
+
 int main(void) {
     if (kernels_select("auto", NULL) != OK) return 1;
     const struct CMUnitTest tests[] = {
@@ -318,6 +345,7 @@ int main(void) {
         cmocka_unit_test(test_decoding_reads_only_living_bytes),
         cmocka_unit_test(test_gradients_that_would_be_lost_are_refused),
         cmocka_unit_test(test_logits_of_large_vocabularies_are_not_held),
+        cmocka_unit_test(test_recurrent_layers_look_up_products),
     };
     return cmocka_run_group_tests(tests, draw_tokens, NULL);
 }

@@ -15,7 +15,15 @@ static problem new_problem(int batch, int time, int heads, int kv_heads, int hea
 }
 
 static size_t row_width(const attention_shape *s) {
-    return (size_t)(s->heads + 2 * s->kv_heads) * (size_t)s->head_size;
+    return (size_t)attention_columns(s);
+}
+
+// Queries, keys and values are one.
+static problem new_shared_problem(int batch, int time, int heads, int head_size, int window,
+                                  double dropout) {
+    problem p = new_problem(batch, time, heads, heads, head_size, window, dropout);
+    p.shape.shared_qkv = true;
+    return p;
 }
 
 static size_t out_width(const attention_shape *s) {
@@ -36,14 +44,16 @@ static double factor_of(const problem *p, int b, int h, int i, int j) {
 
 // The definition, with the whole matrix, in double precision.
 static void reference(const problem *p, const real *qkv, const real *dout, double *out, double *lse,
-                      double *dqkv) {
+                      double *dqkv, double *dscale) {
     const attention_shape *s = &p->shape;
     const int size = s->head_size, ld = (int)row_width(s), ldo = (int)out_width(s);
     double *probability = new_doubles((size_t)s->time), *gradient = new_doubles((size_t)s->time);
+    *dscale = 0;
     for (int b = 0; b < s->batch; b++)
         for (int h = 0; h < s->heads; h++) {
             const int kv = h / (s->heads / s->kv_heads);
-            const int q_at = h * size, k_at = (s->heads + kv) * size, v_at = k_at + s->kv_heads * size;
+            const int q_at = h * size, k_at = attention_key_column(s) + kv * size,
+                      v_at = attention_value_column(s) + kv * size;
             for (int i = 0; i < s->time; i++) {
                 const real *row = qkv + (b * s->time + i) * ld;
                 double *o = out + (b * s->time + i) * ldo + h * size,
@@ -74,8 +84,10 @@ static void reference(const problem *p, const real *qkv, const real *dout, doubl
                 }
                 for (int j = first; j <= i; j++) {
                     const real *other = qkv + (b * s->time + j) * ld;
-                    const double score_gradient = probability[j] * (gradient[j] - delta) * (double)s->scale;
+                    const double unscaled = probability[j] * (gradient[j] - delta),
+                                 score_gradient = unscaled * (double)s->scale;
                     for (int c = 0; c < size; c++) {
+                        *dscale += unscaled * (double)row[q_at + c] * (double)other[k_at + c];
                         dq[c] += score_gradient * (double)other[k_at + c];
                         dqkv[(b * s->time + j) * ld + k_at + c] += score_gradient * (double)row[q_at + c];
                     }
@@ -89,9 +101,21 @@ static real *new_qkv(const problem *p) {
     const attention_shape *s = &p->shape;
     real *qkv = new_normals(row_count(s) * row_width(s), 1, 1);
     for (size_t r = 0; r < row_count(s); r++)
-        for (size_t c = 0; c < (size_t)(s->heads + s->kv_heads) * (size_t)s->head_size; c++)
+        for (size_t c = 0; c < (size_t)attention_value_column(s); c++)
             qkv[r * row_width(s) + c] *= (real)p->spread;
     return qkv;
+}
+
+// The terms of the gradient of the scale cancel each other: its error is that of their magnitudes.
+static void check_dscale(const char *what, const problem *p, const real *qkv, const double *dqkv,
+                         double got, double wanted, double limit) {
+    const attention_shape *s = &p->shape;
+    double magnitude = 0;
+    for (size_t r = 0; r < row_count(s); r++)
+        for (size_t c = 0; c < row_width(s); c++)
+            magnitude += fabs((double)qkv[r * row_width(s) + c] * dqkv[r * row_width(s) + c]);
+    if (!(fabs(got - wanted) <= limit * magnitude / (double)s->scale))
+        fail_msg("%s: the gradient of the scale is %g, not %g", what, got, wanted);
 }
 
 static void check_problem(const problem *p, double limit_forward, double limit_gradient) {
@@ -103,15 +127,20 @@ static void check_problem(const problem *p, double limit_forward, double limit_g
     real *dqkv = new_reals(size);
     double *wanted = new_doubles(out_size), *wanted_lse = new_doubles(lse_size),
            *wanted_gradient = new_doubles(size);
+    double dscale, wanted_dscale;
     void *workspace = new_workspace(kernels->attention_workspace(s, kernels_threads()));
     char what[160];
     snprintf(what, sizeof what, "attention of %d x %d, %d/%d heads of %d, window %d, dropout %g", s->batch,
              s->time, s->heads, s->kv_heads, s->head_size, s->window, (double)p->mask.p);
-    reference(p, qkv, dout, wanted, wanted_lse, wanted_gradient);
+    reference(p, qkv, dout, wanted, wanted_lse, wanted_gradient, &wanted_dscale);
     kernels->attention_forward(s, &p->mask, qkv, out, lse, workspace);
     check_close(what, out, wanted, out_size, limit_forward);
     check_close(what, lse, wanted_lse, lse_size, limit_forward);
-    kernels->attention_backward(s, &p->mask, qkv, out, lse, dout, dqkv, workspace);
+    kernels->attention_backward(s, &p->mask, qkv, out, lse, dout, dqkv, false, &dscale, workspace);
+    check_close(what, dqkv, wanted_gradient, size, limit_gradient);
+    check_dscale(what, p, qkv, wanted_gradient, dscale, wanted_dscale, limit_gradient);
+    for (size_t i = 0; i < size; i++) dqkv[i] = 1, wanted_gradient[i] += 1;
+    kernels->attention_backward(s, &p->mask, qkv, out, lse, dout, dqkv, true, NULL, workspace);
     check_close(what, dqkv, wanted_gradient, size, limit_gradient);
     free(qkv), free(dout), free(out), free(lse), free(dqkv), free(workspace);
     free(wanted), free(wanted_lse), free(wanted_gradient);
@@ -119,14 +148,16 @@ static void check_problem(const problem *p, double limit_forward, double limit_g
 
 static void shapes(void) {
     const problem problems[] = {
-        new_problem(1, 1, 1, 1, 1, 0, 0),      new_problem(2, 5, 2, 2, 3, 0, 0),
-        new_problem(1, 12, 1, 1, 16, 0, 0),    new_problem(1, 49, 2, 1, 17, 0, 0),
-        new_problem(3, 64, 4, 4, 32, 0, 0),    new_problem(1, 100, 6, 2, 20, 0, 0),
-        new_problem(1, 97, 3, 1, 64, 0, 0.25), new_problem(2, 130, 2, 2, 33, 0, 0.1),
-        new_problem(1, 401, 1, 1, 24, 0, 0.5), new_problem(1, 800, 1, 1, 16, 0, 0),
-        new_problem(1, 60, 1, 1, 400, 0, 0.1), new_problem(1, 385, 1, 1, 128, 0, 0),
-        new_problem(2, 65, 4, 1, 48, 0, 0.2),  new_problem(2, 513, 2, 1, 32, 0, 0.1),
-        new_problem(1, 1091, 4, 2, 8, 0, 0.3), new_problem(1, 127, 2, 2, 72, 0, 0),
+        new_problem(1, 1, 1, 1, 1, 0, 0),        new_problem(2, 5, 2, 2, 3, 0, 0),
+        new_problem(1, 12, 1, 1, 16, 0, 0),      new_problem(1, 49, 2, 1, 17, 0, 0),
+        new_problem(3, 64, 4, 4, 32, 0, 0),      new_problem(1, 100, 6, 2, 20, 0, 0),
+        new_problem(1, 97, 3, 1, 64, 0, 0.25),   new_problem(2, 130, 2, 2, 33, 0, 0.1),
+        new_problem(1, 401, 1, 1, 24, 0, 0.5),   new_problem(1, 800, 1, 1, 16, 0, 0),
+        new_problem(1, 60, 1, 1, 400, 0, 0.1),   new_problem(1, 385, 1, 1, 128, 0, 0),
+        new_problem(2, 65, 4, 1, 48, 0, 0.2),    new_problem(2, 513, 2, 1, 32, 0, 0.1),
+        new_problem(1, 1091, 4, 2, 8, 0, 0.3),   new_problem(1, 127, 2, 2, 72, 0, 0),
+        new_shared_problem(2, 37, 1, 7, 0, 0),   new_shared_problem(1, 130, 2, 33, 9, 0.1),
+        new_shared_problem(2, 2100, 1, 8, 0, 0), new_shared_problem(1, 1700, 2, 16, 1200, 0.2),
     };
     for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) check_problem(&problems[i], 2e-6, 5e-6);
 }
@@ -157,25 +188,29 @@ static void check_threads(const problem *p) {
     const size_t size = row_count(s) * row_width(s), out_size = row_count(s) * out_width(s);
     real *qkv = new_qkv(p), *dout = new_normals(out_size, 2, 1),
          *lse = new_reals(row_count(s) * (size_t)s->heads);
-    real *got = new_reals(out_size + size), *first = new_reals(out_size + size);
+    const size_t all = out_size + size + 1; // with the gradient of the scale
+    real *got = new_reals(all), *first = new_reals(all);
     for (int threads = 1; threads <= 4; threads++) {
         kernels_set_threads(threads);
         void *workspace = new_workspace(kernels->attention_workspace(s, threads));
         kernels->attention_forward(s, &p->mask, qkv, got, lse, workspace);
-        kernels->attention_backward(s, &p->mask, qkv, got, lse, dout, got + out_size, workspace);
+        double dscale;
+        kernels->attention_backward(s, &p->mask, qkv, got, lse, dout, got + out_size, false, &dscale,
+                                    workspace);
+        got[out_size + size] = (real)dscale;
         if (threads == 1)
-            memcpy(first, got, (out_size + size) * sizeof *got);
+            memcpy(first, got, all * sizeof *got);
         else
-            check_same("attention", first, got, out_size + size);
+            check_same("attention", first, got, all);
         free(workspace);
     }
     free(qkv), free(dout), free(lse), free(got), free(first);
 }
 
 static void the_same_for_any_number_of_threads(void) {
-    const problem problems[] = {new_problem(3, 70, 4, 2, 24, 0, 0.2),
-                                new_problem(1, 1600, 2, 1, 16, 0, 0.1),
-                                new_problem(1, 2100, 1, 1, 8, 900, 0)};
+    const problem problems[] = {
+        new_problem(3, 70, 4, 2, 24, 0, 0.2), new_problem(1, 1600, 2, 1, 16, 0, 0.1),
+        new_problem(1, 2100, 1, 1, 8, 900, 0), new_shared_problem(2, 2600, 1, 16, 0, 0.1)};
     for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) check_threads(&problems[i]);
 }
 
@@ -204,12 +239,16 @@ static void the_future_is_not_seen(void) {
 static void decoding_is_attention(void) {
     static const struct {
         int shape[5], capacity, chunk;
-    } cases[] = {{{1, 1, 1, 1, 1}, 1, 1},     {{2, 9, 4, 2, 20}, 12, 1},   {{2, 9, 4, 2, 20}, 9, 9},
-                 {{3, 50, 2, 2, 33}, 50, 7},  {{3, 50, 2, 2, 33}, 19, 5},  {{1, 300, 6, 1, 64}, 303, 64},
-                 {{1, 300, 6, 1, 64}, 64, 1}, {{2, 150, 4, 4, 32}, 128, 3}};
+        bool shared;
+    } cases[] = {{{1, 1, 1, 1, 1}, 1, 1, false},     {{2, 9, 4, 2, 20}, 12, 1, false},
+                 {{2, 9, 4, 2, 20}, 9, 9, false},    {{3, 50, 2, 2, 33}, 50, 7, false},
+                 {{3, 50, 2, 2, 33}, 19, 5, false},  {{1, 300, 6, 1, 64}, 303, 64, false},
+                 {{1, 300, 6, 1, 64}, 64, 1, false}, {{2, 150, 4, 4, 32}, 128, 3, false},
+                 {{2, 60, 2, 2, 20}, 40, 7, true}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const int *dims = cases[i].shape, capacity = cases[i].capacity;
-        const problem p = new_problem(dims[0], dims[1], dims[2], dims[3], dims[4], capacity, 0);
+        problem p = new_problem(dims[0], dims[1], dims[2], dims[3], dims[4], capacity, 0);
+        p.shape.shared_qkv = cases[i].shared;
         const attention_shape *s = &p.shape;
         const size_t cache = (size_t)(s->batch * capacity * s->kv_heads * s->head_size);
         const size_t size = row_count(s) * row_width(s), out_size = row_count(s) * out_width(s);
@@ -217,8 +256,8 @@ static void decoding_is_attention(void) {
         real *keys = new_reals(cache), *values = new_reals(cache), *part_out = new_reals(out_size);
         real *got = new_reals(out_size), *first = new_reals(out_size);
         double *wanted = new_doubles(out_size), *lse = new_doubles(row_count(s) * (size_t)s->heads);
-        double *unused = new_doubles(size);
-        reference(&p, qkv, dout, wanted, lse, unused);
+        double *unused = new_doubles(size), unused_scale;
+        reference(&p, qkv, dout, wanted, lse, unused, &unused_scale);
         for (int threads = 1; threads <= 3; threads++) {
             kernels_set_threads(threads);
             memset(keys, 0xFF, cache * sizeof *keys), memset(values, 0xFF, cache * sizeof *values);

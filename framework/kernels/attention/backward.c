@@ -151,6 +151,8 @@ static NEVER_INLINE void unpack_rows(const attention_call *c, int count, const r
 typedef struct backward_arrays {
     const real *qkv, *out, *lse, *dout;
     real *dqkv;
+    bool accumulate; // to dqkv
+    double *dscale;
 } backward_arrays;
 
 // The rows of one query head and of its key head, from time 0 on.
@@ -163,9 +165,8 @@ static head_rows rows_of_head(const attention_call *c, const backward_arrays *x,
     const attention_shape *s = &c->shape;
     const ptrdiff_t row = (ptrdiff_t)(head / s->heads) * s->time, in_row = head % s->heads * s->head_size;
     const ptrdiff_t q = row * c->ld + in_row, out = row * c->ldo + in_row;
-    const ptrdiff_t keys =
-        row * c->ld + (s->heads + head % s->heads / (s->heads / s->kv_heads)) * s->head_size;
-    const ptrdiff_t values = keys + s->kv_heads * s->head_size;
+    const ptrdiff_t kv = row * c->ld + head % s->heads / (s->heads / s->kv_heads) * s->head_size;
+    const ptrdiff_t keys = kv + attention_key_column(s), values = kv + attention_value_column(s);
     return (head_rows){
         .q = x->qkv + q,
         .keys = x->qkv + keys,
@@ -228,16 +229,25 @@ static void backward_tile(const attention_call *c, const head_rows *x, const hea
     }
 }
 
+// What rows of keys and their gradients, without the scale, give to the gradient of the scale.
+static double scale_gradient(const attention_call *c, int count, const real *keys, const real *gradients) {
+    double sum = 0;
+    for (int r = 0; r < count; r++)
+        sum += (double)dot(c->width, keys + r * c->width, gradients + r * c->width);
+    return sum;
+}
+
 // What a part of queries and a part of keys give to each other's gradients, for a key head of the batch and
 // its query heads. They are written by the parts that coincide in time, which come first, and added to by
-// all others.
-static void backward_parts(const attention_call *c, const backward_arrays *arrays, int kv, const piece *p,
-                           const scratch *w) {
+// all others; where q, k and v are one, keys and values add to what queries have written. Returns the part
+// of the gradient of the scale, if that is wanted.
+static double backward_parts(const attention_call *c, const backward_arrays *arrays, int kv, const piece *p,
+                             const scratch *w) {
     const attention_shape *s = &c->shape;
     const int size = s->head_size, group = s->heads / s->kv_heads;
     const int begin = larger(p->key, round_down(first_visible(c, p->first), SPAN));
     const int count = p->key + p->keys - begin, padded = round_up(count, ROWS);
-    const bool adds = p->first != p->key;
+    const bool adds = arrays->accumulate || p->first != p->key, keys_add = adds || s->shared_qkv;
     const ptrdiff_t at = begin * c->ld;
     head_rows x = rows_of_head(c, arrays, kv * group);
     pack_rows(count, padded, size, c->width, x.keys + at, c->ld, 1, w->keys);
@@ -248,15 +258,18 @@ static void backward_parts(const attention_call *c, const backward_arrays *array
             backward_tile(c, &x, &next, head, p, begin, first, adds, w);
         if (head + 1 < (kv + 1) * group) x = next;
     }
-    unpack_rows(c, count, w->key_gradients, s->scale, adds, x.dkeys + at);
-    unpack_rows(c, count, w->value_gradients, c->mask ? dropout_factor(c->mask->p) : 1, adds,
+    unpack_rows(c, count, w->key_gradients, s->scale, keys_add, x.dkeys + at);
+    unpack_rows(c, count, w->value_gradients, c->mask ? dropout_factor(c->mask->p) : 1, keys_add,
                 x.dvalues + at);
+    return arrays->dscale ? scale_gradient(c, count, w->keys, w->key_gradients) : 0;
 }
 
 typedef struct backward_call {
     attention_call c;
     backward_arrays x;
-    int distance; // between the parts of queries and of keys
+    int distance;           // between the parts of queries and of keys
+    int turns, turn;        // see attention_backward
+    double *scale_gradient; // of each key head and part of keys
     void *workspace;
 } backward_call;
 
@@ -266,22 +279,35 @@ static void backward_tasks(const void *context, pool_share share) {
     const int heads = s->batch * s->kv_heads;
     const scratch w = scratch_of_thread(s, b->workspace, share.thread);
     for (int task = share.begin; task < share.end; task++) {
-        const int key = task / heads * PART, first = key + b->distance * PART;
+        const int part = task / heads, key = part * PART, first = key + b->distance * PART;
+        if (b->turns > 1 && part / b->distance % b->turns != b->turn) continue;
         const piece p = {0, first, smaller(PART, s->time - first), key, smaller(PART, s->time - key)};
-        backward_parts(&b->c, &b->x, task % heads, &p, &w);
+        const double scale = backward_parts(&b->c, &b->x, task % heads, &p, &w);
+        b->scale_gradient[task] = scale + (b->distance > 0 ? b->scale_gradient[task] : 0);
     }
 }
 
 void attention_backward(const attention_shape *shape, const dropout_mask *mask, const real *qkv,
-                        const real *out, const real *lse, const real *dout, real *dqkv, void *workspace) {
-    backward_call b = {new_call(shape, mask), {qkv, out, lse, dout, dqkv}, 0, workspace};
+                        const real *out, const real *lse, const real *dout, real *dqkv,
+                        bool accumulate_dqkv, double *dscale, void *workspace) {
+    backward_call b = {.c = new_call(shape, mask),
+                       .x = {qkv, out, lse, dout, dqkv, accumulate_dqkv, dscale},
+                       .scale_gradient = workspace,
+                       .workspace = workspace};
     b.c.far = true; // what the forward pass saved
     const int heads = shape->batch * shape->kv_heads, parts = divide_up(shape->time, PART);
     // Parts this far apart still see each other.
     const int farthest = smaller(parts - 1, (b.c.reach + PART - 2) / PART);
     // Parts at one distance share no gradients, so they may be done in any order; and every gradient is
-    // summed up in the order of distances.
-    for (; b.distance <= farthest; b.distance++)
-        parallel_for(heads * (parts - b.distance), attention_operations(&b.c) / (farthest + 1),
-                     backward_tasks, &b);
+    // summed up in the order of distances. Where q, k and v are one, the keys of a part are the queries of
+    // another: then the two have different turns.
+    for (; b.distance <= farthest; b.distance++) {
+        b.turns = shape->shared_qkv && b.distance > 0 ? 2 : 1;
+        for (b.turn = 0; b.turn < b.turns; b.turn++)
+            parallel_for(heads * (parts - b.distance), attention_operations(&b.c) / (farthest + 1),
+                         backward_tasks, &b);
+    }
+    if (!dscale) return;
+    *dscale = 0;
+    for (int i = 0; i < heads * parts; i++) *dscale += b.scale_gradient[i];
 }

@@ -120,16 +120,16 @@ static void decode_heads(const void *context, pool_share share) {
     const decoding *d = context;
     const attention_shape *s = &d->shape;
     const int size = s->head_size, group = s->heads / s->kv_heads;
-    const ptrdiff_t width = (ptrdiff_t)(s->heads + 2 * s->kv_heads) * size,
-                    out_width = (ptrdiff_t)s->heads * size, cache = (ptrdiff_t)d->capacity * size;
+    const ptrdiff_t width = attention_columns(s), out_width = (ptrdiff_t)s->heads * size,
+                    cache = (ptrdiff_t)d->capacity * size;
     real *const scores = d->scores + (ptrdiff_t)share.thread * d->capacity;
     for (int task = share.begin; task < share.end; task++) {
         const int b = task / s->kv_heads, kv = task % s->kv_heads;
         real *keys = d->keys + task * cache, *values = d->values + task * cache;
         for (int t = 0; t < s->time; t++) {
             const ptrdiff_t row = (ptrdiff_t)b * s->time + t;
-            const real *q = d->qkv + row * width, *k = q + (s->heads + kv) * size,
-                       *v = k + s->kv_heads * size;
+            const real *q = d->qkv + row * width, *k = q + attention_key_column(s) + kv * size,
+                       *v = q + attention_value_column(s) + kv * size;
             const int position = d->position + t, slot = position % d->capacity;
             const int valid = position < d->capacity ? position + 1 : d->capacity;
             store_key(size, d->capacity, slot, k, keys);

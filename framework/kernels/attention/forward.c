@@ -8,7 +8,8 @@ static const real LN_2 = (real)0.69314718055994530942;
 
 size_t attention_workspace(const attention_shape *shape, int threads) {
     scratch unused;
-    return (size_t)threads * scratch_layout(shape, NULL, &unused) * sizeof(real);
+    return scale_gradients_bytes(shape) +
+           (size_t)threads * scratch_layout(shape, NULL, &unused) * sizeof(real);
 }
 
 // The scores of ROWS keys from row j of the block on, for a panel of queries; raises the maxima.
@@ -137,8 +138,8 @@ static forward_task task_of(const attention_call *c, const real *qkv, int number
     t.first = (parts - 1 - number % parts) * PART;
     const real *rows = qkv + (ptrdiff_t)t.b * s->time * c->ld;
     t.q = rows + t.first * c->ld + head * s->head_size;
-    t.keys = rows + (s->heads + kv) * s->head_size;
-    t.values = t.keys + s->kv_heads * s->head_size;
+    t.keys = rows + attention_key_column(s) + kv * s->head_size;
+    t.values = rows + attention_value_column(s) + kv * s->head_size;
     return t;
 }
 

@@ -50,10 +50,18 @@ static inline size_t scratch_layout(const attention_shape *s, real *memory, scra
     return used;
 }
 
+// Of the gradient of the scale, what each part of keys adds to it, for each key head: at the beginning of
+// the workspace, in whole lines of a cache.
+static inline size_t scale_gradients_bytes(const attention_shape *s) {
+    const int parts = divide_up(s->time, PART);
+    return ((size_t)s->batch * (size_t)s->kv_heads * (size_t)parts * sizeof(double) + 63) / 64 * 64;
+}
+
 static inline scratch scratch_of_thread(const attention_shape *s, void *workspace, int thread) {
     scratch w;
     const size_t reals = scratch_layout(s, NULL, &w);
-    scratch_layout(s, (real *)workspace + (size_t)thread * reals, &w);
+    real *const memory = (real *)((char *)workspace + scale_gradients_bytes(s));
+    scratch_layout(s, memory + (size_t)thread * reals, &w);
     return w;
 }
 
@@ -68,7 +76,7 @@ typedef struct attention_call {
 } attention_call;
 
 static inline attention_call new_call(const attention_shape *s, const dropout_mask *mask) {
-    const ptrdiff_t ld = (ptrdiff_t)(s->heads + 2 * s->kv_heads) * s->head_size;
+    const ptrdiff_t ld = attention_columns(s);
     return (attention_call){
         .shape = *s,
         .mask = mask && dropout_threshold(mask->p) > 0 ? mask : NULL,
