@@ -251,9 +251,9 @@ typedef struct ltc {
     void *workspace; // ltc_workspace bytes, 64-byte aligned
 } ltc;
 
-// A memory in front of another recurrent layer ("mixed memory", arXiv 2006.04418): an LSTM that goes on from
-// the layer's h, and whose own h is what the layer goes on from. All tensors are batch x time x something,
-// but for those of batch x R.
+// A memory in front of another recurrent layer ("mixed memory", arXiv 2006.04418): an LSTM that goes on
+// from the layer's h, and whose own h is what the layer goes on from. All tensors are batch x time x
+// something, but for those of batch x R.
 typedef struct mixed_memory {
     int time, width;     // R, the layer's
     const void *weight;  // packed (gemm_pack): forward W_hh^T, backward W_hh, 4 R x R
