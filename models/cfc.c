@@ -8,6 +8,7 @@ typedef struct cfc_settings {
     int64_t hidden;
     int mode; // cfc_mode
     int64_t backbone_layers, backbone_units;
+    bool mixed_memory;
 } cfc_settings;
 
 static const char *const mode_names[] = {"default", "no_gate", "pure", NULL}; // in the order of cfc_mode
@@ -20,6 +21,9 @@ static const option cfc_options_table[] = {
         "what the heads make: two states and a gate in time between them (default), a state and a gated one added to it (no_gate), or the closed-form solution itself (pure)"),
     INT(backbone_layers, "1", 0, CFC_LAYERS, "number of layers before the heads; 0: none"),
     INT(backbone_units, "128", 1, 1 << 20, "width of those layers"),
+    BOOL(
+        mixed_memory, "false",
+        "an LSTM in front of the network goes on from its h, and the network from that of the LSTM (arXiv 2006.04418)"),
     {0},
 };
 #undef SETTINGS
@@ -61,10 +65,35 @@ static tensor *declare_constants(builder *b, int R) {
     return op_stack(b->graph, (tensor *[]){first, builder_parameter(b, "w_tau", w_tau)}, 2);
 }
 
+// Gates and forget bias as of the layer lstm, the rest as ncps begins.
+static void declare_memory(builder *b, int R, int in, cfc_options *options) {
+    enum { GATES = 4, FORGET = 1 };
+    parameter_declaration ih = {.rank = 2,
+                                .shape = {GATES * R, in},
+                                .init = INIT_UNIFORM,
+                                .init_value = sqrt(6.0 / (GATES * R + in)),
+                                .decay = true,
+                                .matrix = true,
+                                .parts = GATES};
+    parameter_declaration hh = ih;
+    hh.shape[1] = R;
+    hh.init = INIT_ORTHOGONAL;
+    hh.init_value = 1;
+    const parameter_declaration bias = {.rank = 1,
+                                        .shape = {GATES * R},
+                                        .init = INIT_UNIFORM,
+                                        .init_value = 0.1,
+                                        .constant = {FORGET * R, (FORGET + 1) * R, 1}};
+    options->memory_ih = builder_parameter(b, "lstm.weight_ih", ih);
+    options->memory_hh = builder_parameter(b, "lstm.weight_hh", hh);
+    options->memory_bias = builder_parameter(b, "lstm.bias", bias);
+}
+
 static tensor *build_cfc(builder *b, const component_choice *choice, tensor *x) {
     const cfc_settings *s = choice->settings;
     const int R = s->hidden ? (int)s->hidden : tensor_width(x);
     cfc_options options = {.mode = (cfc_mode)s->mode, .width = R, .layers = (int)s->backbone_layers};
+    if (s->mixed_memory) declare_memory(b, R, tensor_width(x), &options);
     int in = tensor_width(x) + R;
     for (int k = 0; k < options.layers; k++) {
         char name[32];
@@ -91,7 +120,7 @@ const layer_type layer_cfc = {
                 "closed-form continuous-time network: a liquid recurrence without a solver of equations",
             .paper = "Hasani et al., Closed-form continuous-time neural networks, arXiv 2106.13898",
             .details =
-                "The backbone makes s of input and state (x, h): layers of 1.7159 tanh(0.666 (W s + b)). The heads make the next state of s; from token to token one unit of time passes. default: f1, f2 = tanh(ff1 s, ff2 s), t = sigmoid(time_a s + time_b s), h = f1 (1 - t) + f2 t. no_gate: h = f1 + f2 t. pure: h = A - A exp(-(|w_tau| + |ff1 s|)) ff1 s.\n\nParameters as in ncps.torch.CfCCell: backbone.0.weight, backbone.0.bias, backbone.2.weight and so on for each layer, ff1.weight, ff1.bias, ff2, time_a, time_b, or ff1, A and w_tau; weights and w_tau are drawn from Glorot and Bengio's uniform distribution, A begins as 1. Generation carries h from token to token, for as long as one likes.",
+                "The backbone makes s of input and state (x, h): layers of 1.7159 tanh(0.666 (W s + b)). The heads make the next state of s; from token to token one unit of time passes. default: f1, f2 = tanh(ff1 s, ff2 s), t = sigmoid(time_a s + time_b s), h = f1 (1 - t) + f2 t. no_gate: h = f1 + f2 t. pure: h = A - A exp(-(|w_tau| + |ff1 s|)) ff1 s.\n\nParameters as in ncps.torch.CfCCell: backbone.0.weight, backbone.0.bias, backbone.2.weight and so on for each layer, ff1.weight, ff1.bias, ff2, time_a, time_b, or ff1, A and w_tau; weights and w_tau are drawn from Glorot and Bengio's uniform distribution, A begins as 1. Those of mixed memory are lstm.weight_ih, lstm.weight_hh and lstm.bias, gates in the order i, f, g, o (ncps: g, i, f, o, and 1 added to f). Generation carries h from token to token, and c of the memory, for as long as one likes.",
             .example = "- cfc: {hidden: 256}\n",
             .options = cfc_options_table,
             .settings_size = sizeof(cfc_settings),

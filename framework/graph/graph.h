@@ -26,7 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { OP_MAX_INPUTS = 32, OP_MAX_OUTPUTS = 8 };
+enum { OP_MAX_INPUTS = 32, OP_MAX_OUTPUTS = 12 };
 
 typedef struct state_set state_set; // carried state by name: see below
 

@@ -176,6 +176,9 @@ typedef struct cfc_options {
     int width, layers;                         // R; of the backbone, 0 .. CFC_LAYERS
     tensor *weight[CFC_MAPS], *bias[CFC_MAPS]; // of the layers, then of the heads
     tensor *constants;                         // CFC_PURE: A, then w, (2, R)
+    // Mixed memory (kernels/arguments.h): weights as of an LSTM (op_recurrence), (4 R, width of x), (4 R, R)
+    // and (4 R); all NULL: none.
+    tensor *memory_ih, *memory_hh, *memory_bias;
 } cfc_options;
 
 tensor *op_cfc(graph *g, tensor *x, const cfc_options *options);

@@ -29,12 +29,16 @@ static void make_orthonormal(double *rows, int r, int columns) {
     for (int i = 0; i < columns; i++) row[i] /= length;
 }
 
-void orthogonal_rows(uint64_t seed, uint32_t site, int rows, int columns, double gain, real *out) {
+void orthogonal_matrix(uint64_t seed, uint32_t site, int rows, int columns, double gain, real *out) {
     const rng_stream stream = {seed, RNG_INIT, site, 0, 0};
     const size_t count = (size_t)rows * (size_t)columns;
+    const bool tall = rows > columns;
+    const int vectors = tall ? columns : rows, length = tall ? rows : columns;
     double *values = memory_alloc((count + 3) * sizeof *values);
     for (size_t block = 0; 4 * block < count; block++) rng_normal_block(&stream, block, values + 4 * block);
-    for (int r = 0; r < rows; r++) make_orthonormal(values, r, columns);
-    for (size_t i = 0; i < count; i++) out[i] = (real)(gain * values[i]);
+    for (int v = 0; v < vectors; v++) make_orthonormal(values, v, length);
+    for (int v = 0; v < vectors; v++)
+        for (int i = 0; i < length; i++)
+            out[tall ? i * columns + v : v * columns + i] = (real)(gain * values[v * length + i]);
     free(values);
 }

@@ -1,4 +1,4 @@
-// Random matrices with orthonormal rows.
+// Random matrices with orthonormal rows or columns.
 #ifndef RUNEXP_GRAPH_ORTHOGONAL_H
 #define RUNEXP_GRAPH_ORTHOGONAL_H
 
@@ -6,8 +6,9 @@
 
 #include <stdint.h>
 
-// Writes `gain` times a rows x columns matrix (rows <= columns) that is uniform among those of orthonormal
-// rows (Haar): normal numbers of stream (seed, RNG_INIT, site), made orthonormal one row after the other.
-void orthogonal_rows(uint64_t seed, uint32_t site, int rows, int columns, double gain, real *out);
+// Writes `gain` times a rows x columns matrix that is uniform among those of orthonormal rows or, with more
+// rows than columns, of orthonormal columns (Haar): normal numbers of stream (seed, RNG_INIT, site), made
+// orthonormal one vector after the other.
+void orthogonal_matrix(uint64_t seed, uint32_t site, int rows, int columns, double gain, real *out);
 
 #endif

@@ -106,8 +106,8 @@ static void initialise(const parameter *p, uint64_t seed, real *values) {
         return;
     }
     if (about->init == INIT_ORTHOGONAL) {
-        orthogonal_rows(seed, (uint32_t)p->number, about->shape[0], about->shape[1], about->init_value,
-                        values);
+        orthogonal_matrix(seed, (uint32_t)p->number, about->shape[0], about->shape[1], about->init_value,
+                          values);
         return;
     }
     const rng_stream stream = {seed, RNG_INIT, (uint32_t)p->number, 0, 0};

@@ -22,7 +22,7 @@ typedef enum initializer {
     INIT_NORMAL,     // N(0, a^2)
     INIT_UNIFORM,    // U(-a, a)
     INIT_RANGE,      // U(a, b)
-    INIT_ORTHOGONAL, // a times a random matrix with orthonormal rows, no more of them than columns
+    INIT_ORTHOGONAL, // a times a random matrix with orthonormal rows or, of more rows than columns, columns
     INIT_FORMULA     // a function of the declaration and the element
 } initializer;
 

@@ -251,6 +251,24 @@ typedef struct ltc {
     void *workspace; // ltc_workspace bytes, 64-byte aligned
 } ltc;
 
+// A memory in front of another recurrent layer ("mixed memory", arXiv 2006.04418): an LSTM that goes on from
+// the layer's h, and whose own h is what the layer goes on from. All tensors are batch x time x something,
+// but for those of batch x R.
+typedef struct mixed_memory {
+    int time, width;     // R, the layer's
+    const void *weight;  // packed (gemm_pack): forward W_hh^T, backward W_hh, 4 R x R
+    const bool *begins;  // as of recurrence
+    const real *c_first; // batch x R
+    real *sums;          // 4 R: x W_ih^T + b
+    real *gates;         // 4 R: from the forward step, for the backward step, which overwrites them
+    real *c;             // R
+    real *h_before;      // R: the layer's h before each token; zero where a document begins
+    real *h;             // R: the memory's
+    real *dsums;         // gradient of sums, and of h_before W_hh^T
+    real *dc;            // scratch of the backward step, batch x R
+    const real *zeros;   // R
+} mixed_memory;
+
 // A closed-form continuous-time network (arXiv 2106.13898) of `batch` sequences of `time` tokens and R =
 // width hidden units; one unit of time passes from token to token. Each map reads what the one before made:
 //     a_0 = phi(x W_x^T + b_0 + h W_0^T),   a_k = phi(a_k-1 W_k^T + b_k),   phi(p) = 1.7159 tanh(0.666 p)
@@ -276,16 +294,17 @@ typedef struct cfc {
     const real *constants;        // CFC_PURE: A, then w, 2 x R
     // Tokens before which h is zero, and beyond which no gradient goes back; NULL: there are none.
     const bool *begins;
-    const real *sums;        // x W_x^T + b_0
-    const real *h_first;     // batch x R
-    real *before;            // R: the h that each token goes on from
-    real *layer[CFC_LAYERS]; // units: a_k
-    real *heads;             // heads R: f, g, t; CFC_PURE: s
-    real *h;                 // R
-    const real *dh;          // gradient of h as an output
-    real *dsums[CFC_MAPS];   // of the sums of each map; the last may be `heads`
-    real *dconstants;        // CFC_PURE: of the rows of the batch, batch x 2 R
-    real *dh_next;           // scratch of the backward step, batch x R
+    const real *sums;           // x W_x^T + b_0
+    const real *h_first;        // batch x R
+    real *before;               // R: what each token goes on from: h of the last one, or of the memory
+    real *layer[CFC_LAYERS];    // units: a_k
+    real *heads;                // heads R: f, g, t; CFC_PURE: s
+    real *h;                    // R
+    const real *dh;             // gradient of h as an output
+    real *dsums[CFC_MAPS];      // of the sums of each map; the last may be `heads`
+    real *dconstants;           // CFC_PURE: of the rows of the batch, batch x 2 R
+    real *dh_next;              // scratch of the backward step, batch x R
+    const mixed_memory *memory; // whose h is `before`; NULL: none
 } cfc;
 
 // In double, so that 1 - beta and the like are exact to rounding when a kernel converts them to real (in

@@ -765,15 +765,30 @@ def write_ltc():
 # --- closed-form continuous-time networks -----------------------------------------------------------------
 
 
-def cfc(w, path, x, hidden, mode="default", backbone_layers=1, backbone_units=128):
+def as_ncps_gates(ours):
+    """From gates i, f, g, o to g, i, f, o."""
+    i, f, g, o = ours.chunk(4)
+    return torch.cat([g, i, f, o])
+
+
+def cfc(w, path, x, hidden, mode="default", backbone_layers=1, backbone_units=128, mixed_memory=False):
     """The network of ncps, on weights of ours."""
     from ncps.torch import CfC
 
-    net = CfC(x.shape[-1], hidden, mode=mode, backbone_layers=backbone_layers, backbone_units=backbone_units)
+    net = CfC(x.shape[-1], hidden, mixed_memory=mixed_memory, mode=mode, backbone_layers=backbone_layers,
+              backbone_units=backbone_units)
     weights = {}
     for name, p in net.rnn_cell.named_parameters():
         spread = 1.2 / math.sqrt(p.shape[1]) if name.endswith("weight") else 0.3
         weights["rnn_cell." + name] = w(path + name, tuple(p.shape), spread, 1.0 if name == "A" else 0.0)
+    if mixed_memory:
+        width, added = x.shape[-1], torch.zeros(4, hidden)
+        added[1] = 1  # by ncps, to the forget gate
+        weight_ih = w(path + "lstm.weight_ih", (4 * hidden, width), 1.2 / math.sqrt(width))
+        weight_hh = w(path + "lstm.weight_hh", (4 * hidden, hidden), 1.2 / math.sqrt(hidden))
+        weights["lstm.input_map.weight"] = as_ncps_gates(weight_ih)
+        weights["lstm.recurrent_map.weight"] = as_ncps_gates(weight_hh)
+        weights["lstm.input_map.bias"] = as_ncps_gates(w(path + "lstm.bias", (4 * hidden,), 0.5) - added.ravel())
     return functional_call(net, weights, (x,))[0]
 
 
@@ -781,7 +796,7 @@ def cfc_cases():
     cases = {}
 
     def add(name, batch=2, time=10, **arguments):
-        settings = ", ".join("%s: %s" % item for item in arguments.items())
+        settings = ", ".join("%s: %s" % (k, str(v).lower()) for k, v in arguments.items())
         cases[name] = ("[embedding, {cfc: {%s}}, {linear: {out: %d}}]" % (settings, WIDTH),
                        around(lambda w, x: linear(w, "linear/", cfc(w, "cfc/", x, **arguments), WIDTH)), batch, time)
 
@@ -789,6 +804,7 @@ def cfc_cases():
         add("cfc_" + mode, hidden=23, mode=mode)
         add("cfc_%s_no_layers" % mode, hidden=17, mode=mode, backbone_layers=0)
         add("cfc_%s_two_layers" % mode, hidden=9, mode=mode, backbone_layers=2, backbone_units=19)
+        add("cfc_%s_mixed" % mode, hidden=17, mode=mode, backbone_units=21, mixed_memory=True)
         add("cfc_%s_long" % mode, batch=1, time=150, hidden=WIDTH, mode=mode, backbone_units=33)
     return cases
 

@@ -72,7 +72,7 @@ static void test_layers(void **state) {
 static void test_liquid_networks(void **state) {
     (void)state;
     run_cases("ltc.h5", 10);
-    run_cases("cfc.h5", 12);
+    run_cases("cfc.h5", 15);
 }
 
 int main(void) {

@@ -89,13 +89,13 @@ static const model_text model_texts[] = {
      "    - ltc: {form: synapses, solver: dopri5, step_size: 0.01, rtol: 1.0, atol: 1.0}\n"
      "    - unembedding: {tied: false}\n"},
     {"cfc in every mode", "model:\n"
-                          "  width: 12\n"
+                          "  width: 8\n"
                           "  layers:\n"
                           "    - embedding: {init_std: 1.0}\n"
-                          "    - cfc: {hidden: 21, backbone_units: 17}\n"
-                          "    - cfc: {mode: no_gate, hidden: 9, backbone_layers: 2, backbone_units: 19}\n"
-                          "    - cfc: {mode: pure, hidden: 12, backbone_layers: 3, backbone_units: 8}\n"
-                          "    - residual: [layernorm, {cfc: {backbone_layers: 0}}]\n"
+                          "    - cfc: {hidden: 19, backbone_units: 5}\n"
+                          "    - cfc: {mode: no_gate, hidden: 9, backbone_layers: 2, backbone_units: 5}\n"
+                          "    - cfc: {mode: pure, hidden: 8, backbone_layers: 3, backbone_units: 6}\n"
+                          "    - residual: [layernorm, {cfc: {backbone_layers: 0, mixed_memory: true}}]\n"
                           "    - unembedding: {tied: false}\n"},
     {"lstm and attention without projections",
      "model:\n"

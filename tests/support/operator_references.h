@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-enum { CASE_LEAVES = 11, CASE_TOKENS = 600, CASE_VOCABULARY = 11 };
+enum { CASE_LEAVES = 14, CASE_TOKENS = 600, CASE_VOCABULARY = 11 };
 
 // What a graph starts from. rank 0: absent.
 typedef struct case_leaf {

@@ -40,6 +40,7 @@ static void test_failure_in_a_layer_is_kept(void **state) {
         {"{gru: {layers: 2, hidden: 7}}", "gru/weight_ih_l0"},
         {"{cfc: {backbone_layers: 2, hidden: 7}}", "cfc/backbone.0.weight"},
         {"{cfc: {backbone_layers: 0, mode: pure}}", "cfc/ff1.weight"},
+        {"{cfc: {mixed_memory: true}}", "cfc/lstm.weight_ih"},
         {"{attention: {heads: 1, projections: none, learned_scale: true}}", "attention/scale"},
         {"linear", "linear/weight"},
         {"{mlp: {activation: swiglu}}", "mlp/fc1.weight"},

@@ -277,7 +277,7 @@ static void test_cfc_is_as_in_ncps(void **state) {
                                "  layers:\n"
                                "    - embedding\n"
                                "    - cfc: {hidden: 40, backbone_layers: 2, backbone_units: 50}\n"
-                               "    - cfc: {mode: pure, backbone_layers: 0}\n"
+                               "    - cfc: {mode: pure, backbone_layers: 0, mixed_memory: true}\n"
                                "    - unembedding: {tied: false}\n",
                                1337);
     is_uniform(&t, "cfc1/backbone.0.weight", sqrt(6.0 / (50 + 96 + 40)));
@@ -289,6 +289,17 @@ static void test_cfc_is_as_in_ncps(void **state) {
     is_uniform(&t, "cfc2/ff1.weight", sqrt(6.0 / (40 + 40 + 40)));
     is_uniform(&t, "cfc2/w_tau", sqrt(6.0 / (1 + 40)));
     is_constant(&t, "cfc2/A", 1);
+    is_uniform(&t, "cfc2/lstm.weight_ih", sqrt(6.0 / (4 * 40 + 40)));
+    size_t count;
+    const real *hh = values_of(&t, "cfc2/lstm.weight_hh", &count),
+               *bias = values_of(&t, "cfc2/lstm.bias", &count);
+    for (int k = 0; k < 160; k++) assert_true((bias[k] == 1) == (k >= 40 && k < 80));
+    for (int i = 0; i < 40; i++)
+        for (int j = 0; j < 40; j++) {
+            double product = 0;
+            for (int k = 0; k < 160; k++) product += (double)hh[k * 40 + i] * (double)hh[k * 40 + j];
+            assert_true(fabs(product - (i == j)) < 1e-5);
+        }
     test_model_free(&t);
 }
 

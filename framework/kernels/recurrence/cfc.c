@@ -1,5 +1,6 @@
 // A closed-form continuous-time network through time (struct cfc): a token takes one product with the state
 // before it and one for each further map.
+#include "kernels/recurrence/mixed_memory.h"
 #include "kernels/recurrence/rows.h"
 #include "kernels/recurrence/through_time.h"
 
@@ -128,14 +129,20 @@ typedef struct token {
     int map;      // what has been multiplied
 } token;
 
+// Where the h of the token before stands, for every token.
+static real *states_before(const cfc *c) {
+    return c->memory ? c->memory->h_before : c->before;
+}
+
 // h goes to the token that follows, unless that begins a document.
 static void carry(const cfc *c, int b, int t) {
     if (t + 1 == c->time) return;
     const size_t R = (size_t)c->width, at = row_of(c, c->width, b, t);
+    real *next = states_before(c) + at + R;
     if (row_begins(c->begins, c->time, b, t + 1))
-        memset(c->before + at + R, 0, R * sizeof(real));
+        memset(next, 0, R * sizeof(real));
     else
-        memcpy(c->before + at + R, c->h + at, R * sizeof(real));
+        memcpy(next, c->h + at, R * sizeof(real));
 }
 
 static void rows_forward(const void *context, pool_share share) {
@@ -181,6 +188,7 @@ static void share_rows(const token *k, int end, pool_work *work) {
 
 static void advance(const void *of, int t, int begin, int end) {
     const cfc *c = of;
+    if (c->memory) mixed_memory_advance(c->memory, t, begin, end);
     for (int map = 0; map <= c->layers; map++) {
         const int in = in_width(c, map), out = out_width(c, map);
         const real *from = map == 0 ? c->before : c->layer[map - 1];
@@ -195,10 +203,11 @@ static void advance(const void *of, int t, int begin, int end) {
 
 // The gradient of the state before token t, for the token before; none goes back beyond the first.
 static void retreat_state(const cfc *c, int t, int begin, int end) {
-    if (t == 0) return;
+    if (t == 0 && !c->memory) return;
     const int R = c->width, K = out_width(c, 0);
     gemm_packed(false, end - begin, R, K, c->dsums[0] + row_of(c, K, begin, t), c->time * K, c->weight[0],
                 c->dh_next + (size_t)begin * (size_t)R, R, NULL);
+    if (c->memory) mixed_memory_retreat(c->memory, c->dh_next, t, begin, end);
     for (int b = begin; b < end; b++)
         if (row_begins(c->begins, c->time, b, t))
             memset(c->dh_next + (size_t)b * (size_t)R, 0, (size_t)R * sizeof(real));
@@ -219,7 +228,7 @@ static void retreat(const void *of, int t, int begin, int end) {
 void cfc_forward(const cfc *c) {
     const size_t R = (size_t)c->width;
     for (int b = 0; b < c->batch; b++)
-        memcpy(c->before + row_of(c, c->width, b, 0), c->h_first + (size_t)b * R, R * sizeof(real));
+        memcpy(states_before(c) + row_of(c, c->width, b, 0), c->h_first + (size_t)b * R, R * sizeof(real));
     through_time(c->batch, c->time, false, advance, c);
 }
 
@@ -227,5 +236,6 @@ void cfc_backward(const cfc *c) {
     const size_t bytes = (size_t)c->batch * (size_t)c->width * sizeof(real);
     memset(c->dh_next, 0, bytes);
     if (c->mode == CFC_PURE) memset(c->dconstants, 0, 2 * bytes);
+    if (c->memory) memset(c->memory->dc, 0, bytes);
     through_time(c->batch, c->time, true, retreat, c);
 }
