@@ -42,7 +42,7 @@ CFLAGS ?= -O3 -g
 CPPFLAGS += -D_GNU_SOURCE -Iframework -I. -I$(OUT) $(HDF5_CFLAGS)
 BASE_FLAGS := -std=c11 $(WARNINGS) -pthread -fno-math-errno
 DEPENDENCIES := -MMD -MP
-LIBS := -lyaml $(HDF5_LIBS) -lcurl -lcrypto -lm
+LIBS := -lyaml -lutf8proc $(HDF5_LIBS) -lcurl -lcrypto -lm
 # gcc 12.2 dies of vectorising loops for the maximum by fmax() of floats taken to double, on ARM (its bug 108608).
 TEST_FLAGS := $(if $(filter aarch64-%,$(MACHINE)),-fno-tree-vectorize)
 ifeq ($(BUILD),fp64)
@@ -224,7 +224,7 @@ run-bench: all $(BENCHES) $(if $(filter-out $(OURS_ALONE),$(or $(WORKLOADS),all)
 	@$(PYTHON) bench/bench.py $(TORCH)/bin/python $(WORKLOADS)
 
 .PHONY: fixtures
-fixtures: ## compute numbers of tests/parity again, with PyTorch: FIXTURES="layers optimizers schedules gpt"
+fixtures: ## compute numbers of tests/parity again, with PyTorch: FIXTURES="layers optimizers schedules gpt ltc cfc"
 	@tools/packages fixtures
 	$(PYTHON) tests/parity/make_fixtures.py $(FIXTURES)
 

@@ -110,7 +110,7 @@ const layer_type layer_attention = {
             .summary = "multi-head causal self-attention",
             .paper = "Vaswani et al., Attention is all you need, arXiv 1706.03762",
             .details =
-                "Parameters as in torch.nn.MultiheadAttention: in_proj_weight (q, k and v stacked), in_proj_bias, out_proj.weight, out_proj.bias; with qk_norm also q_norm.weight and k_norm.weight, with learned_scale also scale (1). Generation keeps keys and values in a cache of `window` tokens, at most block_size. On a stream (dataset.batches) attention sees its block alone and begins anew with each, whatever recurrent layers carry on.",
+                "Parameters as in torch.nn.MultiheadAttention: in_proj_weight (q, k and v stacked), in_proj_bias, out_proj.weight, out_proj.bias; with qk_norm also q_norm.weight and k_norm.weight, with learned_scale also scale (1). Generation keeps keys and values in a cache of `window` tokens, at most block_size. On a stream (dataset.batches) attention sees its block alone and begins anew with each, whatever recurrent layers carry on; it does not begin anew with a document (dataset.document_separator) within the block.",
             .example = "- residual: [rmsnorm, {attention: {heads: 8, kv_heads: 2, rope: true}}]\n",
             .options = attention_layer_options,
             .settings_size = sizeof(attention_settings),

@@ -22,6 +22,23 @@ tensor *builder_fail(builder *b, const component_choice *choice, const char *key
     return NULL;
 }
 
+void builder_warn(builder *b, const component_choice *choice, const char *key, const char *format, ...) {
+    if (!b->warnings) return;
+    char message[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    arena *a = b->graph->parameters->memory;
+    const place where = choice->node ? problem_place(choice->node, key) : choice->where;
+    const char *line = where.line ? arena_format(a, "%d:%d:", where.line, where.column) : "";
+    const char *file = where.file ? arena_format(a, "%s:%s ", where.file, line) : "";
+    const char **all = arena_alloc(a, (size_t)(b->warnings->count + 1) * sizeof *all);
+    for (int i = 0; i < b->warnings->count; i++) all[i] = b->warnings->values[i];
+    all[b->warnings->count] = arena_format(a, "%s%s: %s", file, choice->about->name, message);
+    *b->warnings = (string_list){all, b->warnings->count + 1};
+}
+
 tensor *builder_parameter(builder *b, const char *name, parameter_declaration about) {
     char full[sizeof b->path + 64];
     snprintf(full, sizeof full, "%s/%s", b->path, name);

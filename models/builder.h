@@ -36,6 +36,7 @@ struct builder {
     int residuals_met;       // those built so far
     int residual_depth;      // how many residual containers are around the layer being built
     tensor *token_table;     // of the embedding, once built: for tied heads
+    string_list *warnings;   // of settings that may not do what is expected; NULL: not wanted
     bool absolute_positions; // some layer adds positions that end at block_size
     char path[256];          // of the layer being built
     bool failed;
@@ -45,6 +46,10 @@ struct builder {
 // Reports a setting that does not fit (key may be NULL: the layer itself); always returns NULL.
 tensor *builder_fail(builder *b, const component_choice *choice, const char *key, const char *hint,
                      const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+// Warns of a setting that may not do what is expected.
+void builder_warn(builder *b, const component_choice *choice, const char *key, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 // Declares the parameter <path of the layer>/<name>, or finds it when another graph has declared it.
 tensor *builder_parameter(builder *b, const char *name, parameter_declaration about);

@@ -88,7 +88,12 @@ static const option repeat_options[] = {
 
 static tensor *build_repeat(builder *b, const component_choice *choice, tensor *x) {
     const repeat_settings *s = choice->settings;
-    for (int i = 0; i < s->times; i++) x = builder_branch(b, i, &s->layers, x);
+    string_list *const warnings = b->warnings;
+    for (int i = 0; i < s->times; i++) {
+        x = builder_branch(b, i, &s->layers, x);
+        b->warnings = NULL; // once for all of them
+    }
+    b->warnings = warnings;
     return x;
 }
 

@@ -47,7 +47,7 @@ const layer_type layer_conv_gate = {
             .kind = "layer",
             .summary = "a short causal convolution over all channels, gated by itself, then an mlp",
             .details =
-                "c = convolution of the last `kernel` tokens, u = c * sigmoid(gate(c)), output fc2(relu(fc1(u))). It has no residual and no norm of its own. Earlier programs padded this block on both sides, so that it saw the tokens it was to predict; here the tokens before the first count as zero. Parameters: conv.weight (width, width, kernel) and conv.bias as in torch.nn.Conv1d, also in how they begin; gate, fc1 and fc2 as torch.nn.Linear. Generation keeps the last kernel - 1 vectors.",
+                "c = convolution of the last `kernel` tokens, u = c * sigmoid(gate(c)), output fc2(relu(fc1(u))). It has no residual and no norm of its own. Earlier programs padded this block on both sides, so that it saw the tokens it was to predict; here the tokens before the first count as zero. Parameters: conv.weight (width, width, kernel) and conv.bias as in torch.nn.Conv1d, also in how they begin; gate, fc1 and fc2 as torch.nn.Linear. Generation keeps the last kernel - 1 vectors. Tokens before the document of a token (dataset.document_separator) count as zero, too.",
             .example = "- residual: [layernorm, {conv_gate: {kernel: 4, hidden: 512}}]\n",
             .options = conv_gate_options,
             .settings_size = sizeof(conv_gate_settings),

@@ -37,8 +37,9 @@ void tokens_bind(tensor *t, const int32_t *ids) {
     t->ids = ids;
 }
 
-// Appends the whole model and, when asked, its losses to a graph; fills *out.
-static status append_model(model *m, graph *g, bool with_losses, model_graph *out, error *err) {
+// Appends the whole model and, when asked, its losses to a graph; fills *out. warnings may be NULL.
+static status append_model(model *m, graph *g, bool with_losses, model_graph *out, string_list *warnings,
+                           error *err) {
     const model_settings *s = m->settings;
     const int tokens[] = {g->batch, g->time};
     out->graph = g;
@@ -51,6 +52,7 @@ static status append_model(model *m, graph *g, bool with_losses, model_graph *ou
         .init_std = s->init_std,
         .init_torch = s->init == 1,
         .residual_count = m->residuals,
+        .warnings = warnings,
         .err = err,
     };
     g->path = b.path;
@@ -74,10 +76,10 @@ static status append_model(model *m, graph *g, bool with_losses, model_graph *ou
 
 // Builds the smallest graph of the model and throws it away: declares the parameters, counts the residuals,
 // and checks that the layers fit.
-static status rehearse(model *m, parameter_set *parameters, error *err) {
+static status rehearse(model *m, parameter_set *parameters, string_list *warnings, error *err) {
     graph *g = graph_new(&(graph_options){.batch = 1, .time = 1}, parameters);
     model_graph unused = {0};
-    status result = append_model(m, g, true, &unused, err);
+    status result = append_model(m, g, true, &unused, warnings, err);
     graph_free(g);
     return result;
 }
@@ -90,9 +92,9 @@ status model_new(const model_settings *settings, int vocabulary, int block_size,
                  .block_size = block_size};
     // Twice: initial values depend on how many residuals there are, which is known at the end.
     parameter_set *first = parameters_new();
-    status result = rehearse(m, first, err);
+    status result = rehearse(m, first, NULL, err);
     parameters_free(first);
-    if (result == OK) result = rehearse(m, m->parameters, err);
+    if (result == OK) result = rehearse(m, m->parameters, &m->warnings, err);
     if (result != OK) {
         model_free(m);
         return result;
@@ -110,7 +112,7 @@ void model_free(model *m) {
 status model_build(model *m, const graph_options *options, bool with_losses, model_graph *out, error *err) {
     *out = (model_graph){0};
     graph *g = graph_new(options, m->parameters);
-    status result = append_model(m, g, with_losses, out, err);
+    status result = append_model(m, g, with_losses, out, NULL, err);
     tensor *const keep[] = {out->losses ? out->losses : out->logits,
                             options->gradients ? NULL : out->logits, NULL};
     if (result == OK) result = graph_finish(g, keep, err);

@@ -21,6 +21,7 @@ typedef struct model {
     int vocabulary, block_size;
     bool absolute_positions; // the context cannot grow beyond block_size without renumbering
     int residuals;           // residual additions from beginning to end
+    string_list warnings;    // of layers, with their places: what may not do what is expected
 } model;
 
 // Declares the parameters. vocabulary: number of token ids. Layers that do not fit together are ERR_CONFIG

@@ -18,6 +18,8 @@ const component *const layer_registry[] = {
     &layer_long_conv.about,
     &layer_lstm.about,
     &layer_gru.about,
+    &layer_ltc.about,
+    &layer_cfc.about,
     // dense
     &layer_linear.about,
     &layer_mlp.about,

@@ -14,6 +14,8 @@ extern const layer_type layer_conv_gate;                                        
 extern const layer_type layer_hyena;                                                    // hyena.c
 extern const layer_type layer_long_conv;                                                // long_conv.c
 extern const layer_type layer_lstm, layer_gru;                                          // recurrent.c
+extern const layer_type layer_ltc;                                                      // ltc.c
+extern const layer_type layer_cfc;                                                      // cfc.c
 extern const layer_type layer_linear, layer_mlp, layer_activation;                      // dense.c
 extern const layer_type layer_layernorm, layer_rmsnorm, layer_dropout;                  // norm.c
 

@@ -95,7 +95,8 @@ char *error_text(const error *err, char *buffer, unsigned long size) {
     append(buffer, size, "error: %s\n", err->message);
     if (err->source[0]) {
         append(buffer, size, "    %s\n", err->source);
-        if (err->column) append(buffer, size, "    %*s^\n", err->column - 1, "");
+        if (err->column)
+            append(buffer, size, "    %*s^\n", utf8_columns_of(err->source, err->column - 1), "");
     }
     if (err->hint[0]) append(buffer, size, "  %s\n", err->hint);
     return buffer;

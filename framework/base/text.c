@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
 static void reserve(text *t, size_t more) {
     if (t->bytes && t->length + more + 1 <= t->capacity) return;
@@ -113,57 +114,81 @@ int utf8_decode(const char *s, size_t count, uint32_t *code_point) {
     return length;
 }
 
+bool utf8_is_valid(const char *s) {
+    uint32_t c;
+    for (int length; *s; s += length)
+        if ((length = utf8_decode(s, strnlen(s, 4), &c)) == 0) return false;
+    return true;
+}
+
+int utf8_length(uint32_t c) {
+    return c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+}
+
 int utf8_encode(uint32_t c, char *buffer) {
-    if (c < 0x80) {
+    const int length = utf8_length(c);
+    if (length == 1) {
         buffer[0] = (char)c;
         return 1;
     }
-    int length = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
     static const unsigned char lead[5] = {0, 0, 0xC0, 0xE0, 0xF0};
     for (int i = length - 1; i > 0; i--, c >>= 6) buffer[i] = (char)(0x80 | (c & 0x3F));
     buffer[0] = (char)(lead[length] | c);
     return length;
 }
 
+static int code_points(const char *s, size_t length) {
+    int count = 0;
+    for (size_t i = 0; i < length; i++) count += ((unsigned char)s[i] & 0xC0) != 0x80;
+    return count;
+}
+
 int utf8_width(const char *s) {
-    int width = 0;
-    for (; *s; s++) width += ((unsigned char)*s & 0xC0) != 0x80;
-    return width;
+    return code_points(s, strlen(s));
 }
 
+// Columns of a character by itself. Controls, which cells and lines show as something else, count as one.
 static int columns_of(uint32_t c) {
-    // Ranges of Unicode 15: combining marks and zero-width characters, then East Asian Wide and Fullwidth.
-    static const uint32_t none[][2] = {{0x300, 0x36F},   {0x483, 0x489},   {0x591, 0x5BD},
-                                       {0x610, 0x61A},   {0x64B, 0x65F},   {0x1AB0, 0x1AFF},
-                                       {0x1DC0, 0x1DFF}, {0x200B, 0x200F}, {0x20D0, 0x20FF},
-                                       {0xFE00, 0xFE0F}, {0xFE20, 0xFE2F}};
-    static const uint32_t wide[][2] = {
-        {0x1100, 0x115F},   {0x2E80, 0x303E},   {0x3041, 0xA4CF},  {0xA960, 0xA97C}, {0xAC00, 0xD7A3},
-        {0xF900, 0xFAFF},   {0xFE30, 0xFE6F},   {0xFF00, 0xFF60},  {0xFFE0, 0xFFE6}, {0x1F300, 0x1F64F},
-        {0x1F680, 0x1F6FF}, {0x1F900, 0x1F9FF}, {0x20000, 0x3FFFD}};
-    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
-        if (c >= none[i][0] && c <= none[i][1]) return 0;
-    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
-        if (c >= wide[i][0] && c <= wide[i][1]) return 2;
-    return 1;
+    return c < 0x20 || (c >= 0x7F && c < 0xA0) ? 1 : utf8proc_charwidth((utf8proc_int32_t)c);
 }
 
-// The length of the character at s, which is not empty, and its columns. A byte that is not UTF-8 counts as
-// one.
-static size_t step(const char *s, size_t left, int *columns) {
-    uint32_t c;
-    const int length = utf8_decode(s, left, &c);
+// The length of what is seen as one character at s, which is not empty, and its columns: a letter with its
+// accents, an emoji of several. Terminals differ on the latter; the sum of the parts is the most they take.
+// A byte that is not UTF-8 counts as one.
+static size_t step(const char *s, int *columns) {
+    enum { FIRST_THAT_CONTINUES = 0xCC }; // the lead byte of U+0300: what comes before stands by itself
+    uint32_t c, next;
+    utf8proc_int32_t state = 0;
+    size_t length = (size_t)utf8_decode(s, strnlen(s, 4), &c);
     *columns = length ? columns_of(c) : 1;
-    return length ? (size_t)length : 1;
+    if (length == 0) return 1;
+    for (int more; (unsigned char)s[length] >= FIRST_THAT_CONTINUES; length += (size_t)more, c = next) {
+        more = utf8_decode(s + length, strnlen(s + length, 4), &next);
+        if (more == 0 ||
+            utf8proc_grapheme_break_stateful((utf8proc_int32_t)c, (utf8proc_int32_t)next, &state))
+            break;
+        *columns += columns_of(next);
+    }
+    return length;
 }
 
 int utf8_columns(const char *s) {
     int total = 0, columns;
-    for (size_t left = strlen(s), length; left > 0; s += length, left -= length) {
-        length = step(s, left, &columns);
+    for (size_t length; *s; s += length) {
+        length = step(s, &columns);
         total += columns;
     }
     return total;
+}
+
+int utf8_columns_of(const char *s, int characters) {
+    int total = 0, columns;
+    for (size_t length; *s && characters > 0; s += length) {
+        length = step(s, &columns);
+        characters -= code_points(s, length);
+        total += columns;
+    }
+    return characters > 0 ? total + characters : total;
 }
 
 static bool continues(char byte) {
@@ -195,31 +220,45 @@ void text_add_shortened(text *t, const char *s, int columns) {
     }
     if (columns < 1) return;
     const int head = columns / 2, tail = columns - 1 - head;
-    size_t left = strlen(s);
     int used = 0, width;
     const char *rest = s;
-    for (size_t length; left > 0; rest += length, left -= length, used += width) {
-        length = step(rest, left, &width);
+    for (size_t length; *rest; rest += length, used += width) {
+        length = step(rest, &width);
         if (used + width > head) break;
     }
     text_add_bytes(t, s, (size_t)(rest - s));
     text_add(t, "\xE2\x80\xA6");
-    for (size_t length; left > 0 && all - used > tail; rest += length, left -= length, used += width)
-        length = step(rest, left, &width);
-    text_add_bytes(t, rest, left);
+    for (size_t length; *rest && all - used > tail; rest += length, used += width)
+        length = step(rest, &width);
+    text_add(t, "%s", rest);
+}
+
+enum { LONGEST_NAME = 64 }; // that is compared
+
+// The characters of a name in lower case; a byte that is not UTF-8 is one. Returns their number;
+// LONGEST_NAME when there are that many or more.
+static int lower_case(const char *name, int32_t out[LONGEST_NAME]) {
+    int count = 0;
+    for (int length; *name && count < LONGEST_NAME; name += length) {
+        uint32_t c = (unsigned char)*name;
+        length = utf8_decode(name, strnlen(name, 4), &c);
+        if (length == 0) length = 1;
+        out[count++] = utf8proc_tolower((utf8proc_int32_t)c);
+    }
+    return count;
 }
 
 // Optimal string alignment distance: insertions, deletions, substitutions, swaps of neighbours.
-static int edit_distance(const char *a, const char *b) {
-    enum { LONGEST = 64 };
-    int n = (int)strlen(a), m = (int)strlen(b);
-    if (n >= LONGEST || m >= LONGEST) return LONGEST;
-    int d[LONGEST][LONGEST];
+static int edit_distance(const char *one, const char *other) {
+    int32_t a[LONGEST_NAME], b[LONGEST_NAME];
+    const int n = lower_case(one, a), m = lower_case(other, b);
+    if (n >= LONGEST_NAME || m >= LONGEST_NAME) return LONGEST_NAME;
+    int d[LONGEST_NAME][LONGEST_NAME];
     for (int i = 0; i <= n; i++) d[i][0] = i;
     for (int j = 0; j <= m; j++) d[0][j] = j;
     for (int i = 1; i <= n; i++)
         for (int j = 1; j <= m; j++) {
-            int same = tolower((unsigned char)a[i - 1]) == tolower((unsigned char)b[j - 1]);
+            int same = a[i - 1] == b[j - 1];
             int best = d[i - 1][j - 1] + !same;
             if (d[i - 1][j] + 1 < best) best = d[i - 1][j] + 1;
             if (d[i][j - 1] + 1 < best) best = d[i][j - 1] + 1;
@@ -233,17 +272,25 @@ static int edit_distance(const char *a, const char *b) {
 
 const char *nearest_name(const char *word, const char *const *candidates) {
     const char *nearest = NULL;
-    int length = (int)strlen(word), best = length <= 3 ? 1 : length <= 6 ? 2 : length / 3;
+    int length = utf8_width(word), best = length <= 3 ? 1 : length <= 6 ? 2 : length / 3;
     for (; *candidates; candidates++) {
         int distance = edit_distance(word, *candidates);
         // A word that begins a name ("warmup" for "warmup_steps") is near as well.
-        if (length >= 4 && strncmp(word, *candidates, (size_t)length) == 0 && distance > 2) distance = 2;
+        if (length >= 4 && strncmp(word, *candidates, strlen(word)) == 0 && distance > 2) distance = 2;
         if (distance <= best && (!nearest || distance < best)) {
             best = distance;
             nearest = *candidates;
         }
     }
     return nearest;
+}
+
+void text_add_composed(text *t, const char *s) {
+    utf8proc_uint8_t *composed = NULL;
+    const utf8proc_option_t options = UTF8PROC_NULLTERM | UTF8PROC_STABLE | UTF8PROC_COMPOSE;
+    const bool good = utf8proc_map((const utf8proc_uint8_t *)s, 0, &composed, options) >= 0;
+    text_add(t, "%s", good ? (const char *)composed : s);
+    free(composed);
 }
 
 char *text_count(double count, char *buffer, size_t size) {
@@ -286,7 +333,7 @@ size_t text_line_that_fits(const char *s, int width, const char **next) {
     int used = 0, columns;
     for (size_t length; s[i] && s[i] != '\n'; i += length) {
         if (s[i] == ' ') fits = i;
-        length = step(s + i, strnlen(s + i, 4), &columns);
+        length = step(s + i, &columns);
         if (used + columns > width && used > 0) break;
         used += columns;
     }

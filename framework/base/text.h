@@ -30,15 +30,21 @@ bool text_to_int(const char *s, int64_t *value);
 // for an invalid sequence (overlong, surrogate, above U+10FFFF, cut short) and for count 0.
 int utf8_decode(const char *s, size_t count, uint32_t *code_point);
 
+bool utf8_is_valid(const char *s);
+
 // Encodes a code point into buffer (at least 4 bytes); returns the length.
 int utf8_encode(uint32_t code_point, char *buffer);
+
+// The length that utf8_encode gives a code point.
+int utf8_length(uint32_t code_point);
 
 // Number of code points of a UTF-8 string.
 int utf8_width(const char *s);
 
 // Number of terminal columns of a UTF-8 string: two for the wide characters of East Asia and emoji, none
-// for accents that combine.
+// for accents that combine. And of its first characters (code points), one for each that it lacks.
 int utf8_columns(const char *s);
+int utf8_columns_of(const char *s, int characters);
 
 // The most bytes of s, of its first `count`, that are at most `most` and end where a character ends.
 size_t utf8_cut(const char *s, size_t count, size_t most);
@@ -46,7 +52,12 @@ size_t utf8_cut(const char *s, size_t count, size_t most);
 // Removes the character that a fixed buffer cut off at the end of s.
 void utf8_trim(char *s);
 
-// s in at most `columns` columns: whole, or with an ellipsis in place of its middle.
+// s in normalization form C of Unicode (UAX #15): texts that look the same because they differ only in
+// whether accents are characters of their own become the same. What is not UTF-8 stays as it is.
+void text_add_composed(text *t, const char *s);
+
+// s in at most `columns` columns: whole, or with an ellipsis in place of its middle. Letters keep their
+// accents.
 void text_add_shortened(text *t, const char *s, int columns);
 
 // How many bytes of s go into a line of `width` columns, cut before the blanks or newline where there

@@ -74,8 +74,10 @@ static status store(const option *o, const char *written, void *settings, arena 
     value_refuse(o, value, &refusal);
     fail(err, ERR_USAGE, "--%s%s", dashed(o->key, name), refusal.bytes);
     text_free(&refusal);
-    const char *nearest = value_nearest(o, value);
-    return nearest ? error_hint(err, "did you mean \"%s\"?", nearest) : err->code;
+    text nearest = {0};
+    if (value_nearest(o, value, &nearest)) error_hint(err, "did you mean \"%s\"?", nearest.bytes);
+    text_free(&nearest);
+    return err->code;
 }
 
 // The options of a command line so far.

@@ -17,7 +17,7 @@ typedef struct eval_options {
     compute_options compute;
     const char *runs, *checkpoint, *data;
     int split;
-    int64_t stride, batch_size;
+    int64_t stride, warmup_tokens, batch_size;
 } eval_options;
 
 #define SETTINGS eval_options
@@ -30,6 +30,8 @@ static const option options[] = {
     STRING(checkpoint, "auto", "best, last, or a checkpoint file; auto: best if there is one, else last"),
     INT(stride, "0", 0, 1 << 30,
         "distance between windows in tokens, which a stream has none of; 0: the experiment's"),
+    INT(warmup_tokens, "-1", -1, 1 << 30,
+        "on a stream: tokens that each lane reads before the first one it is scored on; -1: the experiment's"),
     INT(batch_size, "0", 0, 1 << 20,
         "windows or lanes per pass, which does not change the result; 0: the experiment's"),
     RUNS_OPTION,
@@ -115,17 +117,25 @@ static void print_name(const char *what, const char *name, const char *rest) {
     text_free(&fitting);
 }
 
-static status evaluate_and_print(const trained *from, const eval_options *o, const evaluated *what,
-                                 error *err) {
-    const experiment *e = from->experiment;
+// The experiment's, but for what the command line gives.
+static evaluator_options options_for(const experiment *e, const eval_options *o) {
+    const int64_t batch = o->batch_size ? o->batch_size : e->training.batch_size;
+    evaluator_options options_of_run = evaluator_options_of(e, (int)batch, o->stride);
     if (o->stride > e->dataset.block_size)
         log_note("--stride %lld is above block_size: %lld is used instead", (long long)o->stride,
                  (long long)e->dataset.block_size);
-    const int64_t batch = o->batch_size ? o->batch_size : e->training.batch_size;
-    const evaluator_options options_of_run = evaluator_options_of(e, (int)batch, o->stride);
+    if (o->warmup_tokens >= 0 && !options_of_run.carries_state)
+        log_note("--warmup-tokens has no effect: the run did not train on a stream");
+    if (o->warmup_tokens >= 0) options_of_run.warmup_tokens = (int)o->warmup_tokens;
+    return options_of_run;
+}
+
+static status evaluate_and_print(const trained *from, const eval_options *o, const evaluated *what,
+                                 error *err) {
+    const evaluator_options how = options_for(from->experiment, o);
     evaluator *scorer;
     evaluation result;
-    TRY(evaluator_new(from->model, &options_of_run, NULL, &scorer, err));
+    TRY(evaluator_new(from->model, &how, NULL, &scorer, err));
     evaluate_split(scorer, &what->tokens, from->tokenizer, &result);
     evaluator_free(scorer);
     if (!isfinite(result.loss)) {
@@ -139,12 +149,17 @@ static status evaluate_and_print(const trained *from, const eval_options *o, con
     print_name("checkpoint      ", from->path, step);
     print_name("text            ", what->name, "");
     printf("tokens          %zu\n", result.tokens);
+    if (how.carries_state)
+        printf("warm-up         %d tokens of each lane but the first\n", how.warmup_tokens);
     printf("loss            %.6f nats per token\n", result.loss);
     printf("perplexity      %.4f per token\n", result.perplexity);
     if (!isnan(result.bits_per_char)) printf("bits per char   %.4f\n", result.bits_per_char);
+    if (!isnan(result.bits_per_byte)) printf("bits per byte   %.4f\n", result.bits_per_byte);
     if (result.unknown_rate > 0)
-        printf("unknown         %.3f %% of the tokens are outside the vocabulary\n",
-               100 * result.unknown_rate);
+        printf(
+            "unknown         %.3f %% of the tokens are outside the vocabulary: in bits per byte each costs %.1f "
+            "more, to say which it is\n",
+            100 * result.unknown_rate, tokenizer_unknown_nats(from->tokenizer) / log(2));
     return OK;
 }
 
@@ -171,7 +186,7 @@ const command command_eval = {
                 "Every token but the first is scored exactly once: windows of block_size tokens are stride apart, and the\n"
                 "last one is shifted back to end with the text, where it scores only what is left. A run on a stream\n"
                 "(dataset.batches) carries its state through the text instead, in up to 32 lanes, each of which first reads\n"
-                "evaluation.warmup_tokens that are not scored. RUN is a run's folder, or its name under runs/.",
+                "evaluation.warmup_tokens (--warmup-tokens) that are not scored. RUN is a run's folder, or its name under runs/.",
             .example = "  runexp eval gpt_nano --split val\n"
                        "  runexp eval gpt_nano --data other.txt --stride 32\n"
                        "  zcat other.txt.gz | runexp eval gpt_nano --data -\n",

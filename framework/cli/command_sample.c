@@ -143,7 +143,10 @@ static status sample(const trained *from, const sample_options *o, const command
     TRY(opening_encode(from->tokenizer, prompt.text, prompt.where, call->memory, &begin, err));
     if (begin.replaced)
         log_note("the model knows no newline to begin with: the text begins with \"%s\"", begin.text);
+    const encoding *separator;
+    TRY(dataset_separator(&from->experiment->dataset, from->tokenizer, call->memory, &separator, err));
     TRY(generator_new(from->model, s, (int)o->count, &g, err));
+    generator_separate_documents(g, separator);
     if (o->raw) generator_emit_bytes(g);
     status result = OK;
     // In the fewest groups there can be, of equal size.

@@ -59,8 +59,8 @@ static status enter_folder(const run_folder *folder, const config *c, bool fresh
     return OK;
 }
 
-static status train(const command_call *call, const config *c, const run_folder *folder,
-                    run_progress progress, error *err) {
+static status train(const command_call *call, config *c, const run_folder *folder, run_progress progress,
+                    error *err) {
     const train_options *o = call->options;
     const experiment *e = experiment_of(c);
     dataset *data;

@@ -35,7 +35,8 @@ static int by_text(const void *a, const void *b) {
 
 // "<name>,<key>=<value>,..." with the overrides in alphabetical order; what a file name cannot carry
 // becomes "_", and a name too long for the file system ends in a hash. A name that was itself an override
-// is the whole name. An empty name stays empty.
+// is the whole name. An empty name stays empty. Names that look the same are the same: see
+// text_add_composed.
 static const char *name_with_overrides(const char *name, const config *c, arena *a) {
     const bool whole = !name[0] || node_is_override(node_get(c->root, "name"));
     const char **sorted = arena_alloc(a, (size_t)(c->overrides.count + 1) * sizeof *sorted);
@@ -44,9 +45,13 @@ static const char *name_with_overrides(const char *name, const config *c, arena 
         if (!run_override_is_free(c->overrides.values[i], a)) sorted[count++] = c->overrides.values[i];
     qsort(sorted, (size_t)count, sizeof *sorted, by_text);
     text t = {0};
-    text_add(&t, "%s", name);
-    for (int i = 0; i < count; i++) text_add(&t, ",%s", sorted[i]);
-    for (size_t i = strlen(name); i < t.length; i++)
+    text_add_composed(&t, name);
+    const size_t given = t.length;
+    for (int i = 0; i < count; i++) {
+        text_add(&t, ",");
+        text_add_composed(&t, sorted[i]);
+    }
+    for (size_t i = given; i < t.length; i++)
         if (strchr("/ \"'\x7F", t.bytes[i]) || (unsigned char)t.bytes[i] < 0x20) t.bytes[i] = '_';
     if (t.length > LONGEST_NAME) {
         uint32_t hash = 2166136261u; // FNV-1a
@@ -96,6 +101,7 @@ static void check_layers(const experiment *e, problems *p) {
     error err;
     status result = model_new(&e->model, VOCABULARY_OF_CHECKS, (int)e->dataset.block_size, &m, &err);
     if (result == OK) {
+        for (int i = 0; i < m->warnings.count; i++) log_warning("%s", m->warnings.values[i]);
         if (batches_carry_state(&e->dataset.batches)) result = build_carried(m, &err);
         model_free(m);
     }
@@ -110,6 +116,9 @@ static void check_name(const experiment *e, const config *c, problems *p) {
     if (e->name[0] == '\0')
         problem_add(p, where, "the name becomes a folder of runs/: set one, as in name: first",
                     "the run has no name");
+    else if (!utf8_is_valid(e->name)) // the file's
+        problem_add(p, where, "rename the file, or set a name, as in name: first",
+                    "the name of the file, which becomes that of the run, is not UTF-8");
     else if (text_has_control(e->name))
         problem_add(p, where, "the name becomes a folder of runs/, and is shown in tables and plots",
                     "name must not contain control characters, such as newlines and escape sequences");
@@ -163,6 +172,10 @@ static status refuse(const command_call *call, const char *argument, error *err)
 
 // --- loading
 
+static void log_notes(const config *c, int first) {
+    for (int i = first; i < c->notes.count; i++) log_note("%s", c->notes.values[i]);
+}
+
 // Completes an experiment that was read, whose result and problems these are.
 static status finish(const command_call *call, const char *path, status result, config *c, problems *p,
                      error *err) {
@@ -179,7 +192,7 @@ static status finish(const command_call *call, const char *path, status result, 
     }
     problems_free(p);
     if (result == ERR_IO) result = err->code = ERR_USAGE; // the path on the command line is wrong
-    for (int i = 0; result == OK && i < c->notes.count; i++) log_note("%s", c->notes.values[i]);
+    if (result == OK) log_notes(c, 0);
     return result;
 }
 
@@ -205,8 +218,12 @@ status load_checkpoint_experiment(const command_call *call, const char *path, co
     return finish(call, path, result, out, &p, err);
 }
 
-status open_dataset(const command_call *call, const config *c, dataset **out, error *err) {
+status open_dataset(const command_call *call, config *c, dataset **out, error *err) {
     const dataset_settings *settings = &experiment_of(c)->dataset;
+    const int noted = c->notes.count;
     TRY(dataset_locate(settings, node_get(c->root, "dataset"), &call->places, err));
-    return dataset_open(settings, &call->places, NULL, call->memory, out, err);
+    TRY(dataset_open(settings, &call->places, NULL, call->memory, out, err));
+    TRY(experiment_check_text(c, *out, call->memory, err));
+    log_notes(c, noted);
+    return OK;
 }

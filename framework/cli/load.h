@@ -17,9 +17,9 @@ status load_experiment(const command_call *call, const char *path, const char *c
 status load_checkpoint_experiment(const command_call *call, const char *path, const char *const *overrides,
                                   int override_count, config *out, error *err);
 
-// Finds and reads the texts of an experiment; what is not there has the place of the source that names it.
-// Memory from the call.
-status open_dataset(const command_call *call, const config *c, dataset **out, error *err);
+// Finds and reads the texts of an experiment, and gives durations in epochs their steps; what is not there,
+// or does not fit the text, has the place of the setting. Memory from the call.
+status open_dataset(const command_call *call, config *c, dataset **out, error *err);
 
 static inline experiment *experiment_of(const config *c) {
     return c->settings;

@@ -83,6 +83,19 @@ static status refuse(const command_call *call, const char *argument, const char 
     return hint_at_list(runs, err);
 }
 
+// A run whose name looks like the argument, which is written in other characters (text_add_composed);
+// NULL: none.
+static const char *find_composed(const command_call *call, const char *argument, const char *runs) {
+    text composed = {0};
+    text_add_composed(&composed, argument);
+    const char *name = arena_copy_text(call->memory, composed.bytes);
+    text_free(&composed);
+    const char *in_runs = path_join(call->memory, runs, name);
+    if (strcmp(name, argument) == 0) return NULL;
+    if (run_folder_is_run(name, call->memory)) return name;
+    return name[0] != '/' && run_folder_is_run(in_runs, call->memory) ? in_runs : NULL;
+}
+
 status find_run(const command_call *call, const char *argument, const char *runs, const char **folder,
                 error *err) {
     size_t length = strlen(argument);
@@ -93,6 +106,11 @@ status find_run(const command_call *call, const char *argument, const char *runs
     if (run_folder_is_run(trimmed, call->memory)) return OK;
     *folder = in_runs;
     if (trimmed[0] != '/' && run_folder_is_run(in_runs, call->memory)) return OK;
+    const char *composed = find_composed(call, trimmed, runs);
+    if (composed) {
+        *folder = composed;
+        return OK;
+    }
     const char *empty = file_is_folder(trimmed) ? trimmed : file_is_folder(in_runs) ? in_runs : NULL;
     if (!empty) return refuse(call, trimmed, runs, err);
     fail(err, ERR_USAGE, "%s is not the folder of a run: it has no settings, metrics or checkpoint", empty);

@@ -388,7 +388,7 @@ node *complete_option(resolver *r, const option *o, node *settings) {
         break;
     default:
         complete_scalar(r, n);
-        if (o->type == OPTION_REALS || o->type == OPTION_STRINGS)
+        if (o->type == OPTION_REALS || o->type == OPTION_DURATIONS || o->type == OPTION_STRINGS)
             for (int i = 0; n->kind == NODE_LIST && i < n->count; i++) complete_scalar(r, n->items[i]);
         if (o->may_be_path) {
             make_absolute(r, n);

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "config/component.h"
+#include "config/duration.h"
 #include "config/node.h"
 #include "config/problems.h"
 
@@ -24,6 +25,7 @@ typedef struct resolver {
     int file_rank; // of the experiment file itself: extended files have lower ranks
     string_list notes;
     int note_capacity;
+    epochs_settings in_epochs;
     const expansion *expanding;
     long budget; // nodes and bytes that references may still expand to
     node *used;  // a list: the values of the variables that were referred to

@@ -22,6 +22,8 @@ typedef enum option_type {
     OPTION_STRING,     // const char *        NULL when absent
     OPTION_CHOICE,     // int                 index into choices
     OPTION_REALS,      // real_list           min_count..max_count numbers, each within the range
+    OPTION_DURATION,   // duration            steps within the range, or "N epochs" (config/duration.h)
+    OPTION_DURATIONS,  // duration_list       min_count..max_count of them
     OPTION_STRINGS,    // string_list         a string, or a list of min_count..max_count strings
     OPTION_SECTION,    // its settings        a mapping with a table of its own
     OPTION_COMPONENT,  // component_choice    {type: NAME, its settings} or NAME, from a registry
@@ -65,6 +67,18 @@ typedef struct real_list {
     double *values;
     int count;
 } real_list;
+
+// A number of steps of training; given in epochs, it has its steps once the text is there
+// (config/duration.h).
+typedef struct duration {
+    int64_t steps;
+    double epochs; // 0: given in steps
+} duration;
+
+typedef struct duration_list {
+    duration *values;
+    int count;
+} duration_list;
 
 typedef struct string_list {
     const char **values;

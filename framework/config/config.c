@@ -27,6 +27,7 @@ static status load(const component *root, const char *name, const char *folder, 
         resolve(&r, out->settings);
         out->root = tree;
         out->notes = r.notes;
+        out->in_epochs = r.in_epochs;
     }
     int found = p->count - before;
     problems_sort(p);

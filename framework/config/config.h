@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "config/component.h"
+#include "config/duration.h"
 #include "config/node.h"
 #include "config/problems.h"
 
@@ -14,8 +15,9 @@ typedef struct config {
     node *root;     // resolved: every setting present, references replaced, extends removed
     void *settings; // the settings struct of the root component
     const char *path;
-    string_list overrides; // as given, in order
-    string_list notes;     // what was ignored and why, such as settings of a type that was replaced
+    string_list overrides;     // as given, in order
+    string_list notes;         // what was ignored and why, such as settings of a type that was replaced
+    epochs_settings in_epochs; // settings that are given in epochs
 } config;
 
 // Loads an experiment: reads the file and the files it extends, applies overrides ("key.path=value", the

@@ -83,7 +83,7 @@ static void add_line_of_cells(const char *rest[COLUMNS], const int width[COLUMNS
         text_add_bytes(&line, rest[k], length);
         column += width[k] + GAP;
         rest[k] = next;
-        int missing = INDENT + column - utf8_width(line.bytes);
+        int missing = INDENT + column - utf8_columns(line.bytes);
         text_add(&line, "%*s", missing, "");
     }
     while (line.length && line.bytes[line.length - 1] == ' ') line.bytes[--line.length] = '\0';
@@ -110,7 +110,7 @@ static void add_table(const table *t, int page, text *out) {
     for (int k = 0; k < COLUMNS - 1; k++) {
         width[k] = (int)strlen(titles[k]);
         for (int i = 0; i < t->count; i++) {
-            int cell = t->rows[i].cells[k].bytes ? utf8_width(t->rows[i].cells[k].bytes) : 0;
+            int cell = t->rows[i].cells[k].bytes ? utf8_columns(t->rows[i].cells[k].bytes) : 0;
             if (cell > width[k]) width[k] = cell;
         }
         if (width[k] > widest[k]) width[k] = widest[k];

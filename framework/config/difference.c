@@ -1,4 +1,5 @@
 #include "config/config.h"
+#include "config/duration.h"
 #include "config/option.h"
 #include "config/scalar.h"
 
@@ -58,12 +59,17 @@ static bool is_number(const option *o) {
     return o && (o->type == OPTION_INT || o->type == OPTION_REAL || o->type == OPTION_REALS);
 }
 
+static bool is_duration(const option *o) {
+    return o && (o->type == OPTION_DURATION || o->type == OPTION_DURATIONS);
+}
+
 static bool same_scalar(const option *o, const node *a, const node *b) {
     if (node_is_null(a) || node_is_null(b)) return node_is_null(a) && node_is_null(b);
     if (strcmp(a->scalar, b->scalar) == 0) return true;
     double x, y;
     int64_t i, j;
     if (is_number(o) && text_to_int(a->scalar, &i) && text_to_int(b->scalar, &j)) return i == j;
+    if (is_duration(o)) return duration_same(a->scalar, b->scalar);
     return is_number(o) && text_to_real(a->scalar, &x) && text_to_real(b->scalar, &y) && x == y;
 }
 

@@ -41,7 +41,8 @@ bool option_may_be_absent(const option *o) {
 }
 
 static bool has_range(const option *o) {
-    return o->type == OPTION_INT || o->type == OPTION_REAL || o->type == OPTION_REALS;
+    return o->type == OPTION_INT || o->type == OPTION_REAL || o->type == OPTION_REALS ||
+           o->type == OPTION_DURATION || o->type == OPTION_DURATIONS;
 }
 
 bool option_lower(const option *o, double *end, bool *excluded) {
@@ -65,6 +66,8 @@ void option_type_name(const option *o, text *out) {
         [OPTION_BOOL] = "bool",
         [OPTION_INT] = "int",
         [OPTION_REAL] = "real",
+        [OPTION_DURATION] = "steps or epochs",
+        [OPTION_DURATIONS] = "list of steps or epochs",
         [OPTION_STRING] = "string",
         [OPTION_CHOICE] = "choice",
         [OPTION_REALS] = "list of reals",
@@ -169,6 +172,16 @@ void option_expected(const option *o, text *out) {
     case OPTION_REAL:
         text_add(out, "a number");
         add_range(o, out);
+        break;
+    case OPTION_DURATION:
+        text_add(out, "an integer");
+        add_range(o, out);
+        text_add(out, " (steps), or a number of epochs %s 0, as in \"2 epochs\"", o->min > 0 ? ">" : ">=");
+        break;
+    case OPTION_DURATIONS:
+        text_add(out, "a list of ");
+        add_count(o, out);
+        text_add(out, "steps or epochs, as in [1000, \"2 epochs\"]");
         break;
     case OPTION_STRING:
         text_add(out, "a string");

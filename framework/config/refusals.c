@@ -49,10 +49,9 @@ void report_value(resolver *r, const option *o, node *n, const path *at, const c
         option_expected(o, &message);
     add_value(n, &message);
     bool is_text = o->type == OPTION_STRING || o->type == OPTION_STRINGS;
-    const char *nearest = NULL;
-    if (n->kind == NODE_SCALAR && !node_is_null(n)) nearest = value_nearest(o, n->scalar);
-    if (nearest)
-        text_add(&hint, "did you mean \"%s\"?", nearest);
+    text nearest = {0};
+    if (n->kind == NODE_SCALAR && !node_is_null(n) && value_nearest(o, n->scalar, &nearest))
+        text_add(&hint, "did you mean \"%s\"?", nearest.bytes);
     else if (is_text && n->kind != NODE_SCALAR && n->count > 0)
         text_add(&hint, "quote a string that contains \": \" or begins with [ or {");
     else if (is_text && node_is_null(n))
@@ -68,6 +67,7 @@ void report_value(resolver *r, const option *o, node *n, const path *at, const c
     problem_add(r->p, n->where, hint.bytes, "%s", message.bytes);
     text_free(&message);
     text_free(&hint);
+    text_free(&nearest);
 }
 
 // Adds the paths at which a misplaced key would be right: "sampling.k", "optimizer.momentum (of type sgd,

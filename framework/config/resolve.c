@@ -54,6 +54,40 @@ static void read_reals(resolver *r, const option *o, node *n, real_list *out, co
     }
 }
 
+// A duration in epochs is kept for whoever knows how many steps an epoch has.
+static bool read_duration(resolver *r, const option *o, const node *n, duration *out, const path *at) {
+    if (!is_text(n) || !value_read(o, n->scalar, out)) return false;
+    if (out->epochs == 0) return true;
+    epochs_settings *all = &r->in_epochs;
+    if (all->count == all->capacity) {
+        all->capacity = all->capacity ? 2 * all->capacity : 8;
+        epochs_setting *larger = arena_alloc(r->a, (size_t)all->capacity * sizeof *larger);
+        if (all->count) memcpy(larger, all->items, (size_t)all->count * sizeof *larger);
+        all->items = larger;
+    }
+    text name = {0};
+    path_add(at, &name);
+    all->items[all->count++] = (epochs_setting){arena_copy_text(r->a, name.bytes), n->where, out};
+    text_free(&name);
+    return true;
+}
+
+static void read_durations(resolver *r, const option *o, node *n, duration_list *out, const path *at) {
+    if (n->kind != NODE_LIST || !right_count(o, n->count)) {
+        report_value(r, o, n, at, NULL);
+        return;
+    }
+    out->values = arena_alloc(r->a, (size_t)n->count * sizeof *out->values);
+    out->count = n->count;
+    option one = *o;
+    one.type = OPTION_DURATION;
+    for (int i = 0; i < n->count; i++) {
+        path here = {.up = at, .index = i};
+        if (!n->items[i]->broken && !read_duration(r, &one, n->items[i], &out->values[i], &here))
+            report_value(r, &one, n->items[i], &here, NULL);
+    }
+}
+
 static void read_strings(resolver *r, const option *o, node *n, string_list *out, const path *at) {
     bool single = is_text(n);
     int count = single ? 1 : n->count;
@@ -181,8 +215,14 @@ static void read_option(resolver *r, const option *o, node *map, char *settings,
     case OPTION_STRING:
         fine = is_text(n) && value_read(o, n->scalar, member);
         break;
+    case OPTION_DURATION:
+        fine = read_duration(r, o, n, member, &at);
+        break;
     case OPTION_REALS:
         read_reals(r, o, n, member, &at);
+        break;
+    case OPTION_DURATIONS:
+        read_durations(r, o, n, member, &at);
         break;
     case OPTION_STRINGS:
         read_strings(r, o, n, member, &at);

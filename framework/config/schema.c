@@ -133,6 +133,15 @@ static void put_number(json *j, const char *key, const option *o, bool integer) 
     end(j, '}');
 }
 
+// Steps or epochs, and references, as items of an open anyOf.
+static void put_duration(json *j, const option *o) {
+    put_number(j, NULL, o, true);
+    begin(j, NULL, '{');
+    put_string(j, "type", "string");
+    put_string(j, "pattern", "^\\+?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][-+]?[0-9]+)? epochs?$");
+    end(j, '}');
+}
+
 // Any scalar is allowed for a string.
 static void put_text(json *j, const char *key) {
     begin(j, key, '{');
@@ -179,6 +188,18 @@ static void put_alternatives(schema *s, const option *o) {
     case OPTION_INT:
     case OPTION_REAL:
         put_number(j, NULL, o, o->type == OPTION_INT);
+        break;
+    case OPTION_DURATION:
+        put_duration(j, o);
+        break;
+    case OPTION_DURATIONS:
+        begin_list(j, NULL, o);
+        begin(j, "items", '{');
+        begin(j, "anyOf", '[');
+        put_duration(j, o);
+        end(j, ']');
+        end(j, '}');
+        end(j, '}');
         break;
     case OPTION_STRING:
         put_text(j, NULL);

@@ -50,6 +50,10 @@
 #define REAL(member, default_, low, high, ...)                                                             \
     SETTING(OPTION_REAL, double, #member, member, .fallback = default_, .min = low, .max = high,           \
             .doc = __VA_ARGS__)
+// Steps, from `low` on, or epochs.
+#define DURATION(member, default_, low, ...)                                                               \
+    SETTING(OPTION_DURATION, duration, #member, member, .fallback = default_, .min = low, .max = INFINITY, \
+            .doc = __VA_ARGS__)
 #define STRING(member, default_, ...)                                                                      \
     SETTING(OPTION_STRING, const char *, #member, member, .fallback = default_, .doc = __VA_ARGS__)
 #define CHOICE(member, default_, names, ...)                                                               \
@@ -59,6 +63,9 @@
 #define REALS(member, default_, low, high, ...)                                                            \
     SETTING(OPTION_REALS, real_list, #member, member, .fallback = default_, .min = low, .max = high,       \
             .doc = __VA_ARGS__)
+#define DURATIONS(member, default_, low, ...)                                                              \
+    SETTING(OPTION_DURATIONS, duration_list, #member, member, .fallback = default_, .min = low,            \
+            .max = INFINITY, .doc = __VA_ARGS__)
 #define STRINGS(member, default_, ...)                                                                     \
     SETTING(OPTION_STRINGS, string_list, #member, member, .fallback = default_, .doc = __VA_ARGS__)
 

@@ -1,5 +1,6 @@
 #include "config/value.h"
 
+#include "config/duration.h"
 #include "config/option.h"
 
 #include <string.h>
@@ -10,6 +11,10 @@ static bool in_range(const option *o, double value) {
     if (option_lower(o, &end, &excluded) && (value < end || (excluded && value == end))) return false;
     if (option_upper(o, &end, &excluded) && (value > end || (excluded && value == end))) return false;
     return true;
+}
+
+static bool read_duration(const option *o, const char *written, duration *value) {
+    return duration_read(written, value) && (value->epochs > 0 || in_range(o, (double)value->steps));
 }
 
 static bool read_bool(const char *written, bool *value) {
@@ -31,6 +36,8 @@ bool value_read(const option *o, const char *written, void *member) {
         return text_to_int(written, member) && in_range(o, (double)*(int64_t *)member);
     case OPTION_REAL:
         return text_to_real(written, member) && in_range(o, *(double *)member);
+    case OPTION_DURATION:
+        return read_duration(o, written, member);
     case OPTION_CHOICE:
         return read_choice(o, written, member);
     case OPTION_STRING:
@@ -54,6 +61,17 @@ void value_refuse(const option *o, const char *written, text *out) {
     value_quote(written, out);
 }
 
-const char *value_nearest(const option *o, const char *written) {
-    return o->type == OPTION_CHOICE ? nearest_name(written, o->choices) : NULL;
+static bool nearest_duration(const option *o, const char *written, text *out) {
+    text nearest = {0};
+    duration ignored;
+    const bool found = duration_nearest(written, &nearest) && read_duration(o, nearest.bytes, &ignored);
+    if (found) text_add(out, "%s", nearest.bytes);
+    text_free(&nearest);
+    return found;
+}
+
+bool value_nearest(const option *o, const char *written, text *out) {
+    const char *name = o->type == OPTION_CHOICE ? nearest_name(written, o->choices) : NULL;
+    if (name) text_add(out, "%s", name);
+    return name || (o->type == OPTION_DURATION && nearest_duration(o, written, out));
 }

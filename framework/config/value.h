@@ -5,8 +5,9 @@
 #include "base/text.h"
 #include "config/component.h"
 
-// Reads the value of an OPTION_BOOL, INT, REAL, STRING or CHOICE into its member. Returns false, with the
-// member unspecified, if it is not of the option's type or outside its range. Strings are not copied.
+// Reads the value of an OPTION_BOOL, INT, REAL, DURATION, STRING or CHOICE into its member. Returns false,
+// with the member unspecified, if it is not of the option's type or outside its range. Strings are not
+// copied.
 bool value_read(const option *o, const char *written, void *member);
 
 // Adds the value in quotes, cut if it is long.
@@ -15,7 +16,8 @@ void value_quote(const char *written, text *out);
 // Adds ` must be EXPECTED, not "WRITTEN"`, which follows the name of the setting in a message.
 void value_refuse(const option *o, const char *written, text *out);
 
-// The name that may have been meant: of an OPTION_CHOICE the nearest, or NULL.
-const char *value_nearest(const option *o, const char *written);
+// Adds the value that may have been meant: the nearest name of an OPTION_CHOICE, a duration in another
+// spelling. False, with nothing added, if there is none.
+bool value_nearest(const option *o, const char *written, text *out);
 
 #endif

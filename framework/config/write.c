@@ -97,7 +97,7 @@ static void write_values(writer *w, const option *o, const node *list, int inden
         scalar_write(list->items[i], true, is_text_option(o), &line);
     }
     text_add(&line, list->count ? "]" : "[]");
-    bool fits = utf8_width(line.bytes) <= WIDEST_LIST;
+    bool fits = utf8_columns(line.bytes) <= WIDEST_LIST;
     if (fits) text_add(&w->lines, " %s", line.bytes);
     text_free(&line);
     comment(w, o, list);
@@ -189,9 +189,9 @@ static size_t line_length(const char *s) {
 }
 
 static int line_width(const char *s, size_t length) {
-    int width = 0;
-    for (size_t i = 0; i < length; i++) width += ((unsigned char)s[i] & 0xC0) != 0x80;
-    return width;
+    int characters = 0;
+    for (size_t i = 0; i < length; i++) characters += ((unsigned char)s[i] & 0xC0) != 0x80;
+    return utf8_columns_of(s, characters);
 }
 
 // The comments stand beside their lines, from the same column on where the lines are short enough for it.

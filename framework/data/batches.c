@@ -200,9 +200,11 @@ static const batches_type batches_stream = {
                 "not used. In every step each lane reads its next block_size tokens, and recurrent layers go\n"
                 "on with the state in which they left the block before, without a gradient to it. All lanes\n"
                 "begin anew, with state 0, when an epoch has ended; its last block may be short. A document that\n"
-                "begins within a block (dataset.document_separator) begins with state 0, too.\n"
+                "begins within a block (dataset.document_separator) begins with state 0, too, and so it does where\n"
+                "text is generated.\n"
                 "\n"
-                "Attention and positions see the block alone and begin anew with each. Layers that cannot be\n"
+                "Attention and positions see the block alone and begin anew with each, but not with the documents\n"
+                "in it: attention sees the documents of its block before its own. Layers that cannot be\n"
                 "trained with carried state (hyena, long_conv) need another order.",
             .example = "dataset: {batches: stream, block_size: 50}",
             .options = stream_options,

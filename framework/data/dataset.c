@@ -25,8 +25,9 @@ static const option options[] = {
             .may_be_path = true, .min_count = 1),
     COMPONENT(tokenizer, "char", tokenizer_registry, "how text becomes tokens"),
     COMPONENT(batches, "windows", batches_registry, "how batches are drawn from the training split"),
-    STRING(document_separator, OPTIONAL,
-           "on a stream: text after which a document begins, with state 0; if not set, the text is one"),
+    STRING(
+        document_separator, OPTIONAL,
+        "on a stream: text after which a document begins, with state 0 (attention goes on); if not set, the text is one"),
     INT(block_size, "128", 1, 1 << 20, "length of the training sequences: the longest context",
         .unit = "tokens"),
     REALS(split, "[0.9, 0.05, 0.05]", 0, 1,

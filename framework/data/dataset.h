@@ -47,12 +47,13 @@ typedef struct text_digests {
 typedef struct split_tokens {
     const int32_t *tokens;
     size_t count;
-    size_t characters, bytes, unknown; // of its text
-    const encoding *separator;         // of documents; NULL: the text is one
+    size_t characters, bytes, unknown, unknown_bytes; // of its text, see encoding
+    const encoding *separator;                        // of documents; NULL: the text is one
 } split_tokens;
 
 static inline split_tokens split_tokens_of(const encoding *e, const encoding *separator) {
-    return (split_tokens){e->ids, e->count, e->characters, e->bytes, e->unknown, separator};
+    return (split_tokens){e->ids,     e->count,         e->characters, e->bytes,
+                          e->unknown, e->unknown_bytes, separator};
 }
 
 typedef struct dataset {

@@ -53,8 +53,16 @@ int tokenizer_characters(const tokenizer *t, int32_t id) {
     return t->type->characters(t, id);
 }
 
+int tokenizer_bytes(const tokenizer *t, int32_t id) {
+    return t->type->bytes(t, id);
+}
+
 int32_t tokenizer_unknown(const tokenizer *t) {
     return t->unknown;
+}
+
+double tokenizer_unknown_nats(const tokenizer *t) {
+    return t->unknown_nats;
 }
 
 size_t tokenizer_unknown_characters(const tokenizer *t, const char *bytes, size_t length, text *out) {

@@ -24,8 +24,9 @@ typedef struct encoding {
     int32_t *ids; // in the arena given
     size_t count;
     size_t characters, bytes; // of the text that was encoded
-    // Characters outside the vocabulary, whether they became the unknown id, bytes or nothing.
-    size_t unknown;
+    // Characters outside the vocabulary, whether they became the unknown id, bytes or nothing, and the
+    // bytes of their UTF-8.
+    size_t unknown, unknown_bytes;
 } encoding;
 
 // Builds the chosen tokenizer (an OPTION_COMPONENT out of tokenizer_registry) for the given training text.
@@ -51,8 +52,15 @@ const char *tokenizer_name(const tokenizer *t);
 // Characters of a text that a token stands for, known or not. Of the bytes of a character that is spelled
 // in byte tokens, the first counts as the character.
 int tokenizer_characters(const tokenizer *t, int32_t id);
+// Bytes of the UTF-8 that a token stands for; 0 for the unknown id, which stands for characters of any
+// length.
+int tokenizer_bytes(const tokenizer *t, int32_t id);
 // The id of unknown text, or -1 when the vocabulary has none.
 int32_t tokenizer_unknown(const tokenizer *t);
+// Nats that it takes to say which character an unknown id stands for, when all code points outside the
+// vocabulary are equally likely: with them, the bits of a text with unknown characters are those of a code
+// that loses nothing, and compare with other tokenizers'. 0 without an unknown id.
+double tokenizer_unknown_nats(const tokenizer *t);
 
 // Appends to out the characters of a text that the vocabulary lacks, each once with its first place:
 // "é" (U+00E9) at character 5, "ł" (U+0142) at character 9. Returns how many characters of the text are

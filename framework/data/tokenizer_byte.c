@@ -40,6 +40,11 @@ static int byte_characters(const tokenizer *t, int32_t id) {
     return starts_character((unsigned char)id);
 }
 
+static int byte_bytes(const tokenizer *t, int32_t id) {
+    (void)t, (void)id;
+    return 1;
+}
+
 static void byte_save(const tokenizer *t, text *out) {
     (void)t, (void)out; // the first line says it all
 }
@@ -69,6 +74,7 @@ const tokenizer_type tokenizer_byte = {
     .encode = byte_encode,
     .decode = byte_decode,
     .characters = byte_characters,
+    .bytes = byte_bytes,
     .save = byte_save,
     .load = byte_load,
 };

@@ -25,6 +25,7 @@ typedef struct tokenizer_type {
     status (*encode)(const tokenizer *t, const text_part *part, encoding *out, error *err);
     void (*decode)(const tokenizer *t, int32_t id, text *out);
     int (*characters)(const tokenizer *t, int32_t id);
+    int (*bytes)(const tokenizer *t, int32_t id);
     // Whether the vocabulary has this character as a token; NULL: there are no unknown characters.
     bool (*knows)(const tokenizer *t, uint32_t code_point);
     void (*save)(const tokenizer *t, text *out);                               // after the first line
@@ -35,7 +36,8 @@ typedef struct tokenizer_type {
 struct tokenizer {
     const tokenizer_type *type;
     int vocabulary;
-    int32_t unknown; // -1: none
+    int32_t unknown;     // -1: none
+    double unknown_nats; // see tokenizer_unknown_nats
 };
 
 extern const tokenizer_type tokenizer_char, tokenizer_byte;

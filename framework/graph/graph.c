@@ -95,6 +95,12 @@ const op *graph_without_gradient(const graph *g, int first) {
     return NULL;
 }
 
+const op *graph_mixing_documents(const graph *g) {
+    for (int k = 0; k < g->op_count; k++)
+        if (g->ops[k]->kind->mixes_documents) return g->ops[k];
+    return NULL;
+}
+
 tensor *op_output(graph *g, op *o, int rank, const int *shape) {
     tensor *t = graph_tensor(g, TENSOR_ACTIVATION, rank, shape);
     o->out[o->out_count++] = t;

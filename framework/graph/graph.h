@@ -26,7 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { OP_MAX_INPUTS = 16, OP_MAX_OUTPUTS = 8 };
+enum { OP_MAX_INPUTS = 32, OP_MAX_OUTPUTS = 8 };
 
 typedef struct state_set state_set; // carried state by name: see below
 
@@ -80,14 +80,15 @@ typedef struct run_context {
     int lane;              // the first row of this run among the lanes of the state set
     double gradient_scale; // multiplies the gradient of the loss (1 / number of targets in the step)
     bool accumulate;       // gradients of parameters are added to what is there, not overwritten
-    // batch x time: tokens that begin a document, before which recurrent layers have no state. NULL: there
-    // are none.
+    // batch x time: tokens that begin a document, before which recurrent layers have no state and windows
+    // of convolutions (op_unfold) are zero; not so operators that mix documents. NULL: there are none.
     const bool *begins;
 } run_context;
 
 // Operands of an operator, ored: INPUT(X) | OUTPUT(Y). 0: none.
-#define INPUT(i) (1u << (i))
-#define OUTPUT(i) (1u << (16 + (i)))
+typedef uint64_t operand_set;
+#define INPUT(i) ((operand_set)1 << (i))
+#define OUTPUT(i) ((operand_set)1 << (OP_MAX_INPUTS + (i)))
 
 typedef struct op_kind {
     const char *name;
@@ -95,21 +96,22 @@ typedef struct op_kind {
     // NULL: nothing to do (a passthrough) or no gradient; graph_finish refuses a training graph that needs
     // a gradient which does not exist (ERR_INTERNAL).
     void (*backward)(const graph *g, const run_context *c, const op *o);
-    bool varies; // the result depends on the run_context, too (dropout, positions): never derived
+    bool varies;          // the result depends on the run_context, too (dropout, positions): never derived
+    bool mixes_documents; // reads earlier tokens, also those before a token that begins a document
     // Sets of operands.
-    unsigned saves;      // what backward reads
-    unsigned overwrites; // inputs whose gradient backward can only overwrite, never add to: graph_finish
-                         // refuses a graph in which another operator reads such an input later
-                         // (ERR_INTERNAL)
-    unsigned gathers;    // inputs of which forward reads no more elements than it writes to out[0]: tables
+    operand_set saves;      // what backward reads
+    operand_set overwrites; // inputs whose gradient backward can only overwrite, never add to: graph_finish
+                            // refuses a graph in which another operator reads such an input later
+                            // (ERR_INTERNAL)
+    operand_set gathers; // inputs of which forward reads no more elements than it writes to out[0]: tables
     // The input whose gradient is that of the output, unchanged (a residual). backward must not write it:
     // the bytes are shared or, where they cannot be (the input has a gradient already, or is a parameter),
     // `passes_apart` is set and graph_backward copies or adds them after the operator's own step.
-    unsigned passthrough;
-    unsigned slope;  // the output that backward multiplies the gradient of out[0] by, first of all.
-                     // Where a single operator makes this gradient, and `multiplies`, that one
-                     // multiplies on the way (op.factor)
-    bool multiplies; // backward can multiply the gradient of in[0] by op.factor
+    operand_set passthrough;
+    operand_set slope; // the output that backward multiplies the gradient of out[0] by, first of all.
+                       // Where a single operator makes this gradient, and `multiplies`, that one
+                       // multiplies on the way (op.factor)
+    bool multiplies;   // backward can multiply the gradient of in[0] by op.factor
     // A loss: its forward step makes the gradients of its inputs (graphs with gradients), and so comes
     // before every backward step; a graph has one. The gradient of input 0 takes the bytes of input 0
     // unless a gradient step reads those; where that is not possible, only_in_place refuses the graph
@@ -119,6 +121,8 @@ typedef struct op_kind {
     double (*flops)(const op *o); // of one forward run; NULL: not worth counting
     double (*gradient_flops)(const op *o);           // of one backward run; NULL: those of a product
     size_t (*workspace)(const op *o, bool backward); // bytes, NULL: none
+    // Of an operator whose result may not be finite though its inputs are: why, and what to do; or NULL.
+    const char *(*why_not_finite)(const op *o);
 } op_kind;
 
 struct op {
@@ -127,7 +131,7 @@ struct op {
     tensor *in[OP_MAX_INPUTS], *out[OP_MAX_OUTPUTS];
     int in_count, out_count;
     void *settings;    // the kind's own struct
-    unsigned adds;     // bit i: the gradient of in[i] is added to, not overwritten
+    operand_set adds;  // inputs whose gradient is added to, not overwritten
     bool passes_apart; // see op_kind.passthrough
     tensor *factor;    // see op_kind.slope; NULL: none
     bool slope_done;   // the gradient of out[0] comes multiplied
@@ -214,6 +218,8 @@ op *graph_append(graph *g, const op_kind *kind, tensor *const *in, int in_count,
 // The first operator, from number `first` on, that something learns through and that has no gradient step
 // (with carried state some have none), or NULL.
 const op *graph_without_gradient(const graph *g, int first);
+// The first operator that mixes documents (op_kind), or NULL.
+const op *graph_mixing_documents(const graph *g);
 // The next output of an operator just appended, for its own gradient step: only out[0] goes to other
 // operators and has a gradient.
 tensor *op_output(graph *g, op *o, int rank, const int *shape);
@@ -279,7 +285,7 @@ static inline int tensor_width(const tensor *t) {
 // last and see finished sums.
 static inline bool op_adds(const run_context *c, const op *o, int i) {
     const bool adds_up = o->in[i]->kind == TENSOR_PARAMETER || o->in[i]->is_derived;
-    return (o->adds >> i & 1) || (adds_up && c->accumulate && !o->is_derived);
+    return (o->adds & INPUT(i)) || (adds_up && c->accumulate && !o->is_derived);
 }
 
 #endif

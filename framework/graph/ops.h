@@ -40,17 +40,24 @@ tensor *op_residual(graph *g, tensor *x, tensor *branch);
 tensor *op_add(graph *g, tensor *a, tensor *b);               // same shapes
 tensor *op_multiply(graph *g, tensor *a, tensor *b);          // same shapes
 tensor *op_concat(graph *g, tensor *const *parts, int count); // along the last axis
+tensor *op_stack(graph *g, tensor *const *parts, int count);  // along the first
 
 tensor *op_activation(graph *g, tensor *x, activation act);
 // act(a) * u where x = (a | u) along the last axis: (.., 2F) -> (.., F)
 tensor *op_gated(graph *g, tensor *x, activation act);
+
+// least + log(1 + exp(x)): what is above `least`, made of a parameter that may be anything; and the x of a
+// value y > least.
+tensor *op_softplus(graph *g, tensor *x, double least);
+double softplus_inverse(double y, double least);
 
 tensor *op_layernorm(graph *g, tensor *x, tensor *gamma, tensor *beta, double epsilon); // beta may be NULL
 tensor *op_rmsnorm(graph *g, tensor *x, tensor *gamma, double epsilon);
 
 // Dropout in graphs with gradients; returns x itself when p is 0, and in others.
 tensor *op_dropout(graph *g, tensor *x, double p);
-// Of elements column .. column + width - 1 of the last axis, which are copied when nothing is dropped.
+// Elements column .. column + width - 1 of the last axis; and with dropout.
+tensor *op_columns(graph *g, tensor *x, int column, int width);
 tensor *op_dropout_columns(graph *g, tensor *x, int column, int width, double p);
 
 typedef struct attention_options {
@@ -128,6 +135,50 @@ typedef struct recurrence_options {
 } recurrence_options;
 
 tensor *op_recurrence(graph *g, tensor *x, const recurrence_options *options);
+
+// Synapses (kernels/arguments.h, synapses), (in, out) each.
+typedef struct synapse_tensors {
+    tensor *w, *sigma, *mu, *erev;
+} synapse_tensors;
+
+// What they make of presynaptic values v, (.., in): (.., 2 out), drive then decay; the latter is zero
+// unless they conduct.
+tensor *op_synapses(graph *g, tensor *v, const synapse_tensors *synapses, bool conducts);
+
+// A liquid time-constant network (kernels/arguments.h, ltc): the x after each token, (batch, time, n). Its
+// neurons are driven by `input`, (batch, time, n), and by each other through `weight`, a parameter (n, n),
+// with amplitude and tau (n; tau NULL: fixed_tau); or by `input`, (batch, time, 2 n), from op_synapses, and
+// by each other through synapses (n, n), with leak, rest and capacity (n). The x before the first token is
+// `first`, (batch, n): NULL is zero; in a graph with states it is carried instead, as by op_recurrence.
+// With checkpointing the backward step computes what the forward step could have kept of each evaluation: 2
+// n values, or 3 n with synapses.
+typedef struct ltc_options {
+    tensor *weight, *amplitude, *tau; // NULL with synapses
+    synapse_tensors synapses;         // else NULL, like the three
+    tensor *leak, *rest, *capacity;
+    tensor *first;
+    ode_solver solver;
+    int steps;
+    double step, fixed_tau;
+    double rtol, atol; // dopri5, which always computes again
+    activation act;    // sigmoid or tanh
+    bool adaptive, abs_gate, checkpointing;
+} ltc_options;
+
+tensor *op_ltc(graph *g, tensor *input, const ltc_options *options);
+
+// A closed-form continuous-time network (kernels/arguments.h, cfc): y is (batch, time, R), the hidden
+// states. Its weights: of the first map, (out, width of x + R), whose columns multiply x and then h; of
+// each further one (out, units), the last of them the heads, side by side (cfc_heads R, units). Documents
+// and states are as of op_recurrence, without a state from elsewhere.
+typedef struct cfc_options {
+    cfc_mode mode;
+    int width, layers;                         // R; of the backbone, 0 .. CFC_LAYERS
+    tensor *weight[CFC_MAPS], *bias[CFC_MAPS]; // of the layers, then of the heads
+    tensor *constants;                         // CFC_PURE: A, then w, (2, R)
+} cfc_options;
+
+tensor *op_cfc(graph *g, tensor *x, const cfc_options *options);
 
 // Softmax cross-entropy: logits (batch, time, vocabulary), targets (batch, time) with negative = ignored ->
 // losses (batch, time). In graphs with gradients the logits are overwritten by their gradient. Logits that

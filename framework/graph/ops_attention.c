@@ -194,6 +194,7 @@ static const op_kind block_kind = {
     .backward = block_backward,
     .saves = INPUT(QKV) | INPUT(SCALE) | OUTPUT(Y) | OUTPUT(LSE),
     .varies = true,
+    .mixes_documents = true,
     .flops = block_flops,
     .workspace = block_workspace,
 };
@@ -215,8 +216,10 @@ static size_t decode_workspace(const op *o, bool backward) {
     return (size_t)kernels_threads() * (size_t)s->capacity * sizeof(real);
 }
 
-static const op_kind decode_kind = {
-    .name = "attention_decode", .forward = decode_forward, .workspace = decode_workspace};
+static const op_kind decode_kind = {.name = "attention_decode",
+                                    .forward = decode_forward,
+                                    .mixes_documents = true,
+                                    .workspace = decode_workspace};
 
 tensor *op_attention(graph *g, tensor *qkv, const attention_options *options) {
     attention_settings *s = arena_alloc(g->memory, sizeof *s);

@@ -138,6 +138,7 @@ static size_t workspace(const op *o, bool for_backward) {
 
 static const op_kind convolution_kind = {
     .name = "long_convolution",
+    .mixes_documents = true,
     .forward = forward,
     .backward = backward,
     .saves = INPUT(X) | INPUT(GATE_IN) | INPUT(GATE_OUT) | INPUT(PREPARED) | OUTPUT(Z),
@@ -214,8 +215,10 @@ static void stream_forward(const graph *g, const run_context *c, const op *o) {
                                 o->in[STATE]->data, g->workspace);
 }
 
-static const op_kind stream_kind = {
-    .name = "long_convolution", .forward = stream_forward, .workspace = stream_workspace};
+static const op_kind stream_kind = {.name = "long_convolution",
+                                    .mixes_documents = true,
+                                    .forward = stream_forward,
+                                    .workspace = stream_workspace};
 
 static tensor *convolve_streams(graph *g, tensor *const *in, convolution_settings *s) {
     s->taps = in[FILTER]->shape[0];

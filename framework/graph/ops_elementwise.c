@@ -188,7 +188,7 @@ bool dropout_fuse_residual(op *o, tensor *residual) {
     return true;
 }
 
-// --- dropout of some columns
+// --- some columns, and dropout of them
 
 static void columns_forward(const graph *g, const run_context *c, const op *o) {
     (void)g;
@@ -213,6 +213,12 @@ static void columns_backward(const graph *g, const run_context *c, const op *o) 
 }
 
 static const op_kind columns_kind = {
+    .name = "columns",
+    .forward = columns_forward,
+    .backward = columns_backward,
+};
+
+static const op_kind dropout_columns_kind = {
     .name = "dropout",
     .forward = columns_forward,
     .backward = columns_backward,
@@ -226,22 +232,30 @@ tensor *op_dropout_columns(graph *g, tensor *x, int column, int width, double p)
     shape[x->rank - 1] = width;
     *s = (dropout_settings){g->options.gradients ? p : 0, column};
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, x->rank, shape);
-    op *o = graph_append(g, &columns_kind, &x, 1, y, s);
+    op *o = graph_append(g, s->p > 0 ? &dropout_columns_kind : &columns_kind, &x, 1, y, s);
     if (s->p > 0) o->site = g->sites++;
     return y;
+}
+
+tensor *op_columns(graph *g, tensor *x, int column, int width) {
+    return op_dropout_columns(g, x, column, width, 0);
 }
 
 // --- concatenation
 
 static const dropout_mask KEEP_ALL = {0};
 
+typedef struct concat_settings {
+    int rows; // of each part
+} concat_settings;
+
 static void concat_forward(const graph *g, const run_context *c, const op *o) {
     (void)g, (void)c;
     const tensor *y = o->out[0];
-    const int width = tensor_width(y), rows = (int)(y->count / (size_t)width);
+    const int rows = ((const concat_settings *)o->settings)->rows, width = (int)(y->count / (size_t)rows);
     real *to = y->data;
     for (int i = 0; i < o->in_count; i++) {
-        const int part = tensor_width(o->in[i]);
+        const int part = (int)(o->in[i]->count / (size_t)rows);
         kernels->dropout_columns(rows, part, &KEEP_ALL, o->in[i]->data, part, to, width, false);
         to += part;
     }
@@ -250,10 +264,10 @@ static void concat_forward(const graph *g, const run_context *c, const op *o) {
 static void concat_backward(const graph *g, const run_context *c, const op *o) {
     (void)g;
     const tensor *y = o->out[0];
-    const int width = tensor_width(y), rows = (int)(y->count / (size_t)width);
+    const int rows = ((const concat_settings *)o->settings)->rows, width = (int)(y->count / (size_t)rows);
     const real *from = y->gradient->data;
     for (int i = 0; i < o->in_count; i++) {
-        const int part = tensor_width(o->in[i]);
+        const int part = (int)(o->in[i]->count / (size_t)rows);
         if (o->in[i]->gradient)
             kernels->dropout_columns(rows, part, &KEEP_ALL, from, width, o->in[i]->gradient->data, part,
                                      op_adds(c, o, i));
@@ -264,11 +278,22 @@ static void concat_backward(const graph *g, const run_context *c, const op *o) {
 static const op_kind concat_kind = {
     .name = "concat", .forward = concat_forward, .backward = concat_backward};
 
-tensor *op_concat(graph *g, tensor *const *parts, int count) {
+static tensor *concat_along(graph *g, tensor *const *parts, int count, int axis) {
+    concat_settings *s = arena_alloc(g->memory, sizeof *s);
     int shape[TENSOR_MAX_RANK];
     memcpy(shape, parts[0]->shape, sizeof shape);
-    for (int i = 1; i < count; i++) shape[parts[0]->rank - 1] += tensor_width(parts[i]);
+    s->rows = 1;
+    for (int i = 0; i < axis; i++) s->rows *= shape[i];
+    for (int i = 1; i < count; i++) shape[axis] += parts[i]->shape[axis];
     tensor *y = graph_tensor(g, TENSOR_ACTIVATION, parts[0]->rank, shape);
-    graph_append(g, &concat_kind, parts, count, y, NULL);
+    graph_append(g, &concat_kind, parts, count, y, s);
     return y;
+}
+
+tensor *op_concat(graph *g, tensor *const *parts, int count) {
+    return concat_along(g, parts, count, parts[0]->rank - 1);
+}
+
+tensor *op_stack(graph *g, tensor *const *parts, int count) {
+    return concat_along(g, parts, count, 0);
 }

@@ -4,8 +4,10 @@
 //
 // When the inputs are rows of an embedding's table, there are fewer different ones than tokens: then that
 // table is multiplied, a derived tensor, and what belongs to each token is looked up in the product.
+#include "graph/carried_rows.h"
 #include "graph/ops.h"
 #include "graph/ops_fuse.h"
+#include "kernels/recurrence/rows.h"
 
 #include <string.h>
 
@@ -50,32 +52,6 @@ static recurrence recurrence_of(const graph *g, const run_context *c, const op *
     };
 }
 
-// Whether row b has nothing before its token t.
-static bool begins(const graph *g, const run_context *c, int b, int t) {
-    return c->begins && c->begins[(size_t)b * (size_t)g->time + (size_t)t];
-}
-
-// The values before the first token: of the carried state or of an input, zero without one and where a
-// document begins.
-static void begin_with(const graph *g, const run_context *c, const tensor *from, tensor *first) {
-    const size_t bytes = first->count * sizeof(real);
-    if (from)
-        memcpy(first->data, from->data, bytes);
-    else
-        memset(first->data, 0, bytes);
-    const size_t width = (size_t)tensor_width(first);
-    for (int b = 0; b < g->batch; b++)
-        if (begins(g, c, b, 0)) memset(first->data + (size_t)b * width, 0, width * sizeof(real));
-}
-
-// Carries the values of the last token on.
-static void carry(const graph *g, const tensor *all, const tensor *to) {
-    if (!to || to->kind != TENSOR_STATE) return;
-    const size_t width = (size_t)tensor_width(all), time = (size_t)g->time;
-    for (size_t b = 0; b < (size_t)g->batch; b++)
-        memcpy(to->data + b * width, all->data + ((b + 1) * time - 1) * width, width * sizeof(real));
-}
-
 // The sums of the gates that come from the inputs.
 static void add_up_inputs(const graph *g, const op *o) {
     const recurrence_settings *s = o->settings;
@@ -95,14 +71,14 @@ static void add_up_inputs(const graph *g, const op *o) {
 static void forward(const graph *g, const run_context *c, const op *o) {
     const recurrence_settings *s = o->settings;
     add_up_inputs(g, o);
-    begin_with(g, c, o->in[H], o->out[H_FIRST]);
-    if (s->cell == CELL_LSTM) begin_with(g, c, o->in[C], o->out[C_FIRST]);
+    carried_rows_begin(g, c, o->in[H], o->out[H_FIRST]);
+    if (s->cell == CELL_LSTM) carried_rows_begin(g, c, o->in[C], o->out[C_FIRST]);
     recurrence r = recurrence_of(g, c, o);
     r.weight = o->in[PACKED_HH_TRANSPOSED]->data;
     r.bias = o->in[B_HH] ? o->in[B_HH]->data : NULL;
     kernels->recurrence_forward(&r);
-    carry(g, o->out[Y], o->in[H]);
-    carry(g, o->out[SAVED], o->in[C]);
+    carried_rows_end(g, o->out[Y], o->in[H]);
+    carried_rows_end(g, o->out[SAVED], o->in[C]);
 }
 
 static real *gradient_of(const tensor *t) {
@@ -147,7 +123,7 @@ static void to_recurrent_weight(const graph *g, const run_context *c, const op *
     if (g->time == 1) return;
     for (int b = 0; b < g->batch; b++)
         for (int t = 0; t < g->time; t++)
-            if (t == 0 || begins(g, c, b, t))
+            if (t == 0 || row_begins(c->begins, g->time, b, t))
                 memset(d->sums + ((size_t)b * (size_t)g->time + (size_t)t) * (size_t)d->ld, 0,
                        (size_t)d->count * sizeof(real));
     to_weight(g, o, W_HH, d, s->rows - 1, d->sums + d->ld, d->ld, o->out[Y]->data, true);

@@ -45,6 +45,7 @@ static const op_kind block_kind = {.name = "short_convolution",
                                    .forward = forward,
                                    .backward = backward,
                                    .saves = INPUT(X) | INPUT(WEIGHT),
+                                   .mixes_documents = true,
                                    .flops = flops,
                                    .workspace = workspace};
 
@@ -54,8 +55,11 @@ static void decode_forward(const graph *g, const run_context *c, const op *o) {
     state_append_rows(o->in[HISTORY], o->in[X]);
 }
 
-static const op_kind decode_kind = {
-    .name = "short_convolution", .forward = decode_forward, .flops = flops, .workspace = workspace};
+static const op_kind decode_kind = {.name = "short_convolution",
+                                    .forward = decode_forward,
+                                    .mixes_documents = true,
+                                    .flops = flops,
+                                    .workspace = workspace};
 
 tensor *op_short_convolution(graph *g, tensor *x, tensor *weight, tensor *bias) {
     tensor *in[INPUTS] = {x, weight, bias, NULL}, *y = graph_tensor(g, TENSOR_ACTIVATION, 3, x->shape);

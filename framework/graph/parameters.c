@@ -1,6 +1,7 @@
 #include "graph/parameters.h"
 
 #include "base/rng.h"
+#include "graph/orthogonal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,27 @@ status parameters_allocate(parameter_set *set, bool with_gradients, error *err) 
     return with_gradients ? parameters_place_gradients(set, 0, err) : OK;
 }
 
+// Four values of a distribution.
+static void draw(const parameter_declaration *about, const rng_stream *stream, size_t block,
+                 double drawn[4]) {
+    if (about->init == INIT_NORMAL) {
+        rng_normal_block(stream, block, drawn);
+        for (int lane = 0; lane < 4; lane++) drawn[lane] *= about->init_value;
+        return;
+    }
+    uint32_t bits[4];
+    rng_block(stream, block, bits);
+    for (int lane = 0; lane < 4; lane++) {
+        const double share = (bits[lane] >> 8) * 0x1p-24;
+        if (about->init == INIT_UNIFORM) {
+            drawn[lane] = about->init_value * (2 * share - 1);
+        } else {
+            drawn[lane] = about->init_value + share * (about->init_last - about->init_value);
+            if (about->map) drawn[lane] = about->map(drawn[lane]);
+        }
+    }
+}
+
 static void initialise(const parameter *p, uint64_t seed, real *values) {
     const parameter_declaration *about = &p->about;
     if (about->init == INIT_CONSTANT) {
@@ -83,18 +105,17 @@ static void initialise(const parameter *p, uint64_t seed, real *values) {
         for (size_t i = 0; i < p->count; i++) values[i] = (real)about->formula(about, i);
         return;
     }
+    if (about->init == INIT_ORTHOGONAL) {
+        orthogonal_rows(seed, (uint32_t)p->number, about->shape[0], about->shape[1], about->init_value,
+                        values);
+        return;
+    }
     const rng_stream stream = {seed, RNG_INIT, (uint32_t)p->number, 0, 0};
     for (size_t block = 0; 4 * block < p->count; block++) {
         double drawn[4];
-        if (about->init == INIT_NORMAL) {
-            rng_normal_block(&stream, block, drawn);
-        } else {
-            uint32_t bits[4];
-            rng_block(&stream, block, bits);
-            for (int lane = 0; lane < 4; lane++) drawn[lane] = 2 * ((bits[lane] >> 8) * 0x1p-24) - 1;
-        }
+        draw(about, &stream, block, drawn);
         for (size_t lane = 0; lane < 4 && 4 * block + lane < p->count; lane++)
-            values[4 * block + lane] = (real)(about->init_value * drawn[lane]);
+            values[4 * block + lane] = (real)drawn[lane];
     }
 }
 

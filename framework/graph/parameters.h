@@ -18,10 +18,12 @@
 enum { TENSOR_MAX_RANK = 4 };
 
 typedef enum initializer {
-    INIT_CONSTANT, // value a
-    INIT_NORMAL,   // N(0, a^2)
-    INIT_UNIFORM,  // U(-a, a)
-    INIT_FORMULA   // a function of the declaration and the element
+    INIT_CONSTANT,   // value a
+    INIT_NORMAL,     // N(0, a^2)
+    INIT_UNIFORM,    // U(-a, a)
+    INIT_RANGE,      // U(a, b)
+    INIT_ORTHOGONAL, // a times a random matrix with orthonormal rows, no more of them than columns
+    INIT_FORMULA     // a function of the declaration and the element
 } initializer;
 
 // Elements begin .. end - 1 of the first axis begin with `value`. Empty by default.
@@ -35,8 +37,9 @@ typedef struct parameter_declaration parameter_declaration;
 struct parameter_declaration {
     int rank, shape[TENSOR_MAX_RANK];
     initializer init;
-    double init_value; // a above
-    double init_last;  // for a formula's own use, as init_value is
+    double init_value;           // a above
+    double init_last;            // b above; for a formula's own use, as init_value is
+    double (*map)(double drawn); // of a value drawn from a range, what it begins with; NULL: itself
     double (*formula)(const parameter_declaration *about, size_t index);
     parameter_part constant; // begins with a constant, whatever the others do
     bool decay;              // weight decay applies

@@ -64,7 +64,7 @@ static status plan_gradient(graph *g, op *o, int i, error *err) {
     }
     if (o->kind->passthrough & INPUT(i)) o->passes_apart = true;
     if (in->gradient)
-        o->adds |= 1u << i;
+        o->adds |= INPUT(i);
     else
         new_gradient(g, in);
     return OK;
@@ -163,18 +163,31 @@ static void plan_derived_gradients(graph *g) {
     }
 }
 
-// Graphs of one model build the same layers in the same order: path, kind and number tell which tensor it
-// is.
+// The first thing that a derived operator is made of.
+static const tensor *source_of(const op *o) {
+    int i = 0;
+    while (!o->in[i]) i++;
+    return o->in[i];
+}
+
+// Graphs of one model build the same layers in the same order, but some pack more weights than others:
+// path, kind, what it is made of and a number tell which tensor it is.
 static status place_derived(graph *g, error *err) {
     for (int k = 0; k < g->op_count; k++) {
         const op *o = g->ops[k];
         if (!o->is_derived) continue;
+        const tensor *source = source_of(o);
+        const char *from = source->parameter ? source->parameter->name : source->derived->name;
         int number = 0;
-        for (int i = 0; i < k; i++)
-            number += g->ops[i]->kind == o->kind && strcmp(g->ops[i]->path, o->path) == 0;
+        for (int i = 0; i < k; i++) {
+            const op *other = g->ops[i];
+            number += other->is_derived && other->kind == o->kind && source_of(other) == source &&
+                      strcmp(other->path, o->path) == 0;
+        }
         for (int i = 0; i < o->out_count; i++) {
             tensor *t = o->out[i];
-            const char *name = arena_format(g->memory, "%s/%s%d.%d", o->path, o->kind->name, number, i);
+            const char *name =
+                arena_format(g->memory, "%s/%s%d(%s).%d", o->path, o->kind->name, number, from, i);
             TRY(parameters_derived(g->parameters, name, t->count, &t->derived, err));
             t->data = t->derived->data;
         }

@@ -55,7 +55,7 @@ static double backward_bytes(const op *o) {
         if (!o->in[i] || stands_for_another(o->in[i])) continue;
         if (o->kind->saves & INPUT(i)) bytes += bytes_of(o->in[i]);
         if ((o->kind->passthrough & INPUT(i)) && !o->passes_apart) continue; // the same bytes
-        bytes += bytes_of(o->in[i]->gradient) * (o->adds >> i & 1 ? 2 : 1);
+        bytes += bytes_of(o->in[i]->gradient) * (o->adds & INPUT(i) ? 2 : 1);
     }
     return bytes;
 }

@@ -167,6 +167,127 @@ typedef struct recurrence {
     real *workspace; // recurrence_workspace bytes, 64-byte aligned
 } recurrence;
 
+// Solvers of dx/dt = N(x) - L(x) x; `step` is the time h between x and x'.
+typedef enum ode_solver {
+    SOLVER_SEMI_IMPLICIT, // x' = (x + h N) / (1 + h L), with N and L at the old x
+    SOLVER_EULER,         // x' = x + h (N - L x)
+    SOLVER_RK4,           // the classical Runge-Kutta method of order 4
+    SOLVER_DOPRI5,        // Dormand-Prince 5(4), which chooses its steps
+    SOLVER_COUNT
+} ode_solver;
+
+// How often a step evaluates N and L.
+static inline int solver_stages(ode_solver solver) {
+    return solver == SOLVER_DOPRI5 ? 6 : solver == SOLVER_RK4 ? 4 : 1;
+}
+
+enum { LTC_ADAPTIVE_STEPS = 64 }; // of dopri5 for a token at most, steps that it rejects included
+
+// Synapses from `in` to `out` neurons, all arrays in x out: the conductance of one is w sigmoid(sigma (v -
+// mu)) for a presynaptic v, and erev its reversal potential. Into each neuron they sum up to
+//     decay = sum of conductances,   drive = sum of conductance x erev
+typedef struct synapses {
+    int in, out;
+    const real *w, *sigma, *mu, *erev;
+} synapses;
+
+typedef struct synapse_gradients {
+    real *w, *sigma, *mu, *erev;
+    bool adds_w, adds_sigma, adds_mu, adds_erev;
+} synapse_gradients;
+
+// A neuron by itself: capacity dv/dt = leak (rest - v).
+typedef struct membranes {
+    const real *leak, *rest, *capacity; // n
+} membranes;
+
+typedef struct membrane_gradients {
+    real *leak, *rest, *capacity;
+    bool adds_leak, adds_rest, adds_capacity;
+} membrane_gradients;
+
+// A liquid time-constant network (arXiv 2006.04439) of n = width neurons over `batch` sequences of `time`
+// tokens. While a token lasts, `steps` steps of length `step`, its input is constant and
+//     dx/dt = f A - (1/tau + phi) x,   f = act(x W^T + input)
+// phi being |f| (abs_gate) or f where the network is adaptive, and 0 where it is not. With synapses, it is
+//     capacity dx/dt = leak rest + drive + input_1 - (leak + decay + input_2) x
+// of drive and decay at x, without decay and input_2 where the network is not adaptive.
+typedef struct ltc {
+    ode_solver solver;
+    activation act; // sigmoid or tanh
+    bool adaptive, abs_gate;
+    int batch, time, width, steps;
+    double step;
+    double rtol, atol; // dopri5: of the error of x in a step
+    // batch x time: tokens before which x is zero, whatever the token before left; no gradient goes back
+    // beyond them. NULL: there are none.
+    const bool *begins;
+    const void *weight; // packed (gemm_pack): forward W^T, n x n; needed in the backward step without tape
+    const void *weight_backward; // packed: W
+    const real *amplitude;       // A, n
+    const real *tau;             // n; NULL: all of them are
+    double fixed_tau;
+    const synapses *synapses; // from n to n; then there are no act, abs_gate, weights, amplitude and tau
+    membranes membranes;
+    const real *input;   // batch x time x n; with synapses 2 n, input_1 and input_2
+    const real *x_first; // before the first token, batch x n
+    real *x;             // batch x time x n: after each token
+    // Tape, batch x time x steps x stages x n: at which x the forward step evaluated the equation, and what
+    // f was there, which the backward step overwrites; with synapses, the two sides of the equation, 2 n.
+    // NULL: not kept; the backward step then computes them again, for some tokens at a time, as it always
+    // does for dopri5.
+    real *points, *kept;
+    // batch x time x LTC_ADAPTIVE_STEPS: the steps that dopri5 took, 0 after the last, which the backward
+    // step takes again; NULL: not kept. Where so many are not enough x becomes NaN.
+    real *lengths;
+    // Gradients; the forward step reads none of these.
+    const real *dx;             // of x
+    real *dinput;               // batch x time x n
+    real *dweight, *damplitude; // n x n, n
+    real *dtau, *dx_first;      // NULL: not wanted
+    bool adds_dinput, adds_dweight, adds_damplitude, adds_dtau, adds_dx_first;
+    synapse_gradients dsynapses;
+    membrane_gradients dmembranes;
+    void *workspace; // ltc_workspace bytes, 64-byte aligned
+} ltc;
+
+// A closed-form continuous-time network (arXiv 2106.13898) of `batch` sequences of `time` tokens and R =
+// width hidden units; one unit of time passes from token to token. Each map reads what the one before made:
+//     a_0 = phi(x W_x^T + b_0 + h W_0^T),   a_k = phi(a_k-1 W_k^T + b_k),   phi(p) = 1.7159 tanh(0.666 p)
+// and the last, without phi, makes the heads s of what h is next:
+//     CFC_DEFAULT   f = tanh(s_0), g = tanh(s_1), t = sigmoid(s_2):   h = f (1 - t) + g t
+//     CFC_NO_GATE   the same:                                         h = f + g t
+//     CFC_PURE      h = A - A exp(-(|w| + |s|)) s
+typedef enum cfc_mode { CFC_DEFAULT, CFC_NO_GATE, CFC_PURE } cfc_mode;
+
+static inline int cfc_heads(cfc_mode mode) {
+    return mode == CFC_PURE ? 1 : 3;
+}
+
+enum { CFC_LAYERS = 4, CFC_MAPS = CFC_LAYERS + 1 }; // at most
+
+// All tensors are batch x time x something.
+typedef struct cfc {
+    cfc_mode mode;
+    int batch, time, width;
+    int layers, units;            // before the heads: their number, and their width
+    const void *weight[CFC_MAPS]; // packed (gemm_pack): forward W_k^T, backward W_k
+    const real *bias[CFC_MAPS];   // of all but the first map
+    const real *constants;        // CFC_PURE: A, then w, 2 x R
+    // Tokens before which h is zero, and beyond which no gradient goes back; NULL: there are none.
+    const bool *begins;
+    const real *sums;        // x W_x^T + b_0
+    const real *h_first;     // batch x R
+    real *before;            // R: the h that each token goes on from
+    real *layer[CFC_LAYERS]; // units: a_k
+    real *heads;             // heads R: f, g, t; CFC_PURE: s
+    real *h;                 // R
+    const real *dh;          // gradient of h as an output
+    real *dsums[CFC_MAPS];   // of the sums of each map; the last may be `heads`
+    real *dconstants;        // CFC_PURE: of the rows of the batch, batch x 2 R
+    real *dh_next;           // scratch of the backward step, batch x R
+} cfc;
+
 // In double, so that 1 - beta and the like are exact to rounding when a kernel converts them to real (in
 // float, 1 - 0.999f is wrong in its fifth digit).
 typedef struct optimizer_update {

@@ -77,6 +77,35 @@ void activation_backward(activation act, size_t n, const real *pre, const real *
               &(loop){.act = act, .n = n, .a = pre, .b = dy, .y = dx, .accumulate = accumulate});
 }
 
+static void add_softplus(const void *context, pool_share s) {
+    const loop *l = context;
+    const size_t end = end_element(l, s);
+    for (size_t i = first_element(s); i < end; i += VEC) {
+        const int left = lanes_left(i, end);
+        vec_put(l->y + i, l->factor + vec_softplus(vec_get(l->a + i, left)), left);
+    }
+}
+
+void softplus_forward(size_t n, real least, const real *x, real *y) {
+    for_array(add_softplus, COST_ACTIVATION, &(loop){.n = n, .factor = least, .a = x, .y = y});
+}
+
+static void softplus_slope(const void *context, pool_share s) {
+    const loop *l = context;
+    const size_t end = end_element(l, s);
+    for (size_t i = first_element(s); i < end; i += VEC) {
+        const int left = lanes_left(i, end);
+        vec dx = vec_get(l->b + i, left) * vec_sigmoid(vec_get(l->a + i, left));
+        if (l->accumulate) dx += vec_get(l->y + i, left);
+        vec_put(l->y + i, dx, left);
+    }
+}
+
+void softplus_backward(size_t n, const real *x, const real *dy, real *dx, bool accumulate) {
+    for_array(softplus_slope, COST_ACTIVATION,
+              &(loop){.n = n, .a = x, .b = dy, .y = dx, .accumulate = accumulate});
+}
+
 static void gate(const void *context, pool_share s) {
     const loop *l = context;
     const int F = l->width;

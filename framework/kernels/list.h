@@ -33,6 +33,9 @@ KERNEL(void, gemm_packed,
 KERNEL(void, activation_forward, (activation act, size_t n, const real *x, real *y))
 KERNEL(void, activation_backward,
        (activation act, size_t n, const real *pre, const real *dy, real *dx, bool accumulate))
+// n elements: y = least + log(1 + exp(x)); dx (+)= dy / (1 + exp(-x)).
+KERNEL(void, softplus_forward, (size_t n, real least, const real *x, real *y))
+KERNEL(void, softplus_backward, (size_t n, const real *x, const real *dy, real *dx, bool accumulate))
 // Gated units (arXiv 2002.05202): ab is rows x 2F (a | u): y = act(a) * u, rows x F.
 KERNEL(void, gated_forward, (activation act, int rows, int F, const real *ab, real *y))
 KERNEL(void, gated_backward, (activation act, int rows, int F, const real *ab, const real *dy, real *dab))
@@ -213,6 +216,23 @@ KERNEL(size_t, short_convolution_workspace, (int batch, int time, int channels, 
 KERNEL(void, recurrence_forward, (const recurrence *r))
 KERNEL(void, recurrence_backward, (const recurrence *r))
 KERNEL(size_t, recurrence_workspace, (cell_type cell, int batch, int width))
+// The same for a closed-form continuous-time network.
+KERNEL(void, cfc_forward, (const cfc *c))
+KERNEL(void, cfc_backward, (const cfc *c))
+// The same for a liquid time-constant network, with the gradient of its recurrent weight. Of l,
+// ltc_workspace reads the shape, the solver and whether there is a tape.
+KERNEL(void, ltc_forward, (const ltc *l))
+KERNEL(void, ltc_backward, (const ltc *l))
+KERNEL(size_t, ltc_workspace, (const ltc *l, bool backward))
+
+// Of rows of presynaptic values v (rows x in): sums, rows x 2 out, drive then decay; without decay where
+// not `conducts`. dv (+)= its gradient; NULL: not wanted. workspace: synapses_workspace bytes, 64-byte
+// aligned.
+KERNEL(void, synapses_forward, (int rows, const synapses *s, bool conducts, const real *v, real *sums))
+KERNEL(void, synapses_backward,
+       (int rows, const synapses *s, bool conducts, const real *v, const real *dsums, real *dv,
+        bool accumulate_dv, const synapse_gradients *gradients, void *workspace))
+KERNEL(size_t, synapses_workspace, (int rows, int in, int out))
 
 // ---- loss
 

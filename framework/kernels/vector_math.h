@@ -127,4 +127,12 @@ static ALWAYS_INLINE vec vec_sigmoid(vec x) {
     return 1 / (1 + vec_exp(-x));
 }
 
+// log(1 + exp(x)). What 1 + e loses of a small e is made up for by the factor (Goldberg, "What every
+// computer scientist should know about floating-point arithmetic", theorem 4).
+static ALWAYS_INLINE vec vec_softplus(vec x) {
+    const vec e = vec_exp(-vec_abs(x)), sum = 1 + e, held = sum - 1;
+    const vec log1p = vec_select(held == 0, e, vec_log(sum) * (e / held));
+    return vec_max(x, (vec){0}) + log1p;
+}
+
 #endif

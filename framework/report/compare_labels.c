@@ -1,6 +1,7 @@
 #include "report/compare_labels.h"
 
 #include "base/text.h"
+#include "config/duration.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -234,6 +235,14 @@ const char *report_compare_title(const report_run *runs, int count, const differ
     return utf8_columns(longer) <= TITLE ? longer : title;
 }
 
+static bool read_number(const char *written, bool in_epochs, double *number) {
+    duration length;
+    if (!in_epochs) return text_to_real(written, number);
+    if (!duration_read(written, &length) || length.epochs == 0) return false;
+    *number = length.epochs;
+    return true;
+}
+
 swept_number report_swept_number(const differing_setting *settings, int independent, int count, arena *a) {
     swept_number s = {.low = INFINITY, .high = -INFINITY};
     const differing_setting *only = NULL;
@@ -245,8 +254,10 @@ swept_number report_swept_number(const differing_setting *settings, int independ
     if (!only) return s;
     s.values = arena_alloc(a, (size_t)count * sizeof *s.values);
     bool between = false;
+    duration length;
+    s.in_epochs = count && only->values[0] && duration_read(only->values[0], &length) && length.epochs > 0;
     for (int i = 0; i < count; i++) {
-        if (!only->values[i] || !text_to_real(only->values[i], &s.values[i])) return s;
+        if (!only->values[i] || !read_number(only->values[i], s.in_epochs, &s.values[i])) return s;
         s.low = fmin(s.low, s.values[i]);
         s.high = fmax(s.high, s.values[i]);
     }

@@ -25,6 +25,7 @@ const char *report_setting_list(const differing_setting *settings, int independe
 typedef struct swept_number {
     const differing_setting *setting; // NULL: there is none, or it has less than three values
     double *values;                   // for each run
+    bool in_epochs;                   // numbers of epochs
     double low, high;
     bool logarithmic; // positive, and at least a factor of 8 apart
 } swept_number;

@@ -113,7 +113,7 @@ static void add_scale(text *s, const swept_number *swept, double top, double bot
         "set cblabel ",
         swept->low, swept->high, swept->logarithmic ? "set logscale cb\n" : "", bottom, top - bottom);
     script_add_quoted(s, swept->setting->heading, 40);
-    text_add(s, "\n");
+    text_add(s, "%s\n", swept->in_epochs ? " . \" (epochs)\"" : "");
     if (swept->logarithmic) script_logarithmic_tics(s, "cb", swept->low, swept->high);
 }
 
@@ -237,7 +237,7 @@ static bool draw(const comparison *c, over x, arena *a, text *s) {
         if (o[i].has_val) add_plot(&loss_plot, "val", i, &o[i].val, u.size, thick);
         if (o[i].has_lr) add_plot(&lr_plot, "lr", i, &o[i].lr, u.size, thick);
     }
-    script_legend(s, height, legend, entries);
+    script_legend(s, height, legend, entries, 0);
     text_add(s, "\nset multiplot\n");
     add_losses(s, c, &loss, &u, last, height, top, loss_plot.bytes);
     add_rates(s, o, count, &u, last, height, top + LOSS_PANEL + BETWEEN, lr_plot.bytes);

@@ -1,6 +1,7 @@
 #include "report/differences.h"
 
 #include "base/text.h"
+#include "config/duration.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,8 @@ static void collect(collection *all, int run, const char *path, const node *n) {
 static bool same_value(const char *a, const char *b) {
     double x, y;
     if (!a || !b) return a == b;
-    return strcmp(a, b) == 0 || (text_to_real(a, &x) && text_to_real(b, &y) && x == y);
+    return strcmp(a, b) == 0 || (text_to_real(a, &x) && text_to_real(b, &y) && x == y) ||
+           duration_same(a, b);
 }
 
 static bool differs(const differing_setting *s, const report_run *runs, int count) {

@@ -24,6 +24,12 @@ curve plot_eval_curve(const metrics_data *m, split part, size_t offset, arena *a
     return (curve){x, y, count};
 }
 
+void plot_step_axis(const report_run *run, double last, axes *drawn, script_plot *plot, text *s) {
+    script_x_axis(s, drawn, "step", last);
+    if (run->steps_per_epoch > 0)
+        script_axis_above(s, plot, "epoch", drawn->last / (double)run->steps_per_epoch);
+}
+
 curve plot_smoothed_curve(const curve *c, bool in_logarithm, arena *a) {
     double *in = arena_alloc(a, (c->count + 1) * sizeof *in);
     double *out = arena_alloc(a, (c->count + 1) * sizeof *out);

@@ -28,6 +28,9 @@ status report_plot_run(const report_run *run, const char *plots_folder, const gn
 curve plot_train_curve(const metrics_data *m, size_t offset, arena *a);
 curve plot_eval_curve(const metrics_data *m, split part, size_t offset, arena *a);
 
+// The axis of steps from 0 to last; above the plot one of epochs, where the run's length is given in them.
+void plot_step_axis(const report_run *run, double last, axes *drawn, script_plot *plot, text *s);
+
 // history_smooth of a curve; of its logarithm for positive values that are drawn over a logarithmic axis.
 curve plot_smoothed_curve(const curve *c, bool in_logarithm, arena *a);
 

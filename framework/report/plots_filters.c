@@ -150,7 +150,7 @@ static bool draw_filters(const report_run *run, arena *a, text *s) {
              "set logscale xy\nset format x '%%g'\nset format y '1e%%T'\nset xrange [1:%.9g]\n"
              "set yrange [%.4g:%.4g]\n",
              lags > 1 ? lags : 2, floor, 1.5 * highest.high);
-    script_legend(s, height, legend, LEGEND);
+    script_legend(s, height, legend, LEGEND, 0);
     text_add(s, "set multiplot\n");
     for (int i = 0; i < panels; i++) {
         add_panel(s, i, panels, height, panel_title(run, panel_filter(i, panels, run->filter_count), a));

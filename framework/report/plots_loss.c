@@ -62,7 +62,7 @@ static bool draw_curves(const report_run *run, const curve *raw, const curve *sm
     if (all.count == 0) return false;
     script_plot plot = {0};
     axes drawn;
-    script_x_axis(s, &drawn, "step", last_step(run));
+    plot_step_axis(run, last_step(run), &drawn, &plot, s);
     script_value_axis(s, &drawn, axis, all, log_above, AXIS_FITTED);
     add_marks(run, &drawn, s);
     if (run->history.has_val && isfinite(best)) { // a perplexity may be infinite where the loss is not
@@ -128,14 +128,14 @@ static bool draw_gap(const report_run *run, arena *a, text *s) {
     range_include(&r, &gap);
     if (r.count == 0) return false;
     range_include(&r, &(curve){&zero, &zero, 1}); // the zero line is always visible
+    script_plot plot = {0};
     axes drawn;
-    script_x_axis(s, &drawn, "step", last_step(run));
+    plot_step_axis(run, last_step(run), &drawn, &plot, s);
     script_value_axis(s, &drawn, "validation loss - training loss (nats)", r, INFINITY, AXIS_FITTED);
     add_marks(run, &drawn, s);
     script_add_curve(s, "gap", &gap, THIN_MEANS);
     text_add(s, "set arrow from graph 0, first 0 to graph 1, first 0 nohead linewidth 1 "
                 "linecolor rgb '" COLOUR_NOTE "'\n");
-    script_plot plot = {0};
     script_plot_add(&plot, "$gap using 1:2", script_style(&gap), THICK "'" COLOUR_VAL "'",
                     h->gap_is_evaluated ? "gap to the training loss (evaluated)"
                                         : "gap to the training loss (smoothed batches)");

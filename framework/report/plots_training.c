@@ -8,11 +8,11 @@ static bool draw_lr(const report_run *run, arena *a, text *s) {
     range r = range_empty;
     range_include(&r, &lr);
     if (r.count == 0) return false;
+    script_plot plot = {0};
     axes drawn;
-    script_x_axis(s, &drawn, "step", (double)run->history.steps);
+    plot_step_axis(run, (double)run->history.steps, &drawn, &plot, s);
     script_value_axis(s, &drawn, "learning rate", r, INFINITY, AXIS_FROM_ZERO);
     script_add_curve(s, "lr", &lr, THIN_EXTREMES);
-    script_plot plot = {0};
     script_plot_add(&plot, "$lr using 1:2", script_style(&lr),
                     "linewidth 2.5 linecolor rgb '" COLOUR_TRAIN "'", NULL);
     script_plot_end(&plot, s, SCRIPT_HEIGHT);
@@ -38,12 +38,12 @@ static bool draw_grad_norm(const report_run *run, arena *a, text *s) {
     if (r.count == 0) return false;
     if (run->grad_clip > 0) range_include(&r, &(curve){&run->grad_clip, &run->grad_clip, 1});
     const curve smooth = plot_smoothed_curve(&norm, r.low > 0, a);
+    script_plot plot = {0};
     axes drawn;
-    script_x_axis(s, &drawn, "step", (double)run->history.steps);
+    plot_step_axis(run, (double)run->history.steps, &drawn, &plot, s);
     script_value_axis(s, &drawn, "L2 norm of the gradient", r, 1, AXIS_FITTED);
     script_add_curve(s, "raw", &norm, THIN_EXTREMES);
     script_add_curve(s, "smooth", &smooth, THIN_MEANS);
-    script_plot plot = {0};
     add_raw_and_smooth(&plot, &norm);
     if (run->grad_clip > 0) {
         size_t clipped = 0;
@@ -69,8 +69,9 @@ static bool draw_speed(const report_run *run, arena *a, text *s) {
     r = (range){r.low / unit, r.high / unit, r.count};
     const double mean = run->history.tokens_per_second;
     const curve smooth = plot_smoothed_curve(&speed, false, a);
+    script_plot plot = {0};
     axes drawn;
-    script_x_axis(s, &drawn, "step", (double)run->history.steps);
+    plot_step_axis(run, (double)run->history.steps, &drawn, &plot, s);
     script_value_axis(s, &drawn,
                       unit == 1e6   ? "tokens per second (millions)"
                       : unit == 1e3 ? "tokens per second (thousands)"
@@ -78,7 +79,6 @@ static bool draw_speed(const report_run *run, arena *a, text *s) {
                       r, INFINITY, AXIS_FROM_ZERO);
     script_add_curve(s, "raw", &speed, THIN_EXTREMES);
     script_add_curve(s, "smooth", &smooth, THIN_MEANS);
-    script_plot plot = {0};
     add_raw_and_smooth(&plot, &speed);
     char number[32];
     if (mean > 0)

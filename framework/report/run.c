@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "config/duration.h"
 #include "config/yaml.h"
 #include "train/run_folder.h"
 #include "train/trained.h"
@@ -32,6 +33,16 @@ static const char *last_part(const char *path, arena *a) {
     return slash && slash[1] ? slash + 1 : copy;
 }
 
+// Takes the length of the run as its settings give it.
+static void set_length(report_run *run, const char *written) {
+    const int64_t steps_per_epoch = run->metrics.facts.steps_per_epoch;
+    duration length;
+    if (!duration_read(written, &length)) return;
+    if (length.epochs > 0) run->steps_per_epoch = steps_per_epoch;
+    if (length.epochs == 0 || steps_per_epoch > 0)
+        run->max_steps = (int64_t)duration_steps(&length, steps_per_epoch);
+}
+
 status report_run_load(const char *folder, arena *a, report_run *out, error *err) {
     *out = (report_run){.folder = folder, .description = ""};
     TRY(metrics_read(folder, a, &out->metrics, err));
@@ -40,7 +51,7 @@ status report_run_load(const char *folder, arena *a, report_run *out, error *err
     const char *value;
     out->name = last_part(folder, a);
     if ((value = scalar_at(out->settings, "description"))) out->description = value;
-    if ((value = scalar_at(out->settings, "training.max_steps"))) text_to_int(value, &out->max_steps);
+    if ((value = scalar_at(out->settings, "training.max_steps"))) set_length(out, value);
     if ((value = scalar_at(out->settings, "training.grad_clip"))) text_to_real(value, &out->grad_clip);
     return OK;
 }

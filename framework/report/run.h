@@ -15,6 +15,7 @@ typedef struct report_run {
     history history;
     const node *settings;        // the resolved experiment; NULL when it could not be read
     int64_t max_steps;           // 0 when unknown
+    int64_t steps_per_epoch;     // 0 unless the length of the run is given in epochs, and they are known
     double grad_clip;            // 0: off or unknown
     const model_filter *filters; // of its long convolutions, once report_run_load_filters has read them
     int filter_count;

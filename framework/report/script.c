@@ -51,7 +51,7 @@ void script_begin(text *s, const script_heading *h) {
              "picture = folder . '%s' . (device eq 'svg' ? '.svg' : device eq 'dumb' ? '.txt' : '.png')\n"
              "set output picture . (exists('suffix') ? suffix : '')\n\n",
              h->stem);
-    const bool is_long = utf8_width(h->title) > 74;
+    const bool is_long = script_columns(h->title) > 74;
     text_add(s, "set label 1001 ");
     script_add_quoted(s, h->title, 92);
     text_add(s, " at graph 0, screen %.4f left font ',%d'\n", 1 - 1.35 * line, is_long ? 12 : 15);
@@ -124,6 +124,13 @@ void script_x_axis(text *s, axes *drawn, const char *title, double last) {
     script_add_quoted(s, title, 0);
     text_add(s, "\nset xrange [0:%.9g]\nset format x '%s'\n", drawn->last, last > 10 ? "%.0f" : "%g");
     if (last == floor(last) && last <= 10) text_add(s, "set xtics 1\n");
+}
+
+void script_axis_above(text *s, script_plot *plot, const char *title, double last) {
+    plot->axis_above = 48;
+    text_add(s, "set x2label ");
+    script_add_quoted(s, title, 0);
+    text_add(s, " offset 0,-0.6\nset x2range [0:%.9g]\nset x2tics\nset border 7\n", last);
 }
 
 // gnuplot labels whole powers of ten only: over few decades hardly any label would remain. Over many it
@@ -218,7 +225,8 @@ void script_point_mark(text *s, const axes *drawn, double x, double y, const cha
                        const char *label, const curve *curves, int count, bool has_line) {
     static const char *const sides[] = {"center", "left", "right"};
     static const double heights[] = {1.2, -1.2, 2.2, -2.2, 3.4, -3.4, 5, -5};
-    const double width = LETTER_WIDTH * utf8_width(label), px = pixel_x(drawn, x), py = pixel_y(drawn, y);
+    const double width = LETTER_WIDTH * script_columns(label), px = pixel_x(drawn, x),
+                 py = pixel_y(drawn, y);
     double least = INFINITY, offset_x = 0, offset_y = 1.2;
     const char *side = sides[0];
     for (size_t h = 0; h < sizeof heights / sizeof *heights; h++) {

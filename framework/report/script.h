@@ -49,9 +49,12 @@ void script_begin(text *s, const script_heading *h);
 void script_end(text *s);
 
 // Any string as an expression of gnuplot: control characters become blanks, invalid UTF-8 a question mark.
-// In at most max_columns columns, with an ellipsis in the middle (0: no limit), as both ends tell names
-// apart.
+// In the room of at most max_columns lower-case Latin letters, with an ellipsis in the middle (0: no
+// limit), as both ends tell names apart.
 void script_add_quoted(text *s, const char *value, int max_columns);
+
+// About how many lower-case Latin letters are as wide as s in a picture.
+int script_columns(const char *s);
 
 typedef struct legend_entry {
     const char *look; // of its line: "linewidth 2.5 linecolor rgb '#0072B2'"
@@ -59,9 +62,10 @@ typedef struct legend_entry {
     bool has_points;
 } legend_entry;
 
-// A legend between heading and plot, in as many columns as there is room for, and the top margin below it.
+// A legend between heading and plot, in as many columns as there is room for, and the top margin below it,
+// with axis_above pixels for an axis.
 // gnuplot's own puts everything in one column, over the curves, when it takes the columns for too wide.
-void script_legend(text *s, int height, const legend_entry *entries, int count);
+void script_legend(text *s, int height, const legend_entry *entries, int count, int axis_above);
 int script_legend_height(const legend_entry *entries, int count); // pixels
 
 // The plot command of a picture, curve by curve, with its legend. Start with {0}; looks and titles must
@@ -69,6 +73,7 @@ int script_legend_height(const legend_entry *entries, int count); // pixels
 enum { SCRIPT_CURVES = 8 };
 typedef struct script_plot {
     text command;
+    int axis_above; // pixels between legend and plot that an axis takes
     legend_entry legend[SCRIPT_CURVES];
     int count;
 } script_plot;
@@ -88,6 +93,9 @@ typedef struct axes {
 
 // "set xlabel", "set xrange" and tics from 0 to last.
 void script_x_axis(text *s, axes *drawn, const char *title, double last);
+
+// A second axis above the plot for the same points, which runs from 0 to last too.
+void script_axis_above(text *s, script_plot *plot, const char *title, double last);
 
 // "set yrange" and tics around the values, with some room; logarithmic when they are positive and spread
 // over more than a factor of `log_above`. AXIS_FROM_ZERO: linear axes of positive values start at 0.

@@ -53,10 +53,26 @@ static void end_rare(text *s, rare_characters *rare) {
     text_clear(&rare->boxes);
 }
 
+// Pixels of lower-case Latin letters and of all others, which are wider: estimates.
+enum { LOWER_CASE = 8, OTHER = 10 };
+
+static int pixels_of(const char *s) {
+    int pixels = 0;
+    for (const char *c = s; *c; c++)
+        pixels -= (*c & 0x80) || (*c >= 'A' && *c <= 'Z') ? 0 : OTHER - LOWER_CASE;
+    return pixels + OTHER * utf8_columns(s);
+}
+
+int script_columns(const char *s) {
+    return (pixels_of(s) + LOWER_CASE - 1) / LOWER_CASE;
+}
+
 void script_add_quoted(text *s, const char *value, int max_columns) {
     text shown = {0};
     rare_characters rare = {0};
-    text_add_shortened(&shown, value, max_columns > 0 ? max_columns : INT_MAX);
+    const int drawn = script_columns(value);
+    const bool fits = max_columns == 0 || drawn <= max_columns;
+    text_add_shortened(&shown, value, fits ? INT_MAX : max_columns * utf8_columns(value) / drawn);
     text_add(s, "\"");
     for (size_t at = 0; at < shown.length;) {
         const char *bytes = shown.bytes + at;
@@ -83,16 +99,9 @@ void script_add_quoted(text *s, const char *value, int max_columns) {
     text_free(&rare.boxes);
 }
 
-// The legend, in pixels; those of characters are estimates: some are wider than most.
+// The legend, in pixels.
 enum { LEFT = 105, ROOM = 860, PICTURE = 1000, SAMPLE = 40, GAP = 10, BETWEEN = 26, LINE = 17, HEAD = 70 };
-enum { LOWER_CASE = 8, OTHER = 10, MOST_COLUMNS = 4 };
-
-static int pixels_of(const char *s) {
-    int pixels = 0;
-    for (const char *c = s; *c; c++)
-        pixels -= (*c & 0x80) || (*c >= 'A' && *c <= 'Z') ? 0 : OTHER - LOWER_CASE;
-    return pixels + OTHER * utf8_columns(s);
-}
+enum { MOST_COLUMNS = 4 };
 
 typedef struct layout {
     int columns, lines, column_width;
@@ -113,7 +122,7 @@ int script_legend_height(const legend_entry *entries, int count) {
     return LINE * layout_of(entries, count).lines;
 }
 
-void script_legend(text *s, int height, const legend_entry *entries, int count) {
+void script_legend(text *s, int height, const legend_entry *entries, int count, int axis_above) {
     const layout l = layout_of(entries, count);
     for (int i = 0; i < count; i++) {
         const int column = i / l.lines, line = i % l.lines;
@@ -128,7 +137,7 @@ void script_legend(text *s, int height, const legend_entry *entries, int count) 
         script_add_quoted(s, entries[i].text, (ROOM - SAMPLE - 2 * GAP) / LOWER_CASE);
         text_add(s, " at screen %.4f, screen %.4f left\n", end + (double)GAP / PICTURE, y);
     }
-    text_add(s, "set tmargin at screen %.4f\n", 1 - (HEAD + LINE * l.lines) / (double)height);
+    text_add(s, "set tmargin at screen %.4f\n", 1 - (HEAD + LINE * l.lines + axis_above) / (double)height);
 }
 
 void script_plot_add(script_plot *p, const char *what, const char *style, const char *look,
@@ -139,7 +148,7 @@ void script_plot_add(script_plot *p, const char *what, const char *style, const 
 }
 
 void script_plot_end(script_plot *p, text *s, int height) {
-    script_legend(s, height, p->legend, p->count);
+    script_legend(s, height, p->legend, p->count, p->axis_above);
     text_add(s, "%s\n", p->command.bytes);
     text_free(&p->command);
 }

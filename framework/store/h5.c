@@ -152,6 +152,8 @@ bool h5_put_facts(hid_t file, const run_facts *f) {
            h5_put_text_attribute(file, "started", f->started) &&
            h5_put_attribute(file, "seed", H5T_STD_I64LE, H5T_NATIVE_INT64, &f->seed) &&
            h5_put_attribute(file, "parameters", H5T_STD_I64LE, H5T_NATIVE_INT64, &f->parameters) &&
+           h5_put_attribute(file, "steps_per_epoch", H5T_STD_I64LE, H5T_NATIVE_INT64,
+                            &f->steps_per_epoch) &&
            h5_put_attribute(file, "threads", H5T_STD_I64LE, H5T_NATIVE_INT64, &threads);
 }
 
@@ -166,6 +168,7 @@ void h5_get_facts(hid_t file, run_facts *f, arena *a) {
     for (int s = 0; s < SPLIT_COUNT; s++) f->texts.of[s] = h5_get_text_attribute(file, digest_names[s], a);
     h5_get_attribute(file, "seed", H5T_NATIVE_INT64, &f->seed);
     h5_get_attribute(file, "parameters", H5T_NATIVE_INT64, &f->parameters);
+    h5_get_attribute(file, "steps_per_epoch", H5T_NATIVE_INT64, &f->steps_per_epoch);
     h5_get_attribute(file, "threads", H5T_NATIVE_INT, &f->threads);
 }
 

@@ -30,57 +30,80 @@ struct metrics {
     bool flush_failed;
 };
 
-static bool series_create(series *s, hid_t file, const char *group, const metrics_column *table) {
-    *s = (series){.table = table};
-    hid_t links = H5Pcreate(H5P_LINK_CREATE), creation = H5Pcreate(H5P_DATASET_CREATE);
-    hid_t folder = -1;
-    hsize_t empty = 0, unlimited = H5S_UNLIMITED, chunk = CHUNK_ROWS;
+// A column without rows; negative on failure.
+static hid_t column_create(hid_t folder, const metrics_column *c) {
+    const double no_number = NAN;
+    const int64_t no_integer = -1;
+    const hsize_t empty = 0, unlimited = H5S_UNLIMITED, chunk = CHUNK_ROWS;
+    hid_t creation = H5Pcreate(H5P_DATASET_CREATE), type = metrics_column_type(c);
     hid_t space = H5Screate_simple(1, &empty, &unlimited);
-    H5Pset_create_intermediate_group(links, 1);
     H5Pset_chunk(creation, 1, &chunk);
-    bool good = (folder = H5Gcreate2(file, group, links, H5P_DEFAULT, H5P_DEFAULT)) >= 0;
-    for (int i = 0; good && table[i].name; i++) {
-        hid_t type = metrics_column_type(&table[i]);
-        const double no_number = NAN;
-        const int64_t no_integer = -1;
-        H5Pset_fill_value(creation, type, table[i].is_integer ? (const void *)&no_integer : &no_number);
-        s->columns[i] = H5Dcreate2(folder, table[i].name, type, space, links, creation, H5P_DEFAULT);
-        good = s->columns[i] >= 0;
-    }
-    if (folder >= 0) H5Gclose(folder);
+    H5Pset_fill_value(creation, type, c->is_integer ? (const void *)&no_integer : &no_number);
+    hid_t column = H5Dcreate2(folder, c->name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
     H5Sclose(space);
     H5Pclose(creation);
+    return column;
+}
+
+static bool series_create(series *s, hid_t file, const char *group, const metrics_column *table) {
+    *s = (series){.table = table};
+    hid_t links = H5Pcreate(H5P_LINK_CREATE);
+    H5Pset_create_intermediate_group(links, 1);
+    hid_t folder = H5Gcreate2(file, group, links, H5P_DEFAULT, H5P_DEFAULT);
+    bool good = folder >= 0;
+    for (int i = 0; good && table[i].name; i++)
+        good = (s->columns[i] = column_create(folder, &table[i])) >= 0;
+    if (folder >= 0) H5Gclose(folder);
     H5Pclose(links);
+    return good;
+}
+
+static bool write_value(hid_t column, const metrics_column *c, hid_t one_row, hsize_t row,
+                        const void *value) {
+    const hsize_t one = 1;
+    hid_t space = H5Dget_space(column);
+    bool good = H5Sselect_hyperslab(space, H5S_SELECT_SET, &row, NULL, &one, NULL) >= 0 &&
+                H5Dwrite(column, metrics_column_type(c), one_row, space, H5P_DEFAULT, value) >= 0;
+    H5Sclose(space);
+    return good;
+}
+
+// Adds a column that the file of an earlier version lacks, with NaN for the rows that there are: written,
+// since what was never written does not count as a row.
+static bool column_add(series *s, hid_t folder, int i, hid_t one_row) {
+    const double no_number = NAN;
+    bool good = (s->columns[i] = column_create(folder, &s->table[i])) >= 0 &&
+                H5Dset_extent(s->columns[i], &s->rows) >= 0;
+    for (hsize_t row = 0; good && row < s->rows; row++)
+        good = write_value(s->columns[i], &s->table[i], one_row, row, &no_number);
     return good;
 }
 
 // Opens the datasets and cuts them after last_step.
 static bool series_resume(series *s, hid_t file, const char *group, const metrics_column *table,
-                          int64_t last_step) {
+                          hid_t one_row, int64_t last_step) {
     *s = (series){.table = table};
     hid_t folder = H5Gopen2(file, group, H5P_DEFAULT);
     bool good = folder >= 0;
     for (int i = 0; good && table[i].name; i++)
-        good = (s->columns[i] = H5Dopen2(folder, table[i].name, H5P_DEFAULT)) >= 0;
-    if (folder >= 0) H5Gclose(folder);
+        good = metrics_column_open(folder, &table[i], &s->columns[i]);
     size_t rows = 0;
     good = good && metrics_count_rows(table, s->columns, last_step, &rows);
     s->rows = rows;
-    for (int i = 0; good && table[i].name; i++) good = H5Dset_extent(s->columns[i], &s->rows) >= 0;
+    for (int i = 0; good && table[i].name; i++)
+        good = s->columns[i] >= 0 ? H5Dset_extent(s->columns[i], &s->rows) >= 0
+                                  : column_add(s, folder, i, one_row);
+    if (folder >= 0) H5Gclose(folder);
     return good;
 }
 
 static bool series_add(series *s, hid_t one_row, const void *row) {
-    hsize_t rows = s->rows + 1, one = 1;
-    for (int i = 0; s->table[i].name; i++) {
-        if (H5Dset_extent(s->columns[i], &rows) < 0) return false;
-        hid_t space = H5Dget_space(s->columns[i]);
-        bool good = H5Sselect_hyperslab(space, H5S_SELECT_SET, &s->rows, NULL, &one, NULL) >= 0 &&
-                    H5Dwrite(s->columns[i], metrics_column_type(&s->table[i]), one_row, space, H5P_DEFAULT,
-                             (const char *)row + s->table[i].offset) >= 0;
-        H5Sclose(space);
-        if (!good) return false;
-    }
+    const hsize_t rows = s->rows + 1;
+    for (int i = 0; s->table[i].name; i++)
+        if (H5Dset_extent(s->columns[i], &rows) < 0 ||
+            !write_value(s->columns[i], &s->table[i], one_row, s->rows,
+                         (const char *)row + s->table[i].offset))
+            return false;
     s->rows = rows;
     return true;
 }
@@ -143,10 +166,11 @@ enum { NO_STEP = -1 };
 
 static status resume_archive(metrics *m, const run_facts *facts, int64_t step, error *err) {
     TRY(h5_open(m->path, true, &m->file, err));
-    bool good = series_resume(&m->train, m->file, metrics_train_group, metrics_train_columns, step);
+    bool good =
+        series_resume(&m->train, m->file, metrics_train_group, metrics_train_columns, m->one_row, step);
     for (int part = 0; good && part < SPLIT_COUNT; part++)
         good = series_resume(&m->eval[part], m->file, metrics_eval_groups[part], metrics_eval_columns,
-                             part == SPLIT_TEST ? NO_STEP : step);
+                             m->one_row, part == SPLIT_TEST ? NO_STEP : step);
     run_facts now = *facts;
     if (good && H5Aexists(m->file, "started") > 0) now.started = NULL;
     if (good && H5Aexists(m->file, "finished") > 0) good = H5Adelete(m->file, "finished") >= 0;

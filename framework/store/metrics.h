@@ -1,11 +1,12 @@
 // Metrics of a run: metrics.h5 (the archive) and metrics.tsv (its append-only twin in text).
 //
 // metrics.h5: /train/{step,tokens,seconds,loss,lr,grad_norm,tokens_per_second} and
-// /eval/{train,val,test}/{step,tokens,seconds,loss,perplexity,bits_per_char}, one growing 1-d dataset
-// each, created up front, flushed row by row, so that a killed run leaves a readable file; /config as a
-// dataset; attributes of the root as in run_facts, plus status and finished. metrics.tsv: one line per row;
-// columns named in the first line (step tokens seconds loss lr grad_norm tokens_per_second train_loss
-// val_loss test_loss), separated by tabs, nan where a row has no value.
+// /eval/{train,val,test}/{step,tokens,seconds,loss,perplexity,bits_per_char,bits_per_byte}, one growing 1-d
+// dataset each (files of earlier versions lack bits_per_byte), created up front, flushed row by row, so
+// that a killed run leaves a readable file; /config as a dataset; attributes of the root as in run_facts,
+// plus status and finished. metrics.tsv: one line per row; columns named in the first line (step tokens
+// seconds loss lr grad_norm tokens_per_second train_loss val_loss test_loss), separated by tabs, nan
+// where a row has no value.
 //
 // While a metrics object is open its process holds a lock on metrics.tsv that ends with the process: two
 // processes cannot train into one run, and a run that says "running" without the lock has been killed.
@@ -18,7 +19,7 @@
 
 typedef struct run_facts { // attributes of the root; NULL or 0 when unknown
     const char *name, *version, *git_commit, *hostname, *cpu, *instruction_set, *started;
-    int64_t seed, parameters;
+    int64_t seed, parameters, steps_per_epoch;
     int threads;
     text_digests texts; // what the run was trained and evaluated on
 } run_facts;
@@ -31,7 +32,7 @@ typedef struct train_row {
 
 typedef struct eval_row {
     int64_t step, tokens;
-    double seconds, loss, perplexity, bits_per_char;
+    double seconds, loss, perplexity, bits_per_char, bits_per_byte;
 } eval_row;
 
 typedef struct metrics metrics;

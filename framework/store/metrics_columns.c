@@ -3,24 +3,25 @@
 #include <stdlib.h>
 
 const metrics_column metrics_train_columns[] = {
-    {"step", offsetof(train_row, step), true},
-    {"tokens", offsetof(train_row, tokens), true},
-    {"seconds", offsetof(train_row, seconds), false},
-    {"loss", offsetof(train_row, loss), false},
-    {"lr", offsetof(train_row, lr), false},
-    {"grad_norm", offsetof(train_row, grad_norm), false},
-    {"tokens_per_second", offsetof(train_row, tokens_per_second), false},
-    {NULL, 0, false},
+    {"step", offsetof(train_row, step), true, false},
+    {"tokens", offsetof(train_row, tokens), true, false},
+    {"seconds", offsetof(train_row, seconds), false, false},
+    {"loss", offsetof(train_row, loss), false, false},
+    {"lr", offsetof(train_row, lr), false, false},
+    {"grad_norm", offsetof(train_row, grad_norm), false, false},
+    {"tokens_per_second", offsetof(train_row, tokens_per_second), false, false},
+    {NULL, 0, false, false},
 };
 
 const metrics_column metrics_eval_columns[] = {
-    {"step", offsetof(eval_row, step), true},
-    {"tokens", offsetof(eval_row, tokens), true},
-    {"seconds", offsetof(eval_row, seconds), false},
-    {"loss", offsetof(eval_row, loss), false},
-    {"perplexity", offsetof(eval_row, perplexity), false},
-    {"bits_per_char", offsetof(eval_row, bits_per_char), false},
-    {NULL, 0, false},
+    {"step", offsetof(eval_row, step), true, false},
+    {"tokens", offsetof(eval_row, tokens), true, false},
+    {"seconds", offsetof(eval_row, seconds), false, false},
+    {"loss", offsetof(eval_row, loss), false, false},
+    {"perplexity", offsetof(eval_row, perplexity), false, false},
+    {"bits_per_char", offsetof(eval_row, bits_per_char), false, false},
+    {"bits_per_byte", offsetof(eval_row, bits_per_byte), false, true},
+    {NULL, 0, false, false},
 };
 
 const char *const metrics_train_group = "/train";
@@ -29,6 +30,12 @@ const char *const metrics_eval_groups[SPLIT_COUNT] = {
 
 hid_t metrics_column_type(const metrics_column *c) {
     return c->is_integer ? H5T_NATIVE_INT64 : H5T_NATIVE_DOUBLE;
+}
+
+bool metrics_column_open(hid_t group, const metrics_column *c, hid_t *column) {
+    *column = H5I_INVALID_HID;
+    if (c->may_lack && H5Lexists(group, c->name, H5P_DEFAULT) == 0) return true;
+    return (*column = H5Dopen2(group, c->name, H5P_DEFAULT)) >= 0;
 }
 
 // The length of a 1-d dataset, at most what its storage can hold: a damaged length must not decide how much
@@ -60,6 +67,7 @@ bool metrics_count_rows(const metrics_column *table, const hid_t *columns, int64
     size_t shortest = 0;
     for (int i = 0; table[i].name; i++) {
         size_t length;
+        if (columns[i] < 0) continue;
         if (!column_length(columns[i], &length)) return false;
         if (i == 0 || length < shortest) shortest = length;
     }

@@ -5,6 +5,7 @@
 #include "store/metrics_columns.h"
 #include "store/metrics_text.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
@@ -20,6 +21,12 @@ static bool read_column(hid_t set, const metrics_column *column, size_t rows, vo
     return good;
 }
 
+// Of a column that is not there.
+static bool fill_column(size_t rows, void *values) {
+    for (size_t r = 0; r < rows; r++) ((double *)values)[r] = NAN;
+    return true;
+}
+
 // Reads the columns of a group into an array of rows of row_size bytes, from a.
 static bool read_series(hid_t file, const char *group, const metrics_column *table, size_t row_size,
                         arena *a, void **rows, size_t *count) {
@@ -29,21 +36,22 @@ static bool read_series(hid_t file, const char *group, const metrics_column *tab
     int opened = 0;
     bool good = true;
     while (good && table[opened].name) {
-        columns[opened] = H5Dopen2(folder, table[opened].name, H5P_DEFAULT);
-        good = columns[opened] >= 0;
+        good = metrics_column_open(folder, &table[opened], &columns[opened]);
         opened += good;
     }
     good = good && metrics_count_rows(table, columns, INT64_MAX, count);
     if (good && *count > 0) {
         char *out = arena_alloc(a, *count * row_size), *column = arena_alloc(a, *count * sizeof(double));
         for (int i = 0; good && i < opened; i++) {
-            good = read_column(columns[i], &table[i], *count, column);
+            good = columns[i] >= 0 ? read_column(columns[i], &table[i], *count, column)
+                                   : fill_column(*count, column);
             for (size_t r = 0; r < *count; r++)
                 memcpy(out + r * row_size + table[i].offset, column + r * sizeof(double), sizeof(double));
         }
         *rows = out;
     }
-    for (int i = 0; i < opened; i++) H5Dclose(columns[i]);
+    for (int i = 0; i < opened; i++)
+        if (columns[i] >= 0) H5Dclose(columns[i]);
     H5Gclose(folder);
     return good;
 }

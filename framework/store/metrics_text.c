@@ -199,7 +199,8 @@ static void add_row(metrics_data *out, const text_row *r) {
                                                               .seconds = r->seconds,
                                                               .loss = loss,
                                                               .perplexity = exp(loss),
-                                                              .bits_per_char = NAN};
+                                                              .bits_per_char = NAN,
+                                                              .bits_per_byte = NAN};
     }
 }
 

@@ -23,7 +23,7 @@ status metrics_text_cut(metrics_text *t, int64_t step, error *err);
 status metrics_text_add_train(metrics_text *t, const train_row *row, error *err);
 status metrics_text_add_eval(metrics_text *t, split part, const eval_row *row, error *err);
 
-// Fills the rows of *out (perplexity from the loss; bits_per_char is NaN). ERR_DATA for a foreign file.
+// Fills the rows of *out (perplexity from the loss; bits are NaN). ERR_DATA for a foreign file.
 status metrics_text_read(const char *folder, arena *a, metrics_data *out, error *err);
 
 #endif

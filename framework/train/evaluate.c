@@ -25,7 +25,7 @@ typedef struct lane {
 // Sums over the tokens scored so far.
 typedef struct total {
     double nll;
-    size_t tokens, characters, unknown;
+    size_t tokens, characters, bytes, unknown; // bytes: of the known ones
 } total;
 
 evaluator_options evaluator_options_of(const experiment *e, int batch, int64_t stride) {
@@ -104,6 +104,7 @@ static void flush(evaluator *e, int first, const tokenizer *t, total *sum) {
         sum->nll += (double)e->built.losses->data[i];
         sum->tokens++;
         sum->characters += (size_t)tokenizer_characters(t, e->targets[i]);
+        sum->bytes += (size_t)tokenizer_bytes(t, e->targets[i]);
         sum->unknown += e->targets[i] == unknown;
     }
     e->filled = 0;
@@ -127,11 +128,21 @@ static void add_window(evaluator *e, const split_tokens *part, size_t first, siz
     if (e->filled == e->batch) flush(e, 0, t, sum);
 }
 
-static void conclude(const total *sum, evaluation *out) {
+// The bytes of unknown tokens, of which the ids say nothing.
+static double unknown_bytes(const total *sum, const split_tokens *part) {
+    return sum->unknown && part->unknown
+               ? (double)sum->unknown * (double)part->unknown_bytes / (double)part->unknown
+               : 0;
+}
+
+static void conclude(const total *sum, const split_tokens *part, const tokenizer *t, evaluation *out) {
+    const double bytes = (double)sum->bytes + unknown_bytes(sum, part);
+    const double lossless = sum->nll + (double)sum->unknown * tokenizer_unknown_nats(t);
     out->tokens = sum->tokens;
     out->loss = sum->tokens ? sum->nll / (double)sum->tokens : NAN;
     out->perplexity = exp(out->loss);
     out->bits_per_char = sum->characters ? sum->nll / (log(2) * (double)sum->characters) : NAN;
+    out->bits_per_byte = bytes > 0 ? lossless / (log(2) * bytes) : NAN;
     out->unknown_rate = sum->tokens ? (double)sum->unknown / (double)sum->tokens : 0;
 }
 
@@ -212,7 +223,7 @@ static void sample_lanes(evaluator *e, const split_tokens *part, size_t max_toke
 void evaluate_split(evaluator *e, const split_tokens *part, const tokenizer *t, evaluation *out) {
     total sum = {0};
     (e->states ? score_all_lanes : score_windows)(e, part, t, &sum);
-    conclude(&sum, out);
+    conclude(&sum, part, t, out);
 }
 
 void evaluate_sample(evaluator *e, const split_tokens *part, const tokenizer *t, size_t max_tokens,
@@ -228,5 +239,5 @@ void evaluate_sample(evaluator *e, const split_tokens *part, const tokenizer *t,
         sample_lanes(e, part, max_tokens, t, &sum);
     else
         sample_windows(e, part, windows, t, &sum);
-    conclude(&sum, out);
+    conclude(&sum, part, t, out);
 }

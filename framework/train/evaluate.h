@@ -10,8 +10,10 @@
 typedef struct evaluation {
     double loss;       // nats per token
     double perplexity; // e^loss, per token
-    // Of the scored tokens' text; NaN when that has no character (bytes that begin none).
-    double bits_per_char;
+    // Of the scored tokens' text, its characters and the bytes of its UTF-8; NaN when it has none (bytes
+    // that begin no character). Bits per byte are those of a code without loss: unknown tokens also cost
+    // tokenizer_unknown_nats, and have as many bytes as the unknown characters of the split on average.
+    double bits_per_char, bits_per_byte;
     size_t tokens;       // scored
     double unknown_rate; // share of scored tokens outside the vocabulary
 } evaluation;

@@ -1,5 +1,6 @@
 #include "train/experiment.h"
 
+#include "data/batches.h"
 #include "train/optimizers/optimizer.h"
 #include "train/schedules/schedule.h"
 
@@ -11,12 +12,12 @@ static const option training_options[] = {
         .unit = "sequences"),
     INT(accumulation, "1", 1, 1 << 16, "batches per update: their gradients are averaged",
         .unit = "batches"),
-    INT(max_steps, "1000", 1, 1e12, "length of the run", .unit = "updates"),
+    DURATION(max_steps, "1000", 1, "length of the run"),
     REAL(grad_clip, "1.0", 0, INFINITY,
          "maximum global norm of the gradient, which is scaled down to it; 0: no clipping"),
     REAL(average_decay, "0.0", 0, BELOW(1),
          "decay of a moving average of the weights, then used to evaluate and sample; 0: no average"),
-    INT(log_interval, "1", 1, 1e9, "interval between recorded rows of metrics", .unit = "steps"),
+    DURATION(log_interval, "1", 1, "interval between recorded rows of metrics"),
     {0},
 };
 #undef SETTINGS
@@ -25,15 +26,16 @@ const component training_section = {
     .name = "training",
     .kind = "section",
     .summary = "batches, length, clipping",
-    .example = "training: {batch_size: 32, max_steps: 2000, grad_clip: 1.0}\n",
+    .details =
+        "A step is an update of the weights. Wherever a setting takes steps or epochs, a number means steps, and `5 epochs` or `0.5 epochs` as many steps as it takes to go through that much of the training split: the nearest whole number, 1 at least. `describe` says of each kind of batches (windows, chunks, stream) what an epoch of it is.",
+    .example = "training: {batch_size: 32, max_steps: 5 epochs, grad_clip: 1.0}\n",
     .options = training_options,
     .settings_size = sizeof(training_settings),
 };
 
 #define SETTINGS evaluation_settings
 static const option evaluation_options[] = {
-    INT(interval, "250", 0, 1e12, "interval between evaluations of the splits; 0: only at the end",
-        .unit = "steps"),
+    DURATION(interval, "250", 0, "interval between evaluations of the splits; 0: only at the end"),
     INT(stride, "0", 0, 1 << 30,
         "distance between windows; less gives tokens more context, at a higher cost; 0: block_size",
         .unit = "tokens"),
@@ -67,9 +69,9 @@ const component evaluation_section = {
 
 #define SETTINGS checkpoint_settings
 static const option checkpoint_options[] = {
-    INT(interval, "500", 0, 1e12,
-        "interval between writes of last.h5 (always written at the end and when interrupted); 0: not by steps",
-        .unit = "steps"),
+    DURATION(
+        interval, "500", 0,
+        "interval between writes of last.h5 (always written at the end and when interrupted); 0: not by steps"),
     REAL(minutes, "5.0", 0, 1e6,
          "last.h5 is also written when it is this old, so that a kill loses no more; 0: not by time",
          .unit = "minutes"),
@@ -113,3 +115,9 @@ const component experiment_component = {
     .options = experiment_options,
     .settings_size = sizeof(experiment),
 };
+
+int64_t experiment_steps_per_epoch(const experiment *e, const dataset *data) {
+    return batches_steps_per_epoch(&e->dataset.batches, &data->splits[SPLIT_TRAIN],
+                                   (int)e->dataset.block_size,
+                                   (int)(e->training.batch_size * e->training.accumulation));
+}

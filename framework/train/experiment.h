@@ -8,14 +8,15 @@
 #include "train/sampling.h"
 
 typedef struct training_settings {
-    int64_t batch_size, micro_batch_size, accumulation, max_steps;
+    int64_t batch_size, micro_batch_size, accumulation;
+    duration max_steps;
     double grad_clip;     // 0: off
     double average_decay; // EMA of the weights; 0: off
-    int64_t log_interval;
+    duration log_interval;
 } training_settings;
 
 typedef struct evaluation_settings {
-    int64_t interval;      // steps; 0: only at the end
+    duration interval;     // 0: only at the end
     int64_t stride;        // tokens between windows; 0: block_size
     int64_t warmup_tokens; // that a lane of a stream reads before it is scored
     int64_t train_tokens;  // how much of the training split is evaluated
@@ -25,8 +26,8 @@ typedef struct evaluation_settings {
 } evaluation_settings;
 
 typedef struct checkpoint_settings {
-    int64_t interval; // steps; 0: not by steps
-    double minutes;   // 0: not by time
+    duration interval; // 0: not by steps
+    double minutes;    // 0: not by time
 } checkpoint_settings;
 
 typedef struct experiment {
@@ -47,5 +48,8 @@ extern const component experiment_component;
 // The sections training, evaluation and checkpoint (dataset, model and sampling are declared where they are
 // used).
 extern const component training_section, evaluation_section, checkpoint_section;
+
+// Updates of an epoch of training; at least 1.
+int64_t experiment_steps_per_epoch(const experiment *e, const dataset *data);
 
 #endif

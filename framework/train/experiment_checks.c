@@ -15,6 +15,7 @@ typedef struct subject {
     const experiment *experiment;
     node *root;
     const dataset *data; // NULL before it is read
+    int64_t steps_per_epoch;
 } subject;
 
 // --- looking at settings
@@ -28,6 +29,22 @@ static double number_at(const subject *s, const char *path, double otherwise) {
     const node *n = node_find(s->root, path);
     double value;
     return n && n->kind == NODE_SCALAR && text_to_real(n->scalar, &value) ? value : otherwise;
+}
+
+static double steps_of(const subject *s, const node *n, double otherwise) {
+    duration value;
+    return n && n->kind == NODE_SCALAR && duration_read(n->scalar, &value)
+               ? duration_steps(&value, s->steps_per_epoch)
+               : otherwise;
+}
+
+// The same of a duration, in steps.
+static double steps_at(const subject *s, const char *path, double otherwise) {
+    return steps_of(s, node_find(s->root, path), otherwise);
+}
+
+static int64_t max_steps(const subject *s) {
+    return s->experiment->training.max_steps.steps;
 }
 
 // Whether somebody gave a setting a value that is not its default, and that not below a later choice of
@@ -52,8 +69,8 @@ static bool has_validation(const subject *s) {
 
 // Evaluations before the last step, after which nothing can follow from one.
 static int64_t evaluations_in_time(const subject *s) {
-    const int64_t interval = of(s)->evaluation.interval;
-    return interval ? (of(s)->training.max_steps - 1) / interval : 0;
+    const int64_t interval = of(s)->evaluation.interval.steps;
+    return interval ? (max_steps(s) - 1) / interval : 0;
 }
 
 // --- the checks: true when there is something to say
@@ -81,7 +98,7 @@ static bool test_source_without_text(const subject *s) {
 }
 
 static bool warmup_as_long_as_run(const subject *s) {
-    return number_at(s, "schedule.warmup_steps", 0) >= (double)of(s)->training.max_steps;
+    return steps_at(s, "schedule.warmup_steps", 0) >= (double)max_steps(s);
 }
 
 static bool floor_above_rate(const subject *s) {
@@ -89,31 +106,26 @@ static bool floor_above_rate(const subject *s) {
 }
 
 static bool decay_within_warmup(const subject *s) {
-    const double end = number_at(s, "schedule.decay_steps", 0);
-    return end > 0 && end <= number_at(s, "schedule.warmup_steps", 0);
+    const double end = steps_at(s, "schedule.decay_steps", 0);
+    return end > 0 && end <= steps_at(s, "schedule.warmup_steps", 0);
 }
 
 static bool warmup_within_decay(const subject *s) {
-    const double start =
-        (1 - number_at(s, "schedule.decay_fraction", 0)) * (double)of(s)->training.max_steps;
-    return number_at(s, "schedule.warmup_steps", 0) > start && !warmup_as_long_as_run(s);
+    const double start = (1 - number_at(s, "schedule.decay_fraction", 0)) * (double)max_steps(s);
+    return steps_at(s, "schedule.warmup_steps", 0) > start && !warmup_as_long_as_run(s);
 }
 
 static bool period_as_long_as_run(const subject *s) {
     const node *milestones = node_find(s->root, "schedule.milestones");
     return milestones && milestones->count == 0 &&
-           number_at(s, "schedule.period", 0) >= (double)of(s)->training.max_steps;
-}
-
-static double milestone(const node *milestones, int i) {
-    double value;
-    return text_to_real(milestones->items[i]->scalar, &value) ? value : NAN;
+           steps_at(s, "schedule.period", 0) >= (double)max_steps(s);
 }
 
 static bool milestones_do_not_ascend(const subject *s) {
     const node *milestones = node_find(s->root, "schedule.milestones");
     for (int i = 1; milestones && i < milestones->count; i++)
-        if (milestone(milestones, i) <= milestone(milestones, i - 1)) return true;
+        if (steps_of(s, milestones->items[i], NAN) <= steps_of(s, milestones->items[i - 1], NAN))
+            return true;
     return false;
 }
 
@@ -121,7 +133,7 @@ static bool milestones_do_not_ascend(const subject *s) {
 static bool milestones_beyond_run(const subject *s) {
     const node *milestones = node_find(s->root, "schedule.milestones");
     return milestones && milestones->count > 0 && !milestones_do_not_ascend(s) &&
-           milestone(milestones, 0) >= (double)of(s)->training.max_steps;
+           steps_of(s, milestones->items[0], NAN) >= (double)max_steps(s);
 }
 
 static bool schedule_too_patient(const subject *s) {
@@ -167,7 +179,7 @@ static bool micro_batch_above_batch(const subject *s) {
 }
 
 static bool nothing_recorded(const subject *s) {
-    return of(s)->training.log_interval > of(s)->training.max_steps;
+    return of(s)->training.log_interval.steps > max_steps(s);
 }
 
 static bool k_unused(const subject *s) {
@@ -196,63 +208,72 @@ static bool window_unused(const subject *s) {
            is_chosen(s, "sampling.repetition_window", "sampling.repetition_penalty");
 }
 
-typedef enum check_kind { PROBLEM, NOTE, PROBLEM_WITH_TEXT } check_kind;
+typedef enum check_kind { PROBLEM, NOTE } check_kind;
+
+// What must be known: nothing but the settings; how many steps durations have, which may be in epochs; the
+// text.
+typedef enum check_needs { SETTINGS, STEPS, TEXT } check_needs;
 
 static const struct check {
     check_kind kind;
+    check_needs needs;
     const char *setting; // which the message begins with
     bool (*applies)(const subject *s);
     const char *what, *hint;
 } checks[] = {
-    {PROBLEM, "training.batch_size", step_too_large,
+    {PROBLEM, SETTINGS, "training.batch_size", step_too_large,
      "times accumulation and block_size is more than 2147483647 tokens for one update",
      "make batch_size, accumulation or dataset.block_size smaller"},
-    {PROBLEM, "schedule.milestones", milestones_do_not_ascend, "do not ascend",
+    {PROBLEM, STEPS, "schedule.milestones", milestones_do_not_ascend, "do not ascend",
      "list the steps in the order in which they are reached, each once"},
-    {PROBLEM_WITH_TEXT, "dataset.val_source", val_source_without_text, "has no text",
+    {PROBLEM, TEXT, "dataset.val_source", val_source_without_text, "has no text",
      "give files that have some, or leave it out"},
-    {PROBLEM_WITH_TEXT, "dataset.test_source", test_source_without_text, "has no text",
+    {PROBLEM, TEXT, "dataset.test_source", test_source_without_text, "has no text",
      "give files that have some, or leave it out"},
-    {PROBLEM_WITH_TEXT, "schedule.type", schedule_without_text,
+    {PROBLEM, TEXT, "schedule.type", schedule_without_text,
      "this schedule needs a validation text, and this experiment has none",
      "give dataset.split a second fraction, or dataset.val_source, or choose another schedule"},
-    {PROBLEM_WITH_TEXT, "evaluation.patience", patience_without_text,
+    {PROBLEM, TEXT, "evaluation.patience", patience_without_text,
      "needs a validation text, and this experiment has none",
      "give dataset.split a second fraction, or dataset.val_source, or set patience to 0"},
-    {PROBLEM_WITH_TEXT, "dataset.document_separator", separator_missing,
+    {PROBLEM, TEXT, "dataset.document_separator", separator_missing,
      "never stands in the training text: there is no document to begin",
      "give a text that stands between documents, or leave it out"},
-    {NOTE, "dataset.document_separator", separator_without_stream,
+    {NOTE, SETTINGS, "dataset.document_separator", separator_without_stream,
      "has no effect without dataset.batches: stream", NULL},
-    {NOTE, "schedule.warmup_steps", warmup_as_long_as_run,
+    {NOTE, STEPS, "schedule.warmup_steps", warmup_as_long_as_run,
      "is as long as the run: the rate never reaches optimizer.lr", NULL},
-    {NOTE, "schedule.min_lr", floor_above_rate, "is above optimizer.lr: the rate does not fall", NULL},
-    {NOTE, "schedule.decay_steps", decay_within_warmup,
+    {NOTE, SETTINGS, "schedule.min_lr", floor_above_rate, "is above optimizer.lr: the rate does not fall",
+     NULL},
+    {NOTE, STEPS, "schedule.decay_steps", decay_within_warmup,
      "ends within the warm-up: the rate falls to min_lr at once after it", NULL},
-    {NOTE, "schedule.warmup_steps", warmup_within_decay, "ends after the decay has begun", NULL},
-    {NOTE, "schedule.period", period_as_long_as_run, "is as long as the run: the rate never falls", NULL},
-    {NOTE, "schedule.milestones", milestones_beyond_run, "are all beyond the run: the rate never falls",
+    {NOTE, STEPS, "schedule.warmup_steps", warmup_within_decay, "ends after the decay has begun", NULL},
+    {NOTE, STEPS, "schedule.period", period_as_long_as_run, "is as long as the run: the rate never falls",
      NULL},
-    {NOTE, "schedule.patience", schedule_too_patient,
+    {NOTE, STEPS, "schedule.milestones", milestones_beyond_run,
+     "are all beyond the run: the rate never falls", NULL},
+    {NOTE, STEPS, "schedule.patience", schedule_too_patient,
      "is longer than the run has evaluations: the rate never falls", NULL},
-    {NOTE, "evaluation.patience", patience_too_long,
+    {NOTE, STEPS, "evaluation.patience", patience_too_long,
      "is longer than the run has evaluations: it never stops early", NULL},
-    {NOTE, "evaluation.stride", stride_above_block, "is above dataset.block_size, which is used instead",
+    {NOTE, SETTINGS, "evaluation.stride", stride_above_block,
+     "is above dataset.block_size, which is used instead", NULL},
+    {NOTE, SETTINGS, "evaluation.stride", stride_on_stream, "has no effect with dataset.batches: stream",
      NULL},
-    {NOTE, "evaluation.stride", stride_on_stream, "has no effect with dataset.batches: stream", NULL},
-    {NOTE, "evaluation.warmup_tokens", warmup_without_stream,
+    {NOTE, SETTINGS, "evaluation.warmup_tokens", warmup_without_stream,
      "has no effect without dataset.batches: stream", NULL},
-    {NOTE, "training.micro_batch_size", micro_batch_above_batch,
+    {NOTE, SETTINGS, "training.micro_batch_size", micro_batch_above_batch,
      "is above training.batch_size: it has no effect", NULL},
-    {NOTE, "training.log_interval", nothing_recorded,
+    {NOTE, STEPS, "training.log_interval", nothing_recorded,
      "is longer than the run: no row of training metrics is recorded", NULL},
-    {NOTE, "sampling.k", k_unused, "has no effect without mode top_k", NULL},
-    {NOTE, "sampling.p", p_unused, "has no effect without mode top_p", NULL},
-    {NOTE, "sampling.min_p", min_p_unused, "has no effect without mode min_p", NULL},
-    {NOTE, "sampling.temperature", temperature_unused, "has no effect in mode argmax", NULL},
-    {NOTE, "sampling.temperature", temperature_picks_the_first,
+    {NOTE, SETTINGS, "sampling.k", k_unused, "has no effect without mode top_k", NULL},
+    {NOTE, SETTINGS, "sampling.p", p_unused, "has no effect without mode top_p", NULL},
+    {NOTE, SETTINGS, "sampling.min_p", min_p_unused, "has no effect without mode min_p", NULL},
+    {NOTE, SETTINGS, "sampling.temperature", temperature_unused, "has no effect in mode argmax", NULL},
+    {NOTE, SETTINGS, "sampling.temperature", temperature_picks_the_first,
      "is 0: the most likely token is taken, whatever the mode", NULL},
-    {NOTE, "sampling.repetition_window", window_unused, "has no effect without repetition_penalty", NULL},
+    {NOTE, SETTINGS, "sampling.repetition_window", window_unused,
+     "has no effect without repetition_penalty", NULL},
 };
 
 enum { CHECKS = sizeof checks / sizeof checks[0] };
@@ -277,10 +298,10 @@ static void add_note(const subject *s, const struct check *check, string_list *n
 }
 
 void experiment_check(config *c, check_scope scope, arena *a, problems *p) {
-    const subject s = {c->settings, c->root, NULL};
+    const subject s = {c->settings, c->root, NULL, 0};
     for (int i = 0; i < CHECKS; i++) {
         const struct check *check = &checks[i];
-        if (check->kind == PROBLEM_WITH_TEXT) continue;
+        if (check->needs == TEXT || (check->needs == STEPS && c->in_epochs.count)) continue;
         if (scope == CHECK_OVERRIDES && !node_is_override(node_find(c->root, check->setting))) continue;
         if (!check->applies(&s)) continue;
         if (check->kind == NOTE)
@@ -290,11 +311,20 @@ void experiment_check(config *c, check_scope scope, arena *a, problems *p) {
     }
 }
 
-status experiment_check_text(const config *c, const dataset *data, error *err) {
-    const subject s = {c->settings, c->root, data};
+status experiment_check_text(config *c, const dataset *data, arena *a, error *err) {
+    const int64_t steps_per_epoch = experiment_steps_per_epoch(c->settings, data);
+    const subject s = {c->settings, c->root, data, steps_per_epoch};
     problems p = {0};
-    for (int i = 0; i < CHECKS; i++)
-        if (checks[i].kind == PROBLEM_WITH_TEXT && checks[i].applies(&s)) add_problem(&s, &checks[i], &p);
+    TRY(durations_count_epochs(&c->in_epochs, steps_per_epoch, err));
+    for (int i = 0; i < CHECKS; i++) {
+        const struct check *check = &checks[i];
+        if (check->needs == SETTINGS || (check->needs == STEPS && !c->in_epochs.count)) continue;
+        if (!check->applies(&s)) continue;
+        if (check->kind == NOTE)
+            add_note(&s, check, &c->notes, a);
+        else
+            add_problem(&s, check, &p);
+    }
     const status result = p.count ? ERR_CONFIG : OK;
     if (p.count) *err = p.items[0].what;
     problems_free(&p);

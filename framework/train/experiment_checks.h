@@ -13,7 +13,8 @@ typedef enum check_scope {
 // Adds what cannot work to p and what has no effect to c->notes. Memory from a.
 void experiment_check(config *c, check_scope scope, arena *a, problems *p);
 
-// What shows only with the text at hand. ERR_CONFIG, naming the first setting that cannot work with it.
-status experiment_check_text(const config *c, const dataset *data, error *err);
+// With the text at hand: gives durations in epochs their steps, and checks the rest. ERR_CONFIG, naming the
+// first setting that cannot work with the text. Notes as above.
+status experiment_check_text(config *c, const dataset *data, arena *a, error *err);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "data/dataset.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ typedef struct reader {
     state_set *states;
     model_graph chunk, step;
     int32_t *ids; // streams x chunk_tokens
+    bool *begins; // the same: tokens that begin a document
 } reader;
 
 struct generator {
@@ -39,9 +41,10 @@ struct generator {
     int block_size, vocabulary;
     overflow_mode overflow;
     bool emits_bytes;
-    int position;        // tokens in the states
-    const real *logits;  // of the last token read of the first text
-    size_t logits_apart; // stride of the logits from text to text
+    const encoding *separator; // of documents, or NULL
+    int position;              // tokens in the states
+    const real *logits;        // of the last token read of the first text
+    size_t logits_apart;       // stride of the logits from text to text
 };
 
 // The texts being generated: tokens of text i from i * room on.
@@ -80,7 +83,9 @@ static status reader_open(reader *r, model *m, int streams, error *err) {
     r->streams = streams;
     r->chunk_tokens = chunk_tokens(m->block_size, streams);
     r->states = states_new(streams);
-    r->ids = memory_alloc((size_t)streams * (size_t)r->chunk_tokens * sizeof *r->ids);
+    const size_t tokens = (size_t)streams * (size_t)r->chunk_tokens;
+    r->ids = memory_alloc(tokens * sizeof *r->ids);
+    r->begins = memory_alloc(tokens * sizeof *r->begins);
     TRY(open_graph(m, r, 1, &r->step, err));
     return open_graph(m, r, r->chunk_tokens, &r->chunk, err);
 }
@@ -90,6 +95,7 @@ static void reader_close(reader *r) {
     graph_free(r->step.graph);
     states_free(r->states);
     free(r->ids);
+    free(r->begins);
 }
 
 static status open_readers(generator *g, model *m, int streams, error *err) {
@@ -138,6 +144,10 @@ void generator_emit_bytes(generator *g) {
     g->emits_bytes = true;
 }
 
+void generator_separate_documents(generator *g, const encoding *separator) {
+    g->separator = separator;
+}
+
 int generator_streams(const generator *g) {
     return g->many.streams ? g->many.streams : 1;
 }
@@ -147,10 +157,15 @@ static void run(generator *g, reader *r, const model_graph *built, const context
                 size_t count) {
     for (int i = 0; i < r->streams; i++) {
         const size_t source = i < c->streams ? (size_t)i : 0; // spare streams repeat the first
-        memcpy(r->ids + (size_t)i * count, c->ids + source * c->room + from, count * sizeof *r->ids);
+        const split_tokens whole = {
+            .tokens = c->ids + source * c->room, .count = c->count, .separator = g->separator};
+        memcpy(r->ids + (size_t)i * count, whole.tokens + from, count * sizeof *r->ids);
+        for (size_t k = 0; k < count; k++)
+            r->begins[(size_t)i * count + k] = split_begins_document(&whole, from + k);
     }
     tokens_bind(built->ids, r->ids);
-    graph_forward(built->graph, &(run_context){.position = g->position});
+    graph_forward(built->graph,
+                  &(run_context){.position = g->position, .begins = g->separator ? r->begins : NULL});
     g->position += (int)count;
     g->logits_apart = count * (size_t)g->vocabulary;
     g->logits = built->logits->data + g->logits_apart - (size_t)g->vocabulary;

@@ -18,6 +18,10 @@ status generator_check(const model *m, const sampling_settings *settings, error 
 int generator_streams(const generator *g); // most texts at once
 // The pieces of text are the bytes of the tokens as they are, from now on, whether they are UTF-8 or not.
 void generator_emit_bytes(generator *g);
+// A document begins after this text, in prompts and in what is generated: recurrent layers then have no
+// state, as in training on a stream (run_context.begins). NULL: there is none. It must outlive the
+// generator.
+void generator_separate_documents(generator *g, const encoding *separator);
 void generator_free(generator *g);
 
 typedef struct generated {

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PARTS = 6, MOST_CELLS = 30, FEWEST_CELLS = 10, CELLS_STEP = 10 };
+enum { EPOCH = 1, PARTS = 7, MOST_CELLS = 30, FEWEST_CELLS = 10, CELLS_STEP = 10 };
 
 // In steps of ten cells, so that the bar keeps its place while numbers change their length.
 static void add_bar(const progress *p, int room, text *out) {
@@ -22,22 +22,25 @@ void progress_line(const progress *p, int columns, text *out) {
     text_count(p->tokens_per_second, rate, sizeof rate);
     text_duration(p->seconds_left, left, sizeof left);
     snprintf(parts[0], sizeof parts[0], "step %lld/%lld", (long long)p->step, (long long)p->max_steps);
-    snprintf(parts[1], sizeof parts[1], "loss %.4f", p->loss);
-    snprintf(parts[2], sizeof parts[2], "lr %.3g", p->lr);
-    snprintf(parts[3], sizeof parts[3], "grad_norm %.3g", p->grad_norm);
-    snprintf(parts[4], sizeof parts[4], "%s tokens/s", rate);
-    snprintf(parts[5], sizeof parts[5], "%s left", left);
+    snprintf(parts[EPOCH], sizeof parts[EPOCH], "epoch %.2f/%g", p->epoch, p->epochs);
+    snprintf(parts[2], sizeof parts[2], "loss %.4f", p->loss);
+    snprintf(parts[3], sizeof parts[3], "lr %.3g", p->lr);
+    snprintf(parts[4], sizeof parts[4], "grad_norm %.3g", p->grad_norm);
+    snprintf(parts[5], sizeof parts[5], "%s tokens/s", rate);
+    snprintf(parts[6], sizeof parts[6], "%s left", left);
 
-    static const int left_out_first[PARTS] = {3, 2, 4, 5, 1, 0};
+    static const int left_out_first[PARTS] = {4, 3, 5, 6, 1, 2, 0};
     bool shown[PARTS];
     int used = -2;
     for (int i = 0; i < PARTS; i++) {
-        shown[i] = true;
-        used += 2 + (int)strlen(parts[i]);
+        shown[i] = i != EPOCH || p->epochs > 0;
+        if (shown[i]) used += 2 + (int)strlen(parts[i]);
     }
     for (int i = 0; columns && i < PARTS && used >= columns; i++) {
-        shown[left_out_first[i]] = false;
-        used -= 2 + (int)strlen(parts[left_out_first[i]]);
+        const int part = left_out_first[i];
+        if (!shown[part]) continue;
+        shown[part] = false;
+        used -= 2 + (int)strlen(parts[part]);
     }
     if (columns) add_bar(p, columns - 1 - (used > 0 ? used : 0), out);
     const char *gap = "";

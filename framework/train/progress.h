@@ -6,6 +6,7 @@
 
 typedef struct progress {
     int64_t step, max_steps;
+    double epoch, epochs; // epochs: the length of the run; 0: it is not in epochs
     double loss, lr, grad_norm, tokens_per_second, seconds_left;
 } progress;
 

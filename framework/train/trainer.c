@@ -1,6 +1,5 @@
 #include "train/trainer.h"
 
-#include "train/experiment_checks.h"
 #include "train/trainer_parts.h"
 
 #include <math.h>
@@ -49,7 +48,6 @@ static status build_for_shapes(trainer *t, error *err) {
 static status check_settings(trainer *t, error *err) {
     const trainer_request *r = &t->request;
     const sampling_settings *sampling = &r->experiment->sampling;
-    TRY(experiment_check_text(r->config, r->dataset, err));
     TRY(generator_check(t->model, sampling, err));
     const place where = problem_place(node_get(r->config->root, "sampling"), "prompt");
     return opening_encode(r->dataset->tokenizer, sampling->prompt, where, t->memory, &t->opening, err);
@@ -82,8 +80,7 @@ static status place_memory(trainer *t, error *err) {
     t->batch.targets = memory_alloc(tokens * sizeof *t->batch.targets);
     if (t->request.dataset->splits[SPLIT_TRAIN].separator)
         t->batch.begins = memory_alloc(tokens * sizeof *t->batch.begins);
-    t->steps_per_epoch = batches_steps_per_epoch(
-        &e->dataset.batches, &t->request.dataset->splits[SPLIT_TRAIN], block_size, t->rows);
+    t->steps_per_epoch = experiment_steps_per_epoch(e, t->request.dataset);
     return OK;
 }
 
@@ -98,6 +95,7 @@ status trainer_new(const trainer_request *request, trainer **out, error *err) {
         return result;
     }
     t->request.facts.parameters = (int64_t)t->model->parameters->learned;
+    t->request.facts.steps_per_epoch = t->steps_per_epoch;
     tokenizer_save(request->dataset->tokenizer, &t->tokenizer_text);
     config_write(request->config, false, 0, &t->config_text);
     *out = t;

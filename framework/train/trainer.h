@@ -11,13 +11,14 @@
 
 typedef struct trainer trainer;
 
-// What a run is made of. Everything must outlive the trainer.
+// What a run is made of: an experiment that fits its text (train/experiment_checks.h). Everything must
+// outlive the trainer.
 typedef struct trainer_request {
     const experiment *experiment;
     const config *config;
     const dataset *dataset;
     run_folder folder;
-    run_facts facts;          // parameters are filled in by the trainer
+    run_facts facts;          // parameters and steps_per_epoch are filled in by the trainer
     const volatile int *stop; // becomes non-zero to interrupt
 } trainer_request;
 

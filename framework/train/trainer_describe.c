@@ -68,6 +68,30 @@ static void describe_operators(const graph *g) {
     arena_free(a);
 }
 
+// How many steps the durations have that are given in epochs.
+static void describe_epochs(const trainer *t) {
+    const epochs_settings *all = &t->request.config->in_epochs;
+    if (all->count == 0) return;
+    text line = {0};
+    text_add(&line, "epoch: %lld step%s", (long long)t->steps_per_epoch,
+             t->steps_per_epoch == 1 ? "" : "s");
+    for (int i = 0; i < all->count; i++)
+        text_add(&line, "%s%s = %lld", i ? ", " : "; ", all->items[i].path,
+                 (long long)all->items[i].value->steps);
+    log_line("%s", line.bytes);
+    text_free(&line);
+}
+
+// Recurrent layers begin anew with each document, as do windows of convolutions. Attention does not.
+static void note_mixed_documents(const trainer *t) {
+    const op *mixing = t->batch.begins ? graph_mixing_documents(t->built.graph) : NULL;
+    if (mixing)
+        log_note(
+            "dataset.document_separator does not bound what %s sees: within a block it sees the documents "
+            "before, too, as it does when text is generated",
+            mixing->path);
+}
+
 void trainer_describe(const trainer *t, bool details) {
     const experiment *e = t->request.experiment;
     const run_facts *facts = &t->request.facts;
@@ -90,9 +114,11 @@ void trainer_describe(const trainer *t, bool details) {
     log_line("data: %s", t->request.dataset->description);
     if (t->opening.replaced)
         log_note("the text has no newline to begin samples with: they begin with \"%s\"", t->opening.text);
+    note_mixed_documents(t);
     log_line("model: %s parameters, %s FLOP per token forward; %d tokens per update",
              text_count((double)p->learned, parameters, sizeof parameters),
              text_count(forward, flops, sizeof flops), tokens);
+    describe_epochs(t);
     log_line("memory: weights, packed weights and gradients %s, optimizer %s, activations %s%s%s", bytes[1],
              bytes[2], bytes[3], sizes[4] ? ", evaluation " : ", which evaluation shares",
              sizes[4] ? bytes[4] : "");

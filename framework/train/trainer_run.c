@@ -32,8 +32,8 @@ static void warn_of_metrics(trainer *t, const error *why) {
 }
 
 static void record(trainer *t, split part, const evaluation *e) {
-    const eval_row row = {t->state.step, t->state.tokens, t->state.seconds,
-                          e->loss,       e->perplexity,   e->bits_per_char};
+    const eval_row row = {t->state.step, t->state.tokens,  t->state.seconds, e->loss,
+                          e->perplexity, e->bits_per_char, e->bits_per_byte};
     error why;
     if (metrics_add_eval(t->metrics, part, &row, &why) != OK) warn_of_metrics(t, &why);
 }
@@ -47,7 +47,10 @@ static status add_sample(trainer *t, int64_t tokens, bool logged, text *sample, 
     const experiment *e = t->request.experiment;
     generated made;
     char heading[64];
-    if (!t->generator) TRY(generator_new(t->model, &e->sampling, 1, &t->generator, err));
+    if (!t->generator) {
+        TRY(generator_new(t->model, &e->sampling, 1, &t->generator, err));
+        generator_separate_documents(t->generator, t->request.dataset->splits[SPLIT_TRAIN].separator);
+    }
     text_add(sample, "%s", t->opening.text);
     generate(t->generator, t->request.dataset->tokenizer, t->opening.tokens.ids, t->opening.tokens.count,
              (size_t)tokens, 0, 1, collect, sample, NULL, &made);
@@ -79,10 +82,25 @@ static void write_sample(trainer *t, int64_t tokens, bool logged) {
     text_free(&sample);
 }
 
+static double epoch_of(const trainer *t) {
+    return (double)t->state.step / (double)t->steps_per_epoch;
+}
+
+// "step 600" and, where the run's length is in epochs, " (epoch 2.50)".
+static const char *step_in_words(const trainer *t, char *words, size_t size) {
+    const bool in_epochs = t->request.experiment->training.max_steps.epochs > 0;
+    snprintf(words, size, in_epochs ? "step %lld (epoch %.2f)" : "step %lld", (long long)t->state.step,
+             epoch_of(t));
+    return words;
+}
+
 // Appends what users read of an evaluation.
 static void add_result(text *line, const char *part, const evaluation *e) {
     text_add(line, "%s loss %.4f, perplexity %.3f", part, e->loss, e->perplexity);
     if (!isnan(e->bits_per_char)) text_add(line, ", %.3f bits/char", e->bits_per_char);
+    // Those of ASCII are the same.
+    if (!isnan(e->bits_per_byte) && e->bits_per_byte != e->bits_per_char)
+        text_add(line, ", %.3f bits/byte", e->bits_per_byte);
 }
 
 // ERR_DIVERGED when the loss of a split is not finite.
@@ -97,6 +115,7 @@ static status evaluate(trainer *t, error *err) {
     const experiment *e = t->request.experiment;
     const dataset *d = t->request.dataset;
     evaluation train = {.loss = NAN}, val = {.loss = NAN};
+    char step[64];
     exchange_average(t);
     if (e->evaluation.train_tokens)
         evaluate_sample(t->evaluator, &d->splits[SPLIT_TRAIN], d->tokenizer,
@@ -110,8 +129,8 @@ static status evaluate(trainer *t, error *err) {
     if (e->evaluation.train_tokens) record(t, SPLIT_TRAIN, &train);
     if (!d->splits[SPLIT_VAL].count) {
         if (e->evaluation.train_tokens)
-            log_line("step %lld: train loss %.4f, perplexity %.3f", (long long)t->state.step, train.loss,
-                     train.perplexity);
+            log_line("%s: train loss %.4f, perplexity %.3f", step_in_words(t, step, sizeof step),
+                     train.loss, train.perplexity);
         return OK;
     }
     record(t, SPLIT_VAL, &val);
@@ -120,7 +139,7 @@ static status evaluate(trainer *t, error *err) {
     if (better) t->state.best_loss = val.loss, t->state.best_step = t->state.step;
     schedule_observe(&t->schedule, val.loss);
     text line = {0};
-    text_add(&line, "step %lld: ", (long long)t->state.step);
+    text_add(&line, "%s: ", step_in_words(t, step, sizeof step));
     if (e->evaluation.train_tokens) text_add(&line, "train loss %.4f, ", train.loss);
     add_result(&line, "val", &val);
     if (better) text_add(&line, "  (best)");
@@ -132,7 +151,8 @@ static status evaluate(trainer *t, error *err) {
 // --- the loop
 
 static void report_progress(trainer *t, const train_row *row) {
-    int64_t max_steps = t->request.experiment->training.max_steps;
+    const duration *length = &t->request.experiment->training.max_steps;
+    int64_t max_steps = length->steps;
     double now = clock_seconds();
     int64_t every = max_steps / LINES_IN_A_PIPE ? max_steps / LINES_IN_A_PIPE : 1;
     bool live = log_is_terminal();
@@ -141,6 +161,8 @@ static void report_progress(trainer *t, const train_row *row) {
     const progress p = {
         .step = row->step,
         .max_steps = max_steps,
+        .epoch = epoch_of(t),
+        .epochs = length->epochs,
         .loss = row->loss,
         .lr = row->lr,
         .grad_norm = row->grad_norm,
@@ -171,13 +193,13 @@ static status save_last(trainer *t, error *err) {
 
 static bool save_due(const trainer *t) {
     const checkpoint_settings *s = &t->request.experiment->checkpoint;
-    return due(t->state.step, s->interval) ||
+    return due(t->state.step, s->interval.steps) ||
            (s->minutes > 0 && clock_seconds() - t->last_saved >= 60 * s->minutes);
 }
 
 static status loop(trainer *t, error *err) {
     const experiment *e = t->request.experiment;
-    while (t->state.step < e->training.max_steps && !out_of_patience(t)) {
+    while (t->state.step < e->training.max_steps.steps && !out_of_patience(t)) {
         if (*t->request.stop) {
             TRY(save_last(t, err));
             fail(err, ERR_INTERRUPTED, "interrupted at step %lld; the checkpoint is written",
@@ -187,11 +209,12 @@ static status loop(trainer *t, error *err) {
         train_row row = {0};
         TRY(trainer_step(t, &row, err));
         error why;
-        if (due(row.step, e->training.log_interval) && metrics_add_train(t->metrics, &row, &why) != OK)
+        if (due(row.step, e->training.log_interval.steps) &&
+            metrics_add_train(t->metrics, &row, &why) != OK)
             warn_of_metrics(t, &why);
         report_progress(t, &row);
-        bool last = row.step == e->training.max_steps;
-        if (due(row.step, e->evaluation.interval) || last) TRY(evaluate(t, err));
+        bool last = row.step == e->training.max_steps.steps;
+        if (due(row.step, e->evaluation.interval.steps) || last) TRY(evaluate(t, err));
         if (!last && save_due(t)) TRY(save_last(t, err));
     }
     if (out_of_patience(t))

@@ -33,6 +33,9 @@ static run_context enter_pass(trainer *t, int pass, double gradient_scale) {
 // Where a bad value appeared, as the end of a sentence.
 static void describe_place(const tensor *bad, const op *maker, size_t index, bool is_gradient, char *where,
                            size_t size) {
+    const char *why = !is_gradient && bad->kind != TENSOR_PARAMETER && maker->kind->why_not_finite
+                          ? maker->kind->why_not_finite(maker)
+                          : NULL;
     if (is_gradient)
         snprintf(
             where, size,
@@ -41,8 +44,8 @@ static void describe_place(const tensor *bad, const op *maker, size_t index, boo
     else if (bad->kind == TENSOR_PARAMETER)
         snprintf(where, size, "; the first bad value is in the weight %s, element %zu", bad->name, index);
     else
-        snprintf(where, size, "; the first bad value is in the output of the %s of %s, element %zu",
-                 maker->kind->name, maker->path, index);
+        snprintf(where, size, "; the first bad value is in the output of the %s of %s, element %zu%s%s",
+                 maker->kind->name, maker->path, index, why ? ": " : "", why ? why : "");
 }
 
 // Whether the run has a checkpoint; timing has no folder.
@@ -159,7 +162,7 @@ static void update_average(trainer *t) {
 // Applies the gradients to the weights; returns the learning rate.
 static double update_weights(trainer *t, double norm) {
     const experiment *e = t->request.experiment;
-    const schedule_progress progress = {t->state.step, e->training.max_steps, t->steps_per_epoch};
+    const schedule_progress progress = {t->state.step, e->training.max_steps.steps, t->steps_per_epoch};
     const double lr = schedule_rate(&t->schedule, &progress);
     optimizer_step(t->optimizer, lr, gradient_clip_factor(norm, e->training.grad_clip), t->state.step + 1);
     update_average(t);

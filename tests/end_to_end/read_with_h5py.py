@@ -15,7 +15,7 @@ import numpy as np
 TRAIN = {"step": "i8", "tokens": "i8", "seconds": "f8", "loss": "f8", "lr": "f8", "grad_norm": "f8",
          "tokens_per_second": "f8"}
 EVAL = {"step": "i8", "tokens": "i8", "seconds": "f8", "loss": "f8", "perplexity": "f8",
-        "bits_per_char": "f8"}
+        "bits_per_char": "f8", "bits_per_byte": "f8"}
 TEXT_FACTS = ("name", "version", "started")
 NUMBER_FACTS = ("seed", "parameters", "threads")
 STATE = ("step", "tokens", "seconds", "best_loss", "best_step", "evaluations_without_improvement",

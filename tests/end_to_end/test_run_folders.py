@@ -85,6 +85,11 @@ class RunFolders(runs.RunTest):
         self.assertEqual(self.status("steep"), "diverged")
         self.assertNotIn("checkpoint has been kept", done.err)  # there was none yet
 
+    def test_a_solver_that_takes_too_many_steps(self):
+        layers = "model.layers=[embedding, {ltc: {solver: dopri5, rtol: 1e-12, atol: 1e-12, step_size: 30.0}}, unembedding]"
+        done = self.runexp(*self.SHORT, "name=stiff", layers, code=3)
+        self.assertIn("dopri5 took 64 steps without reaching the end of a token: make rtol and atol larger", done.err)
+
     def test_a_last_update_that_diverges(self):
         """The last update makes the weights infinite, or so large that nothing can be computed with them."""
         self.change("checkpoint: {interval: 20}", "checkpoint: {interval: 1}")

@@ -1,5 +1,7 @@
 """Recurrent models trained on streams: each lane goes on from block to block, and exactly so after an interruption."""
 
+import re
+
 import numpy as np
 
 import runs
@@ -86,6 +88,46 @@ class Streams(runs.RunTest):
         trained = self.series("whole/stream")["eval/val/loss"][-1]
         done = self.runexp("eval", "stream", "--runs", "runs/whole", "--checkpoint", "last")
         self.assertIn(f"loss            {trained:.6f} nats", done.out)
+
+    def test_warm_up_of_eval(self):
+        self.write("small.txt", runs.sentences(1000))
+        self.train("run", "dataset.split=[0.8, 0.12, 0.08]", "training.max_steps=10")
+
+        def evaluate(*words):
+            done = self.runexp("eval", "stream", "--runs", "runs/run", *words)
+            return done, re.search(r"loss +(\S+)", done.out)[1]
+
+        usual, loss = evaluate()
+        self.assertIn("warm-up         256 tokens of each lane but the first\n", usual.out)
+        same, same_loss = evaluate("--warmup-tokens", "256")
+        self.assertEqual(same.out, usual.out)
+        none, none_loss = evaluate("--warmup-tokens", "0")
+        self.assertIn("warm-up         0 tokens of each lane but the first\n", none.out)
+        self.assertNotEqual(none_loss, loss)
+        self.runexp("eval", "stream", "--runs", "runs/run", "--warmup-tokens", "-2", code=2)
+        self.runexp("small.yaml", "name=windows", "training.max_steps=2", "--no-plots")
+        windows = self.runexp("eval", "windows", "--warmup-tokens", "9")
+        self.assertIn("note: --warmup-tokens has no effect", windows.err)
+        self.assertNotIn("warm-up", windows.out)
+
+    def test_documents_in_what_is_generated(self):
+        # A recurrent model that has read a separator has forgotten what came before it.
+        self.train("whole", 'dataset.document_separator=".\\n"')
+
+        def sample(prompt, *words):
+            return self.runexp("sample", "stream", "--runs", "runs/whole", "--mode", "argmax", "--prompt", prompt, "--tokens", "60",
+                               *words).out[len(prompt):]
+
+        self.assertEqual(sample("the old hen.\nthe "), sample("a red.\nthe "))
+        self.assertNotEqual(sample("the old hen\nthe "), sample("a red\nthe "))
+
+    def test_attention_says_that_it_sees_other_documents(self):
+        documents = 'dataset.document_separator=".\\n"'
+        attending = "model.layers=[embedding, lstm, {residual: [attention]}, unembedding]"
+        for layers, words, mixes in ((attending, (documents,), True), (attending, (), False),
+                                     ("model.layers=[embedding, lstm, {conv_gate: {hidden: 8}}, unembedding]", (documents,), False)):
+            done = self.runexp("stream.yaml", layers, *words, "--dry-run")
+            self.assertEqual("does not bound what residual/attention sees" in done.err, mixes, done.err)
 
     def test_eval_says_what_training_said(self):
         # A validation text of three lanes.

@@ -225,6 +225,25 @@ class Texts(runs.RunTest):
             for loss, bits in lines:
                 self.assertAlmostEqual(float(loss) / math.log(2), float(bits), delta=2e-3)
 
+    def test_bits_per_byte_are_those_of_utf_8(self):
+        text = runs.sentences(400).translate(str.maketrans("abehopcx", "авенорсх"))
+        self.write("small.txt", text)
+        for tokenizer in ("char", "byte"):
+            done = self.runexp("small.yaml", f"dataset.tokenizer={tokenizer}", f"name={tokenizer}", "training.max_steps=10",
+                               "sampling.prompt=", "--no-plots")
+            self.assertRegex(done.out, r"val loss \S+, perplexity \S+, \S+ bits/char, \S+ bits/byte")
+            told = self.runexp("eval", tokenizer, "--split", "test").out
+            tokens, loss, char, byte = (float(re.search(rf"{name} +(\S+)", told)[1])
+                                        for name in ("tokens", "loss", "bits per char", "bits per byte"))
+            targets = text[int(len(text) * 0.9):]
+            targets = targets[1:] if tokenizer == "char" else targets.encode()[1:].decode("utf-8", "ignore")
+            bits = tokens * loss / math.log(2)
+            self.assertAlmostEqual(char, bits / len(targets), delta=2e-3)
+            self.assertAlmostEqual(byte, bits / len(targets.encode()), delta=2e-2 if tokenizer == "byte" else 2e-3)
+        self.write("other.txt", "the ωωω hen\n" * 20)
+        told = self.runexp("eval", "byte", "--data", "other.txt").out
+        self.assertNotIn("unknown", told)
+
 
 class Evaluation(runs.RunTest):
     """Any text by --data."""

@@ -233,6 +233,12 @@ static void test_documents_are_texts_of_their_own(void **state) {
                     "    - lstm: {hidden: 21, layers: 2}\n    - unembedding: {tied: false}\n");
     check_documents("model:\n  width: 12\n  layers:\n    - embedding: {init_std: 1.0}\n"
                     "    - residual: [{gru: {layers: 2}}]\n    - unembedding\n");
+    check_documents("model:\n  width: 12\n  layers:\n    - embedding: {init_std: 1.0}\n"
+                    "    - residual: [{conv_gate: {kernel: 4, hidden: 9}}]\n"
+                    "    - conv_gate: {kernel: 2, hidden: 7}\n    - unembedding: {tied: false}\n");
+    check_documents("model:\n  width: 12\n  layers:\n    - embedding: {init_std: 1.0}\n"
+                    "    - residual: [{cfc: {backbone_units: 17}}]\n"
+                    "    - cfc: {mode: pure, backbone_layers: 2, backbone_units: 9}\n    - unembedding\n");
 }
 
 static void check_micro_batches(const model_shape *shape, bool packs) {

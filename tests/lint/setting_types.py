@@ -11,6 +11,8 @@ ROWS = {
     "BOOL(member, OPTIONAL, NULL)": "bool",
     "INT(member, OPTIONAL, 0, 1, NULL)": "int64_t",
     "REAL(member, OPTIONAL, 0, 1, NULL)": "double",
+    "DURATION(member, OPTIONAL, 0, NULL)": "duration",
+    "DURATIONS(member, OPTIONAL, 0, NULL)": "duration_list",
     "STRING(member, OPTIONAL, NULL)": "const char *",
     "CHOICE(member, OPTIONAL, NULL, NULL)": "int",
     "REALS(member, OPTIONAL, 0, 1, NULL)": "real_list",

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Writes the fixtures that the parity tests read: numbers computed by PyTorch in double precision.
 
-usage: make_fixtures.py [NAME...]       NAME: optimizers, schedules, layers or gpt; all of them by default
+usage: make_fixtures.py [NAME...]       NAME: optimizers, schedules, layers, gpt, ltc or cfc; all of them by default
 
 Run by hand (`make fixtures FIXTURES=layers`) when a case is added; the tests themselves need neither Python nor PyTorch.
 Needs numpy, h5py and torch (Debian: python3-h5py, python3-torch). Each case draws its numbers by its name, so that the
@@ -16,6 +16,9 @@ torch.nn.MultiheadAttention below.
     fixtures/schedules.h5    learning rates of every schedule
     fixtures/layers.h5       logits, loss and all gradients of small models around each layer
     fixtures/gpt.h5          a small GPT: the same, and the losses of ten AdamW steps
+    fixtures/ltc.h5          as layers.h5, of liquid time-constant networks; those with synapses by the cell of ncps, whose
+                             version is in the file (a package of PyPI: `pip install ncps` for the Python that runs this)
+    fixtures/cfc.h5          the same of closed-form continuous-time networks, all by ncps
 """
 import math
 import os
@@ -26,6 +29,7 @@ import h5py
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch.nn.utils.stateless import functional_call
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fixtures")
 
@@ -632,24 +636,165 @@ def cross_entropy(logits, targets):
     return losses, losses.sum() / (targets >= 0).sum()
 
 
+def write_cases(file, cases):
+    for name, (yaml, model, batch, time) in cases.items():
+        w = Weights(zlib.crc32(name.encode()))
+        count = batch * time
+        # Every id once where there are enough of them: the table's gradient is then the layer's input gradient.
+        ids = w.rng.permutation(WIDTH)[:count] if count <= WIDTH else w.rng.integers(0, WIDTH, count)
+        targets = w.rng.integers(0, WIDTH, count)
+        targets[w.rng.integers(0, count)] = -1
+        ids, targets = (torch.tensor(t.reshape(batch, time)) for t in (ids, targets))
+        logits = model(w, ids)
+        losses, loss = cross_entropy(logits, targets)
+        loss.backward()
+        group = file.create_group("cases/" + name)
+        width = w.tensors["embedding/weight"].shape[1]
+        put_text(group, "model", "model: {width: %d, layers: %s}" % (width, yaml))
+        write_model(group, w, logits, losses, loss, ids, targets)
+
+
 def write_layers():
     check_attention()
     with new_file("layers.h5") as file:
-        for name, (yaml, model, batch, time) in layer_cases().items():
-            w = Weights(zlib.crc32(name.encode()))
-            count = batch * time
-            # Every id once where there are enough of them: the table's gradient is then the layer's input gradient.
-            ids = w.rng.permutation(WIDTH)[:count] if count <= WIDTH else w.rng.integers(0, WIDTH, count)
-            targets = w.rng.integers(0, WIDTH, count)
-            targets[w.rng.integers(0, count)] = -1
-            ids, targets = (torch.tensor(t.reshape(batch, time)) for t in (ids, targets))
-            logits = model(w, ids)
-            losses, loss = cross_entropy(logits, targets)
-            loss.backward()
-            group = file.create_group("cases/" + name)
-            width = w.tensors["embedding/weight"].shape[1]
-            put_text(group, "model", "model: {width: %d, layers: %s}" % (width, yaml))
-            write_model(group, w, logits, losses, loss, ids, targets)
+        write_cases(file, layer_cases())
+
+
+# --- liquid time-constant networks ------------------------------------------------------------------------
+
+
+def ltc_neural(w, path, x, hidden, solver="semi_implicit", steps=6, activation="sigmoid", adaptive=True, abs_gate=True):
+    """arXiv 2006.04439, equations 1 and 3."""
+    act = {"sigmoid": torch.sigmoid, "tanh": torch.tanh}[activation]
+    across = linear(w, path + "input.", x, hidden)
+    weight = w(path + "recurrent.weight", (hidden, hidden), 1 / math.sqrt(hidden))
+    amplitude = w(path + "amplitude", (hidden,), 1.0)
+    step = 1 / steps
+    beyond = 1 if adaptive else 0
+    least = {"semi_implicit": 0.05, "euler": 1 / (1 / step - beyond), "rk4": 1 / (2.7 / step - beyond)}[solver]
+    tau = least + F.softplus(w(path + "tau_raw", (hidden,), 0.3, 0.5))
+    v, outputs = torch.zeros(x.shape[0], hidden), []
+
+    def sides(v, u):
+        f = act(u + v @ weight.T)
+        return f * amplitude, 1 / tau + ((f.abs() if abs_gate else f) if adaptive else 0)
+
+    def slope(v, u):
+        drive, decay = sides(v, u)
+        return drive - decay * v
+
+    for t in range(x.shape[1]):
+        u = across[:, t]
+        for _ in range(steps):
+            if solver == "semi_implicit":
+                drive, decay = sides(v, u)
+                v = (v + step * drive) / (1 + step * decay)
+            elif solver == "euler":
+                v = v + step * slope(v, u)
+            else:
+                a = slope(v, u)
+                b = slope(v + step / 2 * a, u)
+                c = slope(v + step / 2 * b, u)
+                d = slope(v + step * c, u)
+                v = v + step / 6 * (a + 2 * b + 2 * c + d)
+        outputs.append(v)
+    return torch.stack(outputs, 1)
+
+
+def ltc_synapses(w, path, x, hidden, steps=6):
+    """The cell of ncps, without its maps of inputs and outputs, on weights of ours."""
+    from ncps.torch import LTCCell
+    from ncps.wirings import FullyConnected
+
+    width = x.shape[-1]
+    cell = LTCCell(FullyConnected(hidden), width, input_mapping=None, output_mapping=None, ode_unfolds=steps)
+    for prefix, rows in (("sensory_", width), ("", hidden)):
+        shape = (rows, hidden)
+        cell._params[prefix + "w"] = 1e-5 + F.softplus(w(path + prefix + "w_raw", shape, 1.0, -1.0))
+        cell._params[prefix + "sigma"] = w(path + prefix + "sigma", shape, 1.0, 4.0)
+        cell._params[prefix + "mu"] = w(path + prefix + "mu", shape, 0.3, 0.5)
+        cell._params[prefix + "erev"] = w(path + prefix + "erev", shape, 1.0)
+    cell._params["gleak"] = 1e-5 + F.softplus(w(path + "gleak_raw", (hidden,), 1.0))
+    cell._params["vleak"] = w(path + "vleak", (hidden,), 0.2)
+    cell._params["cm"] = 1e-6 + F.softplus(w(path + "cm_raw", (hidden,), 0.3))
+    v, outputs = torch.zeros(x.shape[0], hidden), []
+    for t in range(x.shape[1]):
+        output, v = cell(x[:, t], v)
+        outputs.append(output)
+    return torch.stack(outputs, 1)
+
+
+def ltc_cases():
+    cases = {}
+
+    def add(name, function, batch=2, time=10, **arguments):
+        settings = "".join(", %s: %s" % (k, str(v).lower()) for k, v in arguments.items())
+        form = "synapses" if function is ltc_synapses else "neural"
+        cases[name] = ("[embedding, {ltc: {form: %s%s}}, {linear: {out: %d}}]" % (form, settings, WIDTH),
+                       around(lambda w, x: linear(w, "linear/", function(w, "ltc/", x, **arguments), WIDTH)), batch, time)
+
+    add("ltc", ltc_neural, hidden=23)
+    add("ltc_long", ltc_neural, batch=1, time=150, hidden=WIDTH)
+    add("ltc_tanh", ltc_neural, hidden=17, activation="tanh", steps=3)
+    add("ltc_tanh_signed", ltc_neural, hidden=9, activation="tanh", abs_gate=False)
+    add("ltc_fixed", ltc_neural, hidden=WIDTH, adaptive=False)
+    add("ltc_euler", ltc_neural, hidden=WIDTH, solver="euler")
+    add("ltc_rk4", ltc_neural, hidden=33, solver="rk4", steps=2)
+    add("ltc_synapses", ltc_synapses, hidden=WIDTH)
+    add("ltc_synapses_few_steps", ltc_synapses, hidden=7, steps=2)
+    add("ltc_synapses_long", ltc_synapses, batch=1, time=150, hidden=11)
+    return cases
+
+
+def write_with_ncps(name, cases):
+    try:
+        from importlib.metadata import version
+
+        made_by = "ncps %s, torch %s" % (version("ncps"), torch.__version__)
+    except ImportError:
+        sys.exit("%s needs ncps, which this Python does not have: pip install ncps" % name)
+    with new_file(name) as file:
+        put_text(file, "made_by", made_by)
+        write_cases(file, cases)
+
+
+def write_ltc():
+    write_with_ncps("ltc.h5", ltc_cases())
+
+
+# --- closed-form continuous-time networks -----------------------------------------------------------------
+
+
+def cfc(w, path, x, hidden, mode="default", backbone_layers=1, backbone_units=128):
+    """The network of ncps, on weights of ours."""
+    from ncps.torch import CfC
+
+    net = CfC(x.shape[-1], hidden, mode=mode, backbone_layers=backbone_layers, backbone_units=backbone_units)
+    weights = {}
+    for name, p in net.rnn_cell.named_parameters():
+        spread = 1.2 / math.sqrt(p.shape[1]) if name.endswith("weight") else 0.3
+        weights["rnn_cell." + name] = w(path + name, tuple(p.shape), spread, 1.0 if name == "A" else 0.0)
+    return functional_call(net, weights, (x,))[0]
+
+
+def cfc_cases():
+    cases = {}
+
+    def add(name, batch=2, time=10, **arguments):
+        settings = ", ".join("%s: %s" % item for item in arguments.items())
+        cases[name] = ("[embedding, {cfc: {%s}}, {linear: {out: %d}}]" % (settings, WIDTH),
+                       around(lambda w, x: linear(w, "linear/", cfc(w, "cfc/", x, **arguments), WIDTH)), batch, time)
+
+    for mode in ("default", "no_gate", "pure"):
+        add("cfc_" + mode, hidden=23, mode=mode)
+        add("cfc_%s_no_layers" % mode, hidden=17, mode=mode, backbone_layers=0)
+        add("cfc_%s_two_layers" % mode, hidden=9, mode=mode, backbone_layers=2, backbone_units=19)
+        add("cfc_%s_long" % mode, batch=1, time=150, hidden=WIDTH, mode=mode, backbone_units=33)
+    return cases
+
+
+def write_cfc():
+    write_with_ncps("cfc.h5", cfc_cases())
 
 
 # --- a small GPT ------------------------------------------------------------------------------------------
@@ -705,7 +850,8 @@ def write_gpt():
         put(file, "gradient_norms", norms, np.float64)
 
 
-WRITERS = {"optimizers": write_optimizers, "schedules": write_schedules, "layers": write_layers, "gpt": write_gpt}
+WRITERS = {"optimizers": write_optimizers, "schedules": write_schedules, "layers": write_layers, "gpt": write_gpt,
+           "ltc": write_ltc, "cfc": write_cfc}
 
 if __name__ == "__main__":
     names = sys.argv[1:] or list(WRITERS)

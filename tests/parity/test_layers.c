@@ -15,8 +15,9 @@ static const struct {
     const char *prefix;
     double forward, gradient; // relative to the largest magnitude of each tensor
 } limits[] = {
-    {"attention", 2e-6, 5e-6}, {"linear", 2e-6, 4e-6},    {"mlp", 2e-6, 4e-6}, {"blocks", 2e-5, 5e-5},
-    {"hyena", 5e-6, 1e-5},     {"conv_gate", 5e-6, 1e-5}, {"", 2e-6, 5e-6},
+    {"attention", 2e-6, 5e-6}, {"linear", 2e-6, 4e-6}, {"mlp", 2e-6, 4e-6},
+    {"blocks", 2e-5, 5e-5},    {"hyena", 5e-6, 1e-5},  {"conv_gate", 5e-6, 1e-5},
+    {"ltc", 3e-6, 1e-5},       {"cfc", 3e-6, 1e-5},    {"", 2e-6, 5e-6},
 };
 
 static double gradient_limit;
@@ -50,12 +51,11 @@ static void run_case(const fixture *f, const char *name) {
     model_fixture_close(&m);
 }
 
-static void test_layers(void **state) {
-    (void)state;
-    fixture f = fixture_open("layers.h5");
+static void run_cases(const char *file, int least) {
+    fixture f = fixture_open(file);
     int count;
     char **names = fixture_names(&f, "cases", &count);
-    assert_true(count >= 46);
+    assert_true(count >= least);
     for (const char *const *isa = kernels_available(); *isa; isa++) {
         error err;
         assert_int_equal(kernels_select(*isa, &err), OK);
@@ -64,8 +64,20 @@ static void test_layers(void **state) {
     fixture_close(&f);
 }
 
+static void test_layers(void **state) {
+    (void)state;
+    run_cases("layers.h5", 46);
+}
+
+static void test_liquid_networks(void **state) {
+    (void)state;
+    run_cases("ltc.h5", 10);
+    run_cases("cfc.h5", 12);
+}
+
 int main(void) {
     if (kernels_select("auto", NULL) != OK) return 1;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_layers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_layers),
+                                       cmocka_unit_test(test_liquid_networks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,15 +8,15 @@
 
 static void reference_unfold(const operator_case *c, const run_context *run, double *const *leaf,
                              double *y) {
-    (void)run;
     const int width = leaf_width(c, 0);
-    for (int r = 0; r < leaf_rows(c, 0); r++)
+    for (int r = 0, first = 0; r < leaf_rows(c, 0); r++) { // first: of the row's text, or document
+        if (r % c->time == 0 || (run->begins && run->begins[r])) first = r;
         for (int i = 0; i < width; i++)
             for (int j = 0; j < c->taps; j++) {
-                const int back = c->taps - 1 - j;
-                y[(r * width + i) * c->taps + j] =
-                    back <= r % c->time ? leaf[0][(r - back) * width + i] : 0;
+                const int at = r - (c->taps - 1 - j);
+                y[(r * width + i) * c->taps + j] = at >= first ? leaf[0][at * width + i] : 0;
             }
+    }
 }
 
 static tensor *build_unfold(graph *g, const operator_case *c, tensor *const *leaf) {

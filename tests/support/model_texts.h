@@ -67,6 +67,36 @@ static const model_text model_texts[] = {
                           "    - linear: {out: 12}\n"
                           "    - residual: [gru]\n"
                           "    - unembedding\n"},
+    {"liquid time-constant networks",
+     "model:\n"
+     "  width: 12\n"
+     "  layers:\n"
+     "    - embedding: {init_std: 1.0}\n"
+     "    - ltc: {hidden: 21, steps: 3}\n"
+     "    - residual: [layernorm, {ltc: {activation: tanh, steps: 2, checkpointing: true}}]\n"
+     "    - ltc: {hidden: 17, solver: rk4, steps: 2, adaptive: false}\n"
+     "    - residual: [{ltc: {solver: euler, steps: 3, train_tau: false}}]\n"
+     "    - residual: [{ltc: {solver: dopri5, rtol: 1.0, atol: 1.0}}]\n"
+     "    - unembedding: {tied: false}\n"},
+    {"liquid time-constant networks with synapses",
+     "model:\n"
+     "  width: 6\n"
+     "  layers:\n"
+     "    - embedding: {init_std: 1.0}\n"
+     "    - ltc: {form: synapses, hidden: 7, steps: 2}\n"
+     "    - residual: [{ltc: {form: synapses, steps: 1, checkpointing: true}}]\n"
+     "    - ltc: {form: synapses, hidden: 5, solver: rk4, steps: 1, step_size: 0.3, adaptive: false}\n"
+     "    - ltc: {form: synapses, solver: dopri5, step_size: 0.01, rtol: 1.0, atol: 1.0}\n"
+     "    - unembedding: {tied: false}\n"},
+    {"cfc in every mode", "model:\n"
+                          "  width: 12\n"
+                          "  layers:\n"
+                          "    - embedding: {init_std: 1.0}\n"
+                          "    - cfc: {hidden: 21, backbone_units: 17}\n"
+                          "    - cfc: {mode: no_gate, hidden: 9, backbone_layers: 2, backbone_units: 19}\n"
+                          "    - cfc: {mode: pure, hidden: 12, backbone_layers: 3, backbone_units: 8}\n"
+                          "    - residual: [layernorm, {cfc: {backbone_layers: 0}}]\n"
+                          "    - unembedding: {tied: false}\n"},
     {"lstm and attention without projections",
      "model:\n"
      "  width: 12\n"

@@ -6,6 +6,8 @@
 #include "support/numbers.h"
 
 #include "support/filter_references.h"
+#include "support/cfc_references.h"
+#include "support/ltc_references.h"
 #include "support/recurrence_references.h"
 #include "support/convolution_references.h"
 
@@ -17,6 +19,8 @@
 #define LARGE_ROWS(width) {.rank = 3, .shape = {2, 131, width}, .spread = 1}
 #define MATRIX(out, in) {.rank = 2, .shape = {out, in}, .weight = true, .spread = 0.3}
 #define SMALL_MATRIX(out, in) {.rank = 2, .shape = {out, in}, .weight = true, .spread = 0.02}
+// Of recurrences over many tokens: larger weights would be chaos, in which errors grow from token to token.
+#define CALM_MATRIX(out, in) {.rank = 2, .shape = {out, in}, .weight = true, .spread = 0.12}
 #define VECTOR(width) {.rank = 1, .shape = {width}, .weight = true, .spread = 0.5}
 #define GAIN(width) {.rank = 1, .shape = {width}, .weight = true, .centre = 1, .spread = 0.3}
 #define PARAMETER_ROWS(width) {.rank = 3, .shape = {3, 13, width}, .weight = true, .spread = 1}
@@ -33,7 +37,14 @@
 #define ATTENTION_LIMITS LIMITS(2e-6, 5e-6)
 #define CONVOLUTION_LIMITS LIMITS(2e-6, 2e-6)
 #define RECURRENCE_LIMITS LIMITS(2e-6, 4e-6)
+#define CONSTANTS(width) {.rank = 2, .shape = {2, width}, .weight = true, .centre = 0.7, .spread = 0.2}
 #define STATE(width) {.rank = 2, .shape = {3, width}, .spread = 0.5}
+#define LTC_LIMITS LIMITS(2e-6, 8e-6)
+#define NETWORK(width) MATRIX(width, width), GAIN(width), {.rank = 1, .shape = {width}, .weight = true, .centre = 1, .spread = 0.2}
+// w, sigma, mu, erev
+#define SYNAPSES(in, out) {2, {in, out}, true, 0.5, 0.1}, {2, {in, out}, true, 3, 1}, {2, {in, out}, true, 0.3, 0.3}, {2, {in, out}, true, 0, 1}
+// leak, rest, capacity
+#define MEMBRANES(width) {1, {width}, true, 1, 0.2}, {1, {width}, true, 0, 0.5}, {1, {width}, true, 1, 0.1}
 #define EXACT_LIMITS LIMITS(1e-6, 1e-6)
 #define FILTER_LIMITS LIMITS(5e-7, 2e-6)
 #define FREQUENCY(width, centre) {1, {width}, true, centre, 0.2}
@@ -108,6 +119,7 @@ static const operator_case operator_cases[] = {
     {"columns", SMALL, {ROWS(7)}, MAKES(columns), EXACT_LIMITS},
     {"dropout of columns", SMALL, {ROWS(7)}, MAKES(columns), .p = 0.3, POINT_LIMITS},
     {"dropout of columns, large", LARGE, {LARGE_ROWS(67)}, MAKES(columns), .p = 0.1, POINT_LIMITS},
+    {"stacked columns of a weight", SMALL, {ROWS(4), MATRIX(9, 7)}, MAKES(stack), LINEAR_LIMITS},
     {"residuals that share a tensor", SMALL, {ROWS(19), MATRIX(19, 19), VECTOR(19), ROWS(19)},
      MAKES(shared), LINEAR_LIMITS},
 
@@ -129,6 +141,8 @@ static const operator_case operator_cases[] = {
 
     {"unfold", SMALL, {ROWS(7)}, MAKES(unfold), .taps = 4, EXACT_LIMITS},
     {"unfold, longer than the block", SMALL, {ROWS(3)}, MAKES(unfold), .taps = 17, EXACT_LIMITS},
+    {"unfold with documents", SMALL, {ROWS(7)}, MAKES(unfold), .taps = 4, .documents = true, EXACT_LIMITS},
+    {"unfold around its input, with documents", SMALL, {ROWS(7)}, MAKES(unfold_around), .taps = 3, .documents = true, EXACT_LIMITS},
     {"unfold around its input", SMALL, {ROWS(7)}, MAKES(unfold_around), .taps = 3, EXACT_LIMITS},
     {"unfold, large", LARGE, {LARGE_ROWS(67)}, MAKES(unfold), .taps = 5, EXACT_LIMITS},
     {"linear of windows", SMALL, {ROWS(7), {.rank = 3, .shape = {9, 7, 4}, .weight = true, .spread = 0.3}, VECTOR(9)},
@@ -188,6 +202,35 @@ static const operator_case operator_cases[] = {
      {MATRIX(CASE_VOCABULARY, 5), MATRIX(3 * 19, 5), MATRIX(3 * 19, 19), VECTOR(3 * 19), VECTOR(3 * 19)},
      MAKES(recurrence_of_tokens), .cell = CELL_GRU, RECURRENCE_LIMITS},
 
+    {"cfc", SMALL, {ROWS(17), NONE, MATRIX(19, 17 + 23), VECTOR(19), MATRIX(3 * 23, 19), VECTOR(3 * 23)},
+     MAKES(cfc), .cfc = CFC_DEFAULT, RECURRENCE_LIMITS},
+    {"cfc of two layers", SMALL,
+     {ROWS(5), NONE, MATRIX(19, 5 + 23), VECTOR(19), MATRIX(19, 19), VECTOR(19), MATRIX(3 * 23, 19), VECTOR(3 * 23)},
+     MAKES(cfc), .cfc = CFC_DEFAULT, RECURRENCE_LIMITS},
+    {"cfc of no layers", SMALL, {ROWS(17), NONE, MATRIX(3 * 23, 17 + 23), VECTOR(3 * 23)},
+     MAKES(cfc), .cfc = CFC_DEFAULT, RECURRENCE_LIMITS},
+    {"cfc without a gate", SMALL, {ROWS(17), NONE, MATRIX(19, 17 + 23), VECTOR(19), MATRIX(3 * 23, 19), VECTOR(3 * 23)},
+     MAKES(cfc), .cfc = CFC_NO_GATE, RECURRENCE_LIMITS},
+    {"cfc of no layers without a gate, with documents", SMALL, {ROWS(5), NONE, MATRIX(3 * 19, 5 + 19), VECTOR(3 * 19)},
+     MAKES(cfc), .cfc = CFC_NO_GATE, .documents = true, RECURRENCE_LIMITS},
+    {"cfc of three layers without a gate", SMALL,
+     {ROWS(5), NONE, MATRIX(9, 5 + 7), VECTOR(9), MATRIX(9, 9), VECTOR(9), MATRIX(9, 9), VECTOR(9), MATRIX(3 * 7, 9), VECTOR(3 * 7)},
+     MAKES(cfc), .cfc = CFC_NO_GATE, RECURRENCE_LIMITS},
+    {"cfc, pure", SMALL, {ROWS(17), CONSTANTS(23), MATRIX(19, 17 + 23), VECTOR(19), MATRIX(23, 19), VECTOR(23)},
+     MAKES(cfc), .cfc = CFC_PURE, RECURRENCE_LIMITS},
+    {"cfc of no layers, pure", SMALL, {ROWS(5), CONSTANTS(23), MATRIX(23, 5 + 23), VECTOR(23)},
+     MAKES(cfc), .cfc = CFC_PURE, RECURRENCE_LIMITS},
+    {"cfc of two layers, pure, with documents, many rows", .batch = 29, .time = 7,
+     {{3, {29, 7, 9}, false, 0, 1}, CONSTANTS(11), MATRIX(17, 9 + 11), VECTOR(17), MATRIX(17, 17), VECTOR(17), MATRIX(11, 17), VECTOR(11)},
+     MAKES(cfc), .cfc = CFC_PURE, .documents = true, RECURRENCE_LIMITS},
+    {"cfc of one unit", SMALL, {ROWS(1), NONE, MATRIX(1, 2), VECTOR(1), MATRIX(3, 1), VECTOR(3)},
+     MAKES(cfc), .cfc = CFC_DEFAULT, RECURRENCE_LIMITS},
+    {"cfc, large", LARGE, {LARGE_ROWS(20), NONE, CALM_MATRIX(33, 20 + 40), VECTOR(33), CALM_MATRIX(3 * 40, 33), VECTOR(3 * 40)},
+     MAKES(cfc), .cfc = CFC_DEFAULT, RECURRENCE_LIMITS},
+    {"cfc with documents, many rows", .batch = 29, .time = 7,
+     {{3, {29, 7, 9}, false, 0, 1}, NONE, MATRIX(17, 9 + 11), VECTOR(17), MATRIX(3 * 11, 17), VECTOR(3 * 11)},
+     MAKES(cfc), .cfc = CFC_DEFAULT, .documents = true, RECURRENCE_LIMITS},
+
     {"attention", SMALL, {ROWS(3 * 3 * 5)},
      MAKES(attention), .attention = {HEADS(3, 3, 5)}, ATTENTION_LIMITS},
     {"attention, one head", SMALL, {ROWS(3 * 7)},
@@ -235,6 +278,61 @@ static const operator_case operator_cases[] = {
 
     {"shrink", SMALL, {ROWS(11)}, MAKES(shrink), .p = 0.4, POINT_LIMITS},
     {"shrink a weight", SMALL, {MATRIX(19, 7)}, MAKES(shrink), .p = 0.2, POINT_LIMITS},
+    {"softplus", SMALL, {{3, {3, 13, 7}, false, 0, 5}}, MAKES(softplus), .p = 0.05, POINT_LIMITS},
+    {"softplus of a parameter", SMALL, {VECTOR(21)}, MAKES(softplus), POINT_LIMITS},
+
+    {"ltc", SMALL, {ROWS(19), NETWORK(19), STATE(19)}, MAKES(ltc), .documents = true,
+     .ltc = {.steps = 6, .step = 1 / 6.0, .act = ACTIVATION_SIGMOID, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
+    {"ltc, tanh", SMALL, {ROWS(33), NETWORK(33), STATE(33)}, MAKES(ltc), .documents = true,
+     .ltc = {.steps = 3, .step = 0.5, .act = ACTIVATION_TANH, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
+    {"ltc, tanh, signed gate", SMALL, {ROWS(7), NETWORK(7)}, MAKES(ltc),
+     .ltc = {.steps = 6, .step = 1 / 6.0, .act = ACTIVATION_TANH, .adaptive = true}, LTC_LIMITS},
+    {"ltc, sigmoid, signed gate", SMALL, {ROWS(7), NETWORK(7)}, MAKES(ltc),
+     .ltc = {.steps = 2, .step = 0.5, .act = ACTIVATION_SIGMOID, .adaptive = true}, LTC_LIMITS},
+    {"ltc, time constants fixed over time", SMALL, {ROWS(16), NETWORK(16)}, MAKES(ltc), .documents = true,
+     .ltc = {.steps = 4, .step = 0.25, .act = ACTIVATION_TANH}, LTC_LIMITS},
+    {"ltc, one time constant, not learned", SMALL, {ROWS(5), MATRIX(5, 5), VECTOR(5)}, MAKES(ltc),
+     .ltc = {.steps = 1, .step = 1, .fixed_tau = 0.7, .act = ACTIVATION_SIGMOID, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
+    {"ltc, large", LARGE, {LARGE_ROWS(50), NETWORK(50)}, MAKES(ltc),
+     .ltc = {.steps = 6, .step = 1 / 6.0, .act = ACTIVATION_SIGMOID, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
+    {"ltc, many rows", .batch = 29, .time = 7, {{3, {29, 7, 11}, false, 0, 1}, NETWORK(11)}, MAKES(ltc), .documents = true,
+     .ltc = {.steps = 6, .step = 1 / 6.0, .act = ACTIVATION_SIGMOID, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
+    {"ltc, checkpointing", LARGE, {LARGE_ROWS(50), NETWORK(50)}, MAKES(ltc), .documents = true,
+     .ltc = {.steps = 30, .step = 1 / 30.0, .act = ACTIVATION_SIGMOID, .adaptive = true, .abs_gate = true, .checkpointing = true}, LTC_LIMITS},
+    {"ltc, euler", SMALL, {ROWS(19), NETWORK(19), STATE(19)}, MAKES(ltc), .documents = true,
+     .ltc = {.solver = SOLVER_EULER, .steps = 6, .step = 1 / 6.0, .act = ACTIVATION_SIGMOID, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
+    {"ltc, euler, tanh, time constants fixed over time", SMALL, {ROWS(7), NETWORK(7)}, MAKES(ltc),
+     .ltc = {.solver = SOLVER_EULER, .steps = 3, .step = 0.2, .act = ACTIVATION_TANH, .checkpointing = true}, LTC_LIMITS},
+    {"ltc, rk4", SMALL, {ROWS(19), NETWORK(19), STATE(19)}, MAKES(ltc), .documents = true,
+     .ltc = {.solver = SOLVER_RK4, .steps = 2, .step = 0.5, .act = ACTIVATION_SIGMOID, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
+    {"ltc, rk4, tanh", SMALL, {ROWS(33), NETWORK(33)}, MAKES(ltc),
+     .ltc = {.solver = SOLVER_RK4, .steps = 3, .step = 0.2, .act = ACTIVATION_TANH, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
+    {"ltc, rk4, checkpointing", LARGE, {LARGE_ROWS(37), NETWORK(37)}, MAKES(ltc), .documents = true,
+     .ltc = {.solver = SOLVER_RK4, .steps = 12, .step = 0.1, .act = ACTIVATION_TANH, .adaptive = true, .checkpointing = true}, LTC_LIMITS},
+    // Tolerances so wide that the steps are always a quarter of the token and the rest: how the length of a
+    // step depends on the parameters has no part in the gradient.
+    {"ltc, dopri5", SMALL, {ROWS(19), NETWORK(19), STATE(19)}, MAKES(ltc), .documents = true,
+     .ltc = {.solver = SOLVER_DOPRI5, .steps = 6, .step = 1 / 6.0, .atol = 1e6, .act = ACTIVATION_SIGMOID, .adaptive = true, .abs_gate = true}, LTC_LIMITS},
+    {"synapses", SMALL, {ROWS(9), SYNAPSES(9, 21)}, MAKES(synapses), .ltc = {.adaptive = true}, LTC_LIMITS},
+    {"synapses without conduction", SMALL, {ROWS(17), SYNAPSES(17, 5)}, MAKES(synapses), LTC_LIMITS},
+    {"synapses, large", LARGE, {LARGE_ROWS(30), SYNAPSES(30, 40)}, MAKES(synapses), .ltc = {.adaptive = true}, LTC_LIMITS},
+    {"ltc of synapses", SMALL, {{3, {3, 13, 2 * 19}, false, 1, 0.3}, SYNAPSES(19, 19), MEMBRANES(19), STATE(19)},
+     MAKES(ltc_synaptic), .documents = true, .ltc = {.steps = 6, .step = 1 / 6.0, .adaptive = true}, LTC_LIMITS},
+    {"ltc of synapses, time constants fixed over time", SMALL, {{3, {3, 13, 2 * 7}, false, 1, 0.3}, SYNAPSES(7, 7), MEMBRANES(7)},
+     MAKES(ltc_synaptic), .ltc = {.steps = 3, .step = 1 / 3.0, .checkpointing = true}, LTC_LIMITS},
+    {"ltc of synapses, many rows", .batch = 67, .time = 3, {{3, {67, 3, 2 * 6}, false, 1, 0.3}, SYNAPSES(6, 6), MEMBRANES(6)},
+     MAKES(ltc_synaptic), .documents = true, .ltc = {.steps = 4, .step = 0.25, .adaptive = true}, LTC_LIMITS},
+    {"ltc of synapses, euler", SMALL, {{3, {3, 13, 2 * 5}, false, 1, 0.3}, SYNAPSES(5, 5), MEMBRANES(5)},
+     MAKES(ltc_synaptic), .ltc = {.solver = SOLVER_EULER, .steps = 10, .step = 0.1, .adaptive = true}, LTC_LIMITS},
+    {"ltc of synapses, rk4", SMALL, {{3, {3, 13, 2 * 5}, false, 1, 0.3}, SYNAPSES(5, 5), MEMBRANES(5), STATE(5)},
+     MAKES(ltc_synaptic), .ltc = {.solver = SOLVER_RK4, .steps = 3, .step = 0.2, .adaptive = true}, LTC_LIMITS},
+    {"ltc of synapses, rk4, time constants fixed over time", SMALL, {{3, {3, 13, 2 * 5}, false, 1, 0.3}, SYNAPSES(5, 5), MEMBRANES(5)},
+     MAKES(ltc_synaptic), .documents = true, .ltc = {.solver = SOLVER_RK4, .steps = 3, .step = 0.2, .checkpointing = true}, LTC_LIMITS},
+    {"ltc of synapses, dopri5", SMALL, {{3, {3, 13, 2 * 9}, false, 1, 0.3}, SYNAPSES(9, 9), MEMBRANES(9)},
+     MAKES(ltc_synaptic), .documents = true, .ltc = {.solver = SOLVER_DOPRI5, .steps = 1, .step = 0.8, .atol = 1e6, .adaptive = true}, LIMITS(1e-5, 2e-5)},
+    {"ltc, dopri5, tanh", LARGE, {LARGE_ROWS(33), NETWORK(33)}, MAKES(ltc), .documents = true,
+     .ltc = {.solver = SOLVER_DOPRI5, .steps = 1, .step = 1.5, .atol = 1e6, .act = ACTIVATION_TANH}, LTC_LIMITS},
+
     {"long convolution", SMALL, {ROWS(5), MATRIX(13, 5), VECTOR(5)},
      MAKES(convolution), .convolution = {.channels = 5}, CONVOLUTION_LIMITS},
     {"long convolution without a skip", SMALL, {ROWS(19), MATRIX(15, 19)},

@@ -28,12 +28,14 @@ struct operator_case {
     tensor *(*build)(graph *g, const operator_case *c, tensor *const *leaf);
     void (*reference)(const operator_case *c, const run_context *run, double *const *leaf, double *y);
     activation act;
-    double p; // of dropout; the threshold
+    double p; // of dropout; the threshold; the least value of softplus
     int taps; // of a convolution
     attention_options attention;
     convolution_options convolution;
     implicit_filter_options filter;
     cell_type cell;
+    ltc_options ltc;
+    cfc_mode cfc;
     bool documents;                       // some tokens begin one
     double forward_limit, gradient_limit; // in single precision
 };
@@ -265,6 +267,25 @@ static void reference_concat(const operator_case *c, const run_context *run, dou
 static tensor *build_concat(graph *g, const operator_case *c, tensor *const *leaf) {
     (void)c;
     return op_concat(g, (tensor *[]){leaf[0], leaf[1], leaf[0]}, 3);
+}
+
+// x (W | V)^T, where W is columns 1 .. 4 of a weight and V columns 3 .. 6
+static void reference_stack(const operator_case *c, const run_context *run, double *const *leaf,
+                            double *y) {
+    (void)run;
+    const int rows = leaf_rows(c, 0), out = leaf_rows(c, 1), width = leaf_width(c, 1);
+    for (int r = 0; r < rows; r++)
+        for (int o = 0; o < 2 * out; o++) {
+            const double *w = leaf[1] + o % out * width + (o < out ? 1 : 3);
+            y[r * 2 * out + o] = 0;
+            for (int i = 0; i < 4; i++) y[r * 2 * out + o] += leaf[0][r * 4 + i] * w[i];
+        }
+}
+
+static tensor *build_stack(graph *g, const operator_case *c, tensor *const *leaf) {
+    (void)c;
+    tensor *const parts[] = {op_columns(g, leaf[1], 1, 4), op_columns(g, leaf[1], 3, 4)};
+    return op_linear(g, leaf[0], op_stack(g, parts, 2), NULL, ACTIVATION_NONE);
 }
 
 // columns 2 .. 4 of x, some dropped, times columns 1 .. 3

@@ -8,13 +8,16 @@
 
 #include "config/config.h"
 
+enum { STEPS_PER_EPOCH = 10 };
+
 // Reads YAML with the options of root; its settings, in memory of the arena. Ends the program on any
-// problem.
+// problem. An epoch has STEPS_PER_EPOCH.
 static inline void *settings_read(const component *root, const char *yaml, arena *a) {
     config *loaded = arena_alloc(a, sizeof *loaded);
     problems found = {0};
     error err = {0};
-    if (config_load_text(root, "test", yaml, strlen(yaml), NULL, 0, a, loaded, &found, &err) == OK) {
+    if (config_load_text(root, "test", yaml, strlen(yaml), NULL, 0, a, loaded, &found, &err) == OK &&
+        durations_count_epochs(&loaded->in_epochs, STEPS_PER_EPOCH, &err) == OK) {
         problems_free(&found);
         return loaded->settings;
     }

@@ -41,6 +41,18 @@ static void test_windows_are_whole_and_reach_both_ends(void **state) {
     for (int i = 0; i < 3; i++) assert_in_range(starts[i], 320, 480); // 400 expected, 5 standard deviations
 }
 
+// An epoch of windows is as many steps as it takes to see as many targets as the split has.
+static void test_an_epoch_of_windows(void **state) {
+    fixture *f = *state;
+    component_choice windows = fixture_choice(f, batches_registry, "windows");
+    for (int steps = 1; steps < 4; steps++) {
+        split_tokens from = counting(f, (size_t)(steps * BLOCK * ROWS) + 1);
+        assert_int_equal(batches_steps_per_epoch(&windows, &from, BLOCK, ROWS), steps);
+        from.count++; // one target more
+        assert_int_equal(batches_steps_per_epoch(&windows, &from, BLOCK, ROWS), steps + 1);
+    }
+}
+
 static void test_batches_depend_on_seed_and_step_alone(void **state) {
     fixture *f = *state;
     static int32_t again[MOST], other[MOST];
@@ -206,6 +218,7 @@ static void test_the_digest_is_crc32(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_windows_are_whole_and_reach_both_ends),
+        cmocka_unit_test(test_an_epoch_of_windows),
         cmocka_unit_test(test_batches_depend_on_seed_and_step_alone),
         cmocka_unit_test(test_chunks_see_every_token_once_an_epoch),
         cmocka_unit_test(test_chunks_come_in_another_order_every_epoch),

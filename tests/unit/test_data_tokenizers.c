@@ -1,6 +1,8 @@
 #include "data/tokenizer.h"
 #include "support/data_fixture.h"
 
+#include <math.h>
+
 static tokenizer *build(fixture *f, const char *type, const char *unknown, const char *errors,
                         const char *training, const char *rest) {
     component_choice choice = fixture_choice(f, tokenizer_registry, type);
@@ -31,12 +33,14 @@ static const char *decode(fixture *f, const tokenizer *t, const encoding *e) {
 
 // What the tokens of an encoding stand for must add up to what was encoded.
 static void assert_adds_up(const tokenizer *t, const encoding *e) {
-    size_t characters = 0;
+    size_t characters = 0, bytes = 0;
     for (size_t i = 0; i < e->count; i++) {
         assert_in_range(e->ids[i], 0, tokenizer_vocabulary(t) - 1);
         characters += (size_t)tokenizer_characters(t, e->ids[i]);
+        bytes += (size_t)tokenizer_bytes(t, e->ids[i]);
     }
     assert_int_equal(characters, e->characters);
+    assert_int_equal(bytes + (tokenizer_unknown(t) >= 0 ? e->unknown_bytes : 0), e->bytes);
 }
 
 static void test_char_ids_are_sorted_code_points(void **state) {
@@ -86,7 +90,11 @@ static void test_characters_unseen_in_training_get_an_id_only_when_there_are_any
     assert_int_equal(e.unknown, 2);
     assert_int_equal(e.characters, 3);
     assert_string_equal(decode(f, t, &e), "a\uFFFD\uFFFD");
+    assert_int_equal(e.unknown_bytes, 3);
     assert_int_equal(tokenizer_characters(t, 0), 1);
+    assert_adds_up(t, &e);
+    assert_true(tokenizer_unknown_nats(t) == log(0x110000 - 3));
+    assert_true(tokenizer_unknown_nats(build(f, "char", "bytes", NULL, "abc", "abd")) == 0);
     assert_int_equal(tokenizer_unknown(build(f, "char", "auto", NULL, "abc", "cab")), -1);
     assert_int_equal(tokenizer_unknown(build(f, "char", "unk", NULL, "abc", "cab")), 0);
 }
@@ -141,6 +149,43 @@ static void test_invalid_utf8_is_refused_with_its_place(void **state) {
         assert_int_equal(err.column, 5);
         assert_true(err.hint[0]);
     }
+}
+
+static void test_utf16_is_recognised(void **state) {
+    fixture *f = *state;
+    const tokenizer *t = build(f, "char", NULL, NULL, "abc", "");
+    encoding e;
+    error err;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(tokenizer_encode(t, "text",
+                                          i ? "\xFE\xFF\0a"
+                                            : "\xFF\xFE"
+                                              "a\0",
+                                          4, f->a, &e, &err),
+                         ERR_DATA);
+        assert_non_null(strstr(err.hint, "iconv -f UTF-16"));
+    }
+}
+
+// Nothing is normalised or left out: marks, joiners, line ends, a byte order mark and NUL are characters.
+static void test_every_code_point_is_a_character(void **state) {
+    fixture *f = *state;
+    static const char sample[] = "\uFEFFи\u0306 👩\u200D👧 👍🏽 ❤\uFE0F\r\n\u2028\xC2\x85\0x";
+    const size_t length = sizeof sample - 1;
+    tokenizer *t;
+    encoding e;
+    error err;
+    const component_choice choice = fixture_choice(f, tokenizer_registry, "char");
+    const text_part all = {"x", sample, 0, length};
+    assert_int_equal(tokenizer_build(&choice, &all, 1, NULL, 0, f->a, &t, &err), OK);
+    assert_int_equal(tokenizer_vocabulary(t), 17);
+    assert_int_equal(tokenizer_encode(t, "x", sample, length, f->a, &e, &err), OK);
+    assert_int_equal(e.count, 19);
+    text out = {0};
+    for (size_t i = 0; i < e.count; i++) tokenizer_decode(t, e.ids[i], &out);
+    assert_int_equal(out.length, length);
+    assert_memory_equal(out.bytes, sample, length);
+    text_free(&out);
 }
 
 static void test_places_count_from_the_start_of_the_file(void **state) {
@@ -263,6 +308,8 @@ int main(void) {
         cmocka_unit_test(test_unknown_skip_leaves_out),
         cmocka_unit_test(test_unknown_bytes_is_lossless),
         cmocka_unit_test(test_invalid_utf8_is_refused_with_its_place),
+        cmocka_unit_test(test_utf16_is_recognised),
+        cmocka_unit_test(test_every_code_point_is_a_character),
         cmocka_unit_test(test_places_count_from_the_start_of_the_file),
         cmocka_unit_test(test_invalid_utf8_can_be_replaced),
         cmocka_unit_test(test_parts_make_one_sequence),

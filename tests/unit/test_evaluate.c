@@ -126,6 +126,30 @@ static void test_bits_are_counted_by_character(void **state) {
     assert_true(fabs(result.bits_per_char - result.loss / log(2)) <= 1e-12 * result.bits_per_char);
 }
 
+// Bits per byte are those of a code without loss: an unknown token also says which of the other code points
+// it is, and has as many bytes as the unknown characters of the text on average.
+static void test_bits_are_counted_by_byte(void **state) {
+    fixture *f = *state;
+    enum { COUNT = 101, UNKNOWN = 25 };
+    const int32_t unknown = tokenizer_unknown(f->letters);
+    for (int i = 0; i < LONGEST; i++)
+        if (f->tokens[i] == unknown) f->tokens[i] = unknown + 1;
+    evaluation result = evaluate(f, COUNT, 4, BLOCK); // ASCII
+    assert_true(result.bits_per_byte == result.bits_per_char);
+    for (int i = 1; i <= UNKNOWN; i++) f->tokens[4 * i] = unknown;
+    error err = {0};
+    evaluator *e;
+    const evaluator_options options = {.batch = 4, .stride = BLOCK};
+    const split_tokens part = {
+        .tokens = f->tokens, .count = COUNT, .unknown = UNKNOWN, .unknown_bytes = 2 * UNKNOWN};
+    test_ok(evaluator_new(f->t.model, &options, NULL, &e, &err), &err);
+    evaluate_split(e, &part, f->letters, &result);
+    evaluator_free(e);
+    const double known = COUNT - 1 - UNKNOWN, others = 1114112 - 28;
+    const double nats = result.loss * (COUNT - 1) + UNKNOWN * log(others);
+    assert_true(fabs(result.bits_per_byte - nats / log(2) / (known + 2 * UNKNOWN)) <= 1e-12);
+}
+
 static void test_splits_without_targets_have_no_loss(void **state) {
     fixture *f = *state;
     for (size_t count = 0; count < 2; count++) {
@@ -234,6 +258,7 @@ int main(void) {
         TEST(test_batches_make_no_difference),
         TEST(test_strides_change_the_context),
         TEST(test_bits_are_counted_by_character),
+        TEST(test_bits_are_counted_by_byte),
         TEST(test_splits_without_targets_have_no_loss),
         TEST(test_memory_can_be_borrowed),
         TEST(test_weights_may_change),

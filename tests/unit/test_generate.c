@@ -12,6 +12,7 @@
 #include "support/model.h"
 #include "support/model_texts.h"
 
+#include "data/dataset.h"
 #include "train/generate.h"
 
 #include "kernels/kernels.h"
@@ -155,6 +156,82 @@ static void test_contexts_of_any_length_agree(void **state) {
             generator_free(g);
             test_model_free(&t);
         }
+}
+
+// --- documents
+
+static int32_t separator_ids[] = {3, 5};
+static const encoding separator = {.ids = separator_ids, .count = 2};
+
+// Text in which documents begin, also where chunks do and right behind one another.
+static void draw_documents(int32_t ids[LONGEST], bool begins[LONGEST]) {
+    static const int ends[] = {1, 2, 17, 62, 63, 66, 68, 69, 127, 140};
+    memcpy(ids, context, LONGEST * sizeof *ids);
+    memset(begins, 0, LONGEST * sizeof *begins);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        memcpy(ids + ends[i] - 1, separator_ids, sizeof separator_ids);
+    const split_tokens all = {.tokens = ids, .count = LONGEST, .separator = &separator};
+    for (size_t at = 0; at < LONGEST; at++) begins[at] = split_begins_document(&all, at);
+}
+
+static void test_documents_begin_as_in_training(void **state) {
+    (void)state;
+    int32_t ids[LONGEST], targets[LONGEST] = {0};
+    bool begins[LONGEST];
+    int differ = 0;
+    draw_documents(ids, begins);
+    for (int i = 0; i < MODEL_TEXTS; i++) {
+        const sampling_settings settings = sampling(OVERFLOW_AUTO);
+        test_model t = test_model_new(model_texts[i].yaml, VOCABULARY, LONGEST, 0.1);
+        generator *g = open_generator(&t, &settings);
+        model_graph block = test_model_build(&t, test_evaluation(1, LONGEST));
+        tokens_bind(block.ids, ids);
+        tokens_bind(block.targets, targets);
+        graph_forward(block.graph, &(run_context){.gradient_scale = 1, .begins = begins});
+        for (size_t count = 1; count <= LONGEST; count += 1 + count / 30) {
+            const real *expected = block.logits->data + (count - 1) * VOCABULARY;
+            generator_separate_documents(g, NULL);
+            const double one_text =
+                relative_difference(VOCABULARY, generator_logits(g, ids, count), expected);
+            generator_separate_documents(g, &separator);
+            const double off = relative_difference(VOCABULARY, generator_logits(g, ids, count), expected);
+            if (!(off <= LIMIT))
+                fail_msg("%s: after %zu tokens logits are off by %.3g", model_texts[i].name, count, off);
+            differ += one_text > LIMIT;
+        }
+        graph_free(block.graph);
+        generator_free(g);
+        test_model_free(&t);
+    }
+    assert_true(differ > 0);
+}
+
+// Where nothing mixes documents, one is the same behind others as by itself.
+static void test_documents_are_texts_of_their_own(void **state) {
+    (void)state;
+    static const char *const layers[] = {"{lstm: {layers: 2}}", "{residual: [gru]}",
+                                         "{conv_gate: {kernel: 4, hidden: 9}}"};
+    int32_t ids[LONGEST];
+    bool begins[LONGEST];
+    draw_documents(ids, begins);
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
+        char yaml[200];
+        snprintf(yaml, sizeof yaml,
+                 "model: {width: 8, layers: [{embedding: {init_std: 1.0}}, %s, unembedding]}", layers[i]);
+        const sampling_settings settings = sampling(OVERFLOW_AUTO);
+        test_model t = test_model_new(yaml, VOCABULARY, 150, 0.1);
+        generator *g = open_generator(&t, &settings);
+        generator_separate_documents(g, &separator);
+        for (size_t count = 1, first = 0; count <= LONGEST; count++) {
+            real expected[VOCABULARY];
+            if (begins[count - 1]) first = count - 1;
+            memcpy(expected, generator_logits(g, ids + first, count - first), sizeof expected);
+            assert_true(relative_difference(VOCABULARY, generator_logits(g, ids, count), expected) <=
+                        LIMIT);
+        }
+        generator_free(g);
+        test_model_free(&t);
+    }
 }
 
 static void test_cropping_reads_the_last_block(void **state) {
@@ -393,6 +470,7 @@ static void test_texts_together_are_those_alone(void **state) {
     enum { TOKENS = 70 };
     static const int groups[][TOGETHER + 1] = {{5}, {3, 2}, {1, 4}, {2, 2, 1}};
     const overflow_mode modes[] = {OVERFLOW_AUTO, OVERFLOW_CROP};
+    const encoding letter = {.ids = separator_ids, .count = 1}; // of documents, in each text elsewhere
     arena *a = arena_new();
     const tokenizer *letters = test_alphabet(a);
     for (int i = 0; i < MODEL_TEXTS; i++)
@@ -403,12 +481,14 @@ static void test_texts_together_are_those_alone(void **state) {
             generated done;
             generator *g = open_generator(&t, &settings);
             assert_int_equal(generator_streams(g), 1);
+            generator_separate_documents(g, &letter);
             for (uint32_t stream = 0; stream < TOGETHER; stream++)
                 generate(g, letters, context, 12, TOKENS, stream, 1, append_to_stream, alone, NULL, &done);
             generator_free(g);
             error err = {0};
             test_ok(generator_new(t.model, &settings, TOGETHER, &g, &err), &err);
             assert_int_equal(generator_streams(g), TOGETHER);
+            generator_separate_documents(g, &letter);
             for (size_t n = 0; n < sizeof groups / sizeof *groups; n++) {
                 text together[TOGETHER] = {{0}};
                 uint32_t first = 0;
@@ -496,6 +576,8 @@ int main(void) {
         cmocka_unit_test(test_a_long_cache_has_room_for_its_scores),
         cmocka_unit_test(test_caches_end_with_the_block),
         cmocka_unit_test(test_contexts_of_any_length_agree),
+        cmocka_unit_test(test_documents_begin_as_in_training),
+        cmocka_unit_test(test_documents_are_texts_of_their_own),
         cmocka_unit_test(test_cropping_reads_the_last_block),
         cmocka_unit_test(test_a_ring_is_a_window),
         cmocka_unit_test(test_convolutions_do_not_end_with_the_block),

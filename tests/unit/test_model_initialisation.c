@@ -173,6 +173,69 @@ static void test_convolutions_are_as_in_torch(void **state) {
     }
 }
 
+// Rows of length 1/2 at right angles.
+static void is_half_orthogonal(const test_model *t, const char *name) {
+    size_t count;
+    const real *values = values_of(t, name, &count);
+    const size_t n = (size_t)sqrt((double)count);
+    for (size_t a = 0; a < n; a++)
+        for (size_t b = 0; b <= a; b++) {
+            double product = 0;
+            for (size_t i = 0; i < n; i++) product += (double)values[a * n + i] * (double)values[b * n + i];
+            assert_true(fabs(product - (a == b ? 0.25 : 0)) < 1e-6);
+        }
+}
+
+// Values above `least` that softplus makes of a parameter.
+static void is_positive_range(const test_model *t, const char *name, double least, double low,
+                              double high) {
+    size_t count;
+    const real *values = values_of(t, name, &count);
+    double lowest = INFINITY, highest = 0;
+    for (size_t i = 0; i < count; i++) {
+        const double value = least + log1p(exp((double)values[i]));
+        lowest = fmin(lowest, value), highest = fmax(highest, value);
+    }
+    const double tenth = (high - low) / 10;
+    assert_true(lowest > low - 1e-6 && lowest < low + tenth);
+    assert_true(highest < high + 1e-6 && highest > high - tenth);
+}
+
+static void is_range(const test_model *t, const char *name, double low, double high) {
+    const moments m = moments_of(t, name);
+    const double tenth = (high - low) / 10;
+    assert_true(m.least >= low && m.least < low + tenth);
+    assert_true(m.most <= high && m.most > high - tenth);
+}
+
+static void test_liquid_networks(void **state) {
+    (void)state;
+    test_model t = initialised("model:\n"
+                               "  width: 96\n"
+                               "  layers:\n"
+                               "    - embedding\n"
+                               "    - ltc: {hidden: 50, tau: 2.0}\n"
+                               "    - ltc: {form: synapses, hidden: 40}\n"
+                               "    - unembedding: {tied: false}\n",
+                               1337);
+    is_uniform(&t, "ltc1/input.weight", sqrt(6.0 / (96 + 50)));
+    is_constant(&t, "ltc1/input.bias", 0);
+    is_half_orthogonal(&t, "ltc1/recurrent.weight");
+    is_range(&t, "ltc1/amplitude", -1, 1);
+    is_constant(&t, "ltc1/tau_raw", (double)(real)log(expm1(2 - 0.05)));
+    is_positive_range(&t, "ltc2/sensory_w_raw", 1e-5, 0.001, 1);
+    is_positive_range(&t, "ltc2/w_raw", 1e-5, 0.001, 1);
+    is_positive_range(&t, "ltc2/gleak_raw", 1e-5, 0.001, 1);
+    is_positive_range(&t, "ltc2/cm_raw", 1e-6, 0.4, 0.6);
+    is_range(&t, "ltc2/sensory_sigma", 3, 8);
+    is_range(&t, "ltc2/mu", 0.3, 0.8);
+    is_range(&t, "ltc2/vleak", -0.2, 0.2);
+    const moments signs = moments_of(&t, "ltc2/erev");
+    assert_true(signs.least == -1 && signs.most == 1 && fabs(signs.mean) < 0.1);
+    assert_true(fabs(signs.deviation - 1) < 0.01);
+    test_model_free(&t);
+}
+
 // As torch.nn.LSTM and torch.nn.GRU, but for the forget gate.
 static void test_recurrent_layers_are_as_in_torch(void **state) {
     (void)state;
@@ -203,6 +266,29 @@ static void test_recurrent_layers_are_as_in_torch(void **state) {
             assert_true((b_ih[k] == 1) == forget && (b_hh[k] == 0) == forget);
         }
     }
+    test_model_free(&t);
+}
+
+// As ncps, but for A.
+static void test_cfc_is_as_in_ncps(void **state) {
+    (void)state;
+    test_model t = initialised("model:\n"
+                               "  width: 96\n"
+                               "  layers:\n"
+                               "    - embedding\n"
+                               "    - cfc: {hidden: 40, backbone_layers: 2, backbone_units: 50}\n"
+                               "    - cfc: {mode: pure, backbone_layers: 0}\n"
+                               "    - unembedding: {tied: false}\n",
+                               1337);
+    is_uniform(&t, "cfc1/backbone.0.weight", sqrt(6.0 / (50 + 96 + 40)));
+    is_uniform(&t, "cfc1/backbone.0.bias", 1 / sqrt(96 + 40));
+    is_uniform(&t, "cfc1/backbone.2.weight", sqrt(6.0 / (50 + 50)));
+    is_uniform(&t, "cfc1/ff2.weight", sqrt(6.0 / (40 + 50)));
+    is_uniform(&t, "cfc1/time_a.weight", sqrt(6.0 / (40 + 50)));
+    is_uniform(&t, "cfc1/time_b.bias", 1 / sqrt(50));
+    is_uniform(&t, "cfc2/ff1.weight", sqrt(6.0 / (40 + 40 + 40)));
+    is_uniform(&t, "cfc2/w_tau", sqrt(6.0 / (1 + 40)));
+    is_constant(&t, "cfc2/A", 1);
     test_model_free(&t);
 }
 
@@ -325,6 +411,8 @@ int main(void) {
         cmocka_unit_test(test_torch_weights_are_uniform),
         cmocka_unit_test(test_convolutions_are_as_in_torch),
         cmocka_unit_test(test_recurrent_layers_are_as_in_torch),
+        cmocka_unit_test(test_cfc_is_as_in_ncps),
+        cmocka_unit_test(test_liquid_networks),
         cmocka_unit_test(test_only_what_is_added_is_scaled),
         cmocka_unit_test(test_weights_are_a_function_of_the_seed),
         cmocka_unit_test(test_parameters_are_independent),

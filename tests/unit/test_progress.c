@@ -27,6 +27,20 @@ static void test_a_pipe_gets_everything(void **state) {
     text_free(&t);
 }
 
+static void test_epochs_follow_the_step(void **state) {
+    (void)state;
+    progress in_epochs = halfway;
+    text t = {0};
+    in_epochs.epoch = 1.25;
+    in_epochs.epochs = 2.5;
+    progress_line(&in_epochs, 0, &t);
+    assert_memory_equal(t.bytes, "step 1500/3000  epoch 1.25/2.5  loss 1.2346  lr", 47);
+    text_clear(&t);
+    progress_line(&in_epochs, 30, &t); // room for less
+    assert_string_equal(t.bytes, "step 1500/3000  loss 1.2346");
+    text_free(&t);
+}
+
 static void test_the_line_fits_and_numbers_are_whole(void **state) {
     (void)state;
     static const char *const parts[] = {"step 1500/3000",  "loss 1.2346",     "lr 0.0003",
@@ -63,6 +77,7 @@ static void test_a_bar_where_there_is_room(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_pipe_gets_everything),
+        cmocka_unit_test(test_epochs_follow_the_step),
         cmocka_unit_test(test_the_line_fits_and_numbers_are_whole),
         cmocka_unit_test(test_a_bar_where_there_is_room),
     };

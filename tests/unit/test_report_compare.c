@@ -152,6 +152,14 @@ static void test_swept_number_has_a_colour_scale(void **state) {
     assert_null(strstr(script, "other runs"));
     assert_non_null(strstr(script, "\"gpt: 20 runs compared by lr\""));
     assert_null(strstr(script_of(many_runs(3), 3), "palette"));
+    for (int i = 0; i < 3; i++) {
+        const char *length = arena_format(memory, "%d epochs", 3 * i + 2);
+        runs[i] = run_of(arena_format(memory, "gpt,training.max_steps=%s", length),
+                         arena_format(memory, "{training: {max_steps: %s}}", length), 30, 5, 2 + 0.01 * i);
+    }
+    script = script_of(runs, 3);
+    assert_non_null(strstr(script, "set cblabel \"max_steps\" . \" (epochs)\""));
+    assert_non_null(strstr(script, "set cbrange [2:8]"));
 }
 
 static void test_much_worse_run_has_a_strip(void **state) {

@@ -191,6 +191,21 @@ static void test_swept_number(void **state) {
     assert_false(c->swept.logarithmic);
 }
 
+static void test_swept_epochs(void **state) {
+    (void)state;
+    const compared *c = SET("{max_steps: 2 epochs}", "{max_steps: 10 epochs}", "{max_steps: 0.5 epochs}");
+    assert_string_equal(c->swept.setting->path, "max_steps");
+    assert_true(c->swept.in_epochs);
+    assert_true(c->swept.low == 0.5 && c->swept.high == 10);
+    c = SET("{max_steps: 200}", "{max_steps: 10 epochs}", "{max_steps: 300}");
+    assert_null(c->swept.setting); // nobody knows which is longer
+    c = SET("{max_steps: 10 epochs}", "{max_steps: 200}", "{max_steps: 300}");
+    assert_null(c->swept.setting);
+    c = SET("{max_steps: 1 epoch, a: 1}", "{max_steps: 1.0 epochs, a: 2}", "{max_steps: 1 epoch, a: 3}");
+    assert_string_equal(c->swept.setting->path, "a");
+    assert_false(c->swept.in_epochs);
+}
+
 static void test_seeds_do_not_hide_a_sweep(void **state) {
     (void)state;
     const compared *c = SET("{seed: 1, lr: 1}", "{seed: 2, lr: 2}", "{seed: 3, lr: 3}");
@@ -236,6 +251,7 @@ int main(void) {
         cmocka_unit_test(test_titles_of_many_runs),
         cmocka_unit_test(test_list_of_settings),
         cmocka_unit_test(test_swept_number),
+        cmocka_unit_test(test_swept_epochs),
         cmocka_unit_test(test_seeds_do_not_hide_a_sweep),
         cmocka_unit_test(test_no_swept_number),
     };

@@ -100,6 +100,24 @@ static void test_scripts_without_gnuplot(void **state) {
     assert_non_null(strstr(grad_norm, "clip at 1: 50% of steps"));
 }
 
+// Steps below and epochs above, over the same length; no epochs for a run whose length is in steps.
+static void test_epochs_have_an_axis(void **state) {
+    (void)state;
+    static const char *const over_steps[] = {"loss", "perplexity", "gap", "lr", "grad_norm", "speed"};
+    for (int epochs = 0; epochs < 2; epochs++) {
+        report_run r = run_of("epochs", 100, 10);
+        r.steps_per_epoch = epochs ? 40 : 0;
+        assert_int_equal(report_plot_run(with_history(&r), folder, &installed, &err), OK);
+        for (size_t i = 0; i < sizeof over_steps / sizeof *over_steps; i++) {
+            const char *script = content_of(arena_format(memory, "epochs/%s.gp", over_steps[i]));
+            assert_non_null(strstr(script, "set xlabel \"step\"\nset xrange [0:100]\n"));
+            assert_int_equal(strstr(script, "set x2label \"epoch\"") != NULL, epochs);
+            assert_int_equal(strstr(script, "set x2range [0:2.5]\n") != NULL, epochs);
+            assert_true(file_exists(path_of(arena_format(memory, "epochs/%s.png", over_steps[i]))));
+        }
+    }
+}
+
 static size_t lines_of_block(const char *script, const char *block) {
     char heading[64];
     snprintf(heading, sizeof heading, "$%s << EOD\n", block);
@@ -165,8 +183,8 @@ static void test_names_cannot_break_a_script(void **state) {
         s.bytes, "\"it\\0047s \\0140date\\0140 \\0042quoted\\0042 print \\0047boom\\0047 ? naïve\""));
     assert_null(strstr(s.bytes, "\nprint"));
     text_clear(&s);
-    script_add_quoted(&s, "ÄÖÜäöü", 4);
-    assert_string_equal(s.bytes, "\"ÄÖ…ü\"");
+    script_add_quoted(&s, "ÄÖÜäöü", 5); // in the room of five Latin ones
+    assert_string_equal(s.bytes, "\"Ä…ü\"");
     text_free(&s);
 }
 
@@ -237,7 +255,7 @@ static void test_legend(void **state) {
     longest[sizeof longest - 1] = '\0';
     const legend_entry too_long = {.look = "", .text = longest, .has_points = true};
     text s = {0};
-    script_legend(&s, SCRIPT_HEIGHT, &too_long, 1);
+    script_legend(&s, SCRIPT_HEIGHT, &too_long, 1, 0);
     assert_non_null(strstr(s.bytes, "xxx…xxx"));
     assert_non_null(strstr(s.bytes, " point pointtype 7"));
     assert_true(s.length < 500);
@@ -470,6 +488,7 @@ static int tear_down(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scripts_without_gnuplot),
+        cmocka_unit_test(test_epochs_have_an_axis),
         cmocka_unit_test(test_filters_are_summed_up),
         cmocka_unit_test(test_long_curves_are_thinned_and_keep_their_peaks),
         cmocka_unit_test(test_names_cannot_break_a_script),

@@ -167,11 +167,13 @@ static void test_listed_runs(void **state) {
     assert_non_null(mkdtemp(folder));
     const char *const names[] = {"beta", "alpha"};
     for (int i = 0; i < 2; i++) {
-        const run_facts facts = {.name = names[i], .started = "2024-05-01T12:34:56+0200"};
+        const run_facts facts = {
+            .name = names[i], .started = "2024-05-01T12:34:56+0200", .steps_per_epoch = 100};
+        const char *settings = i ? "training: {max_steps: 300}\n" : "training: {max_steps: 3 epochs}\n";
         const char *path = path_join(memory, folder, names[i]);
         metrics *m;
         assert_int_equal(folder_create(path, &err), OK);
-        assert_int_equal(metrics_create(path, &facts, "training: {max_steps: 300}\n", &m, &err), OK);
+        assert_int_equal(metrics_create(path, &facts, settings, &m, &err), OK);
         const train_row row = {.step = 20 * (i + 1), .loss = 3};
         const eval_row eval = {.step = 20, .loss = 3.25, .perplexity = 25.8};
         assert_int_equal(metrics_add_train(m, &row, &err), OK);

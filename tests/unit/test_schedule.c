@@ -21,7 +21,7 @@ static double rate(const char *settings, int64_t step, int64_t max_steps, int64_
 }
 
 static void check(const char *settings, int64_t step, double expected) {
-    const double got = rate(settings, step, 100, 10);
+    const double got = rate(settings, step, 100, STEPS_PER_EPOCH);
     if (!(fabs(got - expected) <= 1e-12))
         fail_msg("%s at step %d: %.15g instead of %.15g", settings, (int)step, got, expected);
 }
@@ -110,6 +110,25 @@ static void test_step(void **state) {
     check("{type: step, milestones: [30, 70], gamma: 0.5}", 70, 0.5);
 }
 
+// Lengths in epochs are those in steps.
+static void test_epochs(void **state) {
+    (void)state;
+    static const char *const pairs[][2] = {
+        {"{type: constant, warmup_steps: 2 epochs}", "{type: constant, warmup_steps: 20}"},
+        {"{type: cosine, warmup_steps: 0.5 epochs, decay_steps: 8 epochs}",
+         "{type: cosine, warmup_steps: 5, decay_steps: 80}"},
+        {"{type: inverse_sqrt, warmup_steps: 1 epoch}", "{type: inverse_sqrt, warmup_steps: 10}"},
+        {"{type: one_cycle, warmup_steps: 1 epoch}", "{type: one_cycle, warmup_steps: 10}"},
+        {"{type: exponential, per: step, warmup_steps: 1 epoch}",
+         "{type: exponential, per: step, warmup_steps: 10}"},
+        {"{type: step, period: 2 epochs, gamma: 0.5}", "{type: step, period: 20, gamma: 0.5}"},
+        {"{type: step, milestones: [3 epochs, 55, 7.5 epochs]}", "{type: step, milestones: [30, 55, 75]}"},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        for (int step = 0; step < 100; step++)
+            check(pairs[i][0], step, rate(pairs[i][1], step, 100, STEPS_PER_EPOCH));
+}
+
 // The state of a schedule is all in its numbers: from a copy of them it goes on alike.
 static void test_plateau_resumes(void **state) {
     (void)state;
@@ -168,6 +187,7 @@ int main(void) {
         cmocka_unit_test(test_inverse_sqrt),
         cmocka_unit_test(test_wsd),
         cmocka_unit_test(test_step),
+        cmocka_unit_test(test_epochs),
         cmocka_unit_test(test_plateau_resumes),
         cmocka_unit_test(test_constant_observes_nothing),
     };

@@ -49,12 +49,25 @@ static void test_columns(void **state) {
     assert_int_equal(utf8_columns("e\xCC\x81"), 1); // e and a combining acute
     assert_int_equal(utf8_columns("日本"), 4);
     assert_int_equal(utf8_columns("😀"), 2);
+    assert_int_equal(utf8_columns("Ёж, Анна"), 8);
+    assert_int_equal(utf8_columns("и\u0306"), 1);
+    assert_int_equal(utf8_columns("\u05d0\u05b8\u0e01\u0e34"), 2); // vowel signs of Hebrew and Thai
+    assert_int_equal(utf8_columns("\uac00"), 2);
+    assert_int_equal(utf8_columns("🥁🫠"), 4);
+    assert_int_equal(utf8_columns("👍🏽"),
+                     4); // of a terminal that shows the colour of the skin by itself
+    assert_int_equal(utf8_columns("❤\uFE0F"), 1);
+    assert_int_equal(utf8_columns("a\u200Bb\uFEFF"), 2);
+    assert_int_equal(utf8_columns("\x80\xFF\xD0"), 3);
+    assert_int_equal(utf8_columns_of("日本語 x", 2), 4);
+    assert_int_equal(utf8_columns_of("ab", 5), 5);
 }
 
 static void test_shortened_in_the_middle(void **state) {
     (void)state;
     static const char *const names[] = {"gpt_nano,optimizer.lr=1e-3,seed=7", "ééééééééééééééé",
-                                        "日本語の長い名前"};
+                                        "日本語の長い名前", "и\u0306од и\u0306од и\u0306од",
+                                        "👩\u200D👩\u200D👧👍🏽👩\u200D👩\u200D👧"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         for (int columns = 1; columns < 40; columns++) {
             text t = {0};
@@ -67,7 +80,39 @@ static void test_shortened_in_the_middle(void **state) {
     text t = {0};
     text_add_shortened(&t, "abcdefghij", 5);
     assert_string_equal(t.bytes, "ab…ij");
+    text_clear(&t);
+    text_add_shortened(&t, "e\u0301e\u0301e\u0301e\u0301e\u0301", 3); // accents stay with their letters
+    assert_string_equal(t.bytes, "e\u0301…e\u0301");
+    text_clear(&t);
+    text_add_shortened(&t, "ab👩\u200D👧xyz", 7); // an emoji is whole or not there
+    assert_string_equal(t.bytes, "ab…xyz");
     text_free(&t);
+}
+
+// What looks the same is the same; what only looks alike, or is not UTF-8, stays.
+static void test_composed(void **state) {
+    (void)state;
+    static const char *const cases[][2] = {{"", ""},
+                                           {"gpt", "gpt"},
+                                           {"\u0438\u0306од", "\u0439од"},
+                                           {"\u0439од", "\u0439од"},
+                                           {"\uFB01", "\uFB01"},
+                                           {"e\u0301\xFF", "e\u0301\xFF"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        text t = {0};
+        text_add_composed(&t, cases[i][0]);
+        assert_string_equal(t.bytes, cases[i][1]);
+        text_free(&t);
+    }
+}
+
+static void test_nearest_names_are_compared_by_character(void **state) {
+    (void)state;
+    static const char *const names[] = {"стихи", "quickstart", "проза_двадцатого_века_полностью", NULL};
+    assert_string_equal(nearest_name("стихы", names), "стихи");
+    assert_string_equal(nearest_name("СТИХИ", names), "стихи");
+    assert_string_equal(nearest_name("проза_двадцатова_века_полностью", names), names[2]);
+    assert_null(nearest_name("мёд", names));
 }
 
 static void test_lines_count_columns(void **state) {
@@ -119,6 +164,8 @@ int main(void) {
         cmocka_unit_test(test_columns),
         cmocka_unit_test(test_shortened_in_the_middle),
         cmocka_unit_test(test_lines_count_columns),
+        cmocka_unit_test(test_composed),
+        cmocka_unit_test(test_nearest_names_are_compared_by_character),
         cmocka_unit_test(test_paragraphs_are_wrapped),
         cmocka_unit_test(test_errors_hold_whole_characters),
     };

@@ -1,21 +1,16 @@
-// A recurrence through time: what LSTM, GRU and other cells have in common. The products with the inputs of
-// all tokens come before it and after it (graph/ops_recurrence.c); here is what must go from token to
-// token.
-//
-// A thread takes some rows of the batch through all tokens, and waits for nobody. With too few rows for
-// that, all threads share each token. A row has the same bits either way, since those of a product do not
-// depend on its number of rows.
+// A recurrence through gates: what LSTM and GRU have in common, one product with the state before each
+// token and then a cell. The products with the inputs of all tokens come before it and after it
+// (graph/ops_recurrence.c); here is what must go from token to token.
 #include "kernels/recurrence/cell.h"
+#include "kernels/recurrence/rows.h"
+#include "kernels/recurrence/through_time.h"
 
 #include "kernels/parallel.h"
 #include "kernels/sizes.h"
 
 #include <string.h>
 
-enum {
-    ROWS_OF_A_THREAD = 4,  // with fewer, each would fetch all of W_hh for too little work
-    CELL_OPERATIONS = 200, // of the vector functions of a cell, for a vector of hidden units
-};
+enum { CELL_OPERATIONS = 200 }; // of the vector functions of a cell, for a vector of hidden units
 
 static const cell *cell_of(const recurrence *r) {
     return r->cell == CELL_LSTM ? &lstm_cell : &gru_cell;
@@ -41,23 +36,13 @@ static void clear_zeros(const recurrence *r) {
     memset(scratch_of(r).zeros, 0, (size_t)r->width * sizeof(real));
 }
 
-// Of a tensor batch x time x width: row b at token t.
-static real *at(const recurrence *r, real *of, int width, int b, int t) {
-    return of + ((size_t)b * (size_t)r->time + (size_t)t) * (size_t)width;
-}
-
-// The same of the token before; before the first stands `first`, batch x width.
-static const real *before(const recurrence *r, real *of, const real *first, int b, int t) {
-    return t > 0 ? at(r, of, r->width, b, t - 1) : first + (size_t)b * (size_t)r->width;
-}
-
 static bool begins(const recurrence *r, int b, int t) {
-    return r->begins && r->begins[(size_t)b * (size_t)r->time + (size_t)t];
+    return row_begins(r->begins, r->time, b, t);
 }
 
 // What the cell goes on from.
 static const real *state_before(const recurrence *r, real *of, const real *first, int b, int t) {
-    return begins(r, b, t) ? scratch_of(r).zeros : before(r, of, first, b, t);
+    return begins(r, b, t) ? scratch_of(r).zeros : row_before(of, first, r->time, r->width, b, t);
 }
 
 // --- forward
@@ -65,8 +50,9 @@ static const real *state_before(const recurrence *r, real *of, const real *first
 static void multiply_forward(const recurrence *r, int t, int begin, int end) {
     const int R = r->width, N = cell_gates(r->cell) * R;
     const gemm_epilogue epilogue = {.bias = r->bias};
-    gemm_packed(false, end - begin, N, R, before(r, r->h, r->h_first, begin, t), t > 0 ? r->time * R : R,
-                r->weight, scratch_of(r).recurrent + (size_t)begin * (size_t)N, N, &epilogue);
+    gemm_packed(false, end - begin, N, R, row_before(r->h, r->h_first, r->time, R, begin, t),
+                t > 0 ? r->time * R : R, r->weight, scratch_of(r).recurrent + (size_t)begin * (size_t)N, N,
+                &epilogue);
 }
 
 // The sums of the gates of a row whose h is zero.
@@ -87,11 +73,11 @@ static void advance_rows(const recurrence *r, int t, int begin, int end) {
         const cell_step step = {
             .width = R,
             .recurrent = scratch_of(r).recurrent + (size_t)b * (size_t)N,
-            .gates = at(r, r->gates, N, b, t),
-            .saved = at(r, r->saved, R, b, t),
+            .gates = row_at(r->gates, r->time, N, b, t),
+            .saved = row_at(r->saved, r->time, R, b, t),
             .h_prev = state_before(r, r->h, r->h_first, b, t),
             .c_prev = state_before(r, r->saved, r->c_first, b, t),
-            .h = at(r, r->h, R, b, t),
+            .h = row_at(r->h, r->time, R, b, t),
         };
         c->forward(&step);
     }
@@ -107,8 +93,8 @@ static void retreat_rows(const recurrence *r, int t, int begin, int end) {
         const size_t row = (size_t)b * (size_t)R;
         const cell_gradient step = {
             .width = R,
-            .gates = at(r, r->gates, N, b, t),
-            .saved = at(r, r->saved, R, b, t),
+            .gates = row_at(r->gates, r->time, N, b, t),
+            .saved = row_at(r->saved, r->time, R, b, t),
             .recurrent = s.recurrent + (size_t)b * (size_t)N,
             .h_prev = state_before(r, r->h, r->h_first, b, t),
             .c_prev = state_before(r, r->saved, r->c_first, b, t),
@@ -138,72 +124,38 @@ static void multiply_backward(const recurrence *r, int t, int begin, int end) {
 
 typedef struct token {
     const recurrence *r;
-    int t;
+    int t, first; // first row
 } token;
 
 static void advance_some(const void *context, pool_share share) {
     const token *k = context;
-    advance_rows(k->r, k->t, share.begin, share.end);
+    advance_rows(k->r, k->t, k->first + share.begin, k->first + share.end);
 }
 
 static void retreat_some(const void *context, pool_share share) {
     const token *k = context;
-    retreat_rows(k->r, k->t, share.begin, share.end);
+    retreat_rows(k->r, k->t, k->first + share.begin, k->first + share.end);
 }
 
-// Rows of a piece, when each thread takes its own through all tokens.
-static int rows_of_a_piece(const recurrence *r) {
-    return divide_up(r->batch, kernels_thread_count);
+static void run_cells(const recurrence *r, int t, int begin, int end, pool_work *work) {
+    const token k = {r, t, begin};
+    const int rows = end - begin;
+    parallel_for_short(rows, (double)rows * divide_up(r->width, VEC) * CELL_OPERATIONS, work, &k);
 }
 
-static void forward_piece(const void *context, pool_share share) {
-    const recurrence *r = context;
-    const int rows = rows_of_a_piece(r);
-    for (int piece = share.begin; piece < share.end; piece++) {
-        const int begin = piece * rows, end = smaller(begin + rows, r->batch);
-        for (int t = 0; t < r->time; t++) {
-            multiply_forward(r, t, begin, end);
-            advance_rows(r, t, begin, end);
-        }
-    }
+static void advance(const void *of, int t, int begin, int end) {
+    multiply_forward(of, t, begin, end);
+    run_cells(of, t, begin, end, advance_some);
 }
 
-static void backward_piece(const void *context, pool_share share) {
-    const recurrence *r = context;
-    const int rows = rows_of_a_piece(r);
-    for (int piece = share.begin; piece < share.end; piece++) {
-        const int begin = piece * rows, end = smaller(begin + rows, r->batch);
-        for (int t = r->time - 1; t >= 0; t--) {
-            retreat_rows(r, t, begin, end);
-            multiply_backward(r, t, begin, end);
-        }
-    }
-}
-
-static bool goes_by_rows(const recurrence *r) {
-    return r->time > 1 && r->batch >= ROWS_OF_A_THREAD * kernels_thread_count;
-}
-
-static void run_by_rows(const recurrence *r, pool_work *work) {
-    const int pieces = divide_up(r->batch, rows_of_a_piece(r));
-    pool_run(pieces, pieces, 1, work, r);
-}
-
-static void run_token(const recurrence *r, int t, pool_work *work) {
-    const token k = {r, t};
-    parallel_for_short(r->batch, (double)r->batch * divide_up(r->width, VEC) * CELL_OPERATIONS, work, &k);
+static void retreat(const void *of, int t, int begin, int end) {
+    run_cells(of, t, begin, end, retreat_some);
+    multiply_backward(of, t, begin, end);
 }
 
 void recurrence_forward(const recurrence *r) {
     clear_zeros(r);
-    if (goes_by_rows(r)) {
-        run_by_rows(r, forward_piece);
-        return;
-    }
-    for (int t = 0; t < r->time; t++) {
-        multiply_forward(r, t, 0, r->batch);
-        run_token(r, t, advance_some);
-    }
+    through_time(r->batch, r->time, false, advance, r);
 }
 
 void recurrence_backward(const recurrence *r) {
@@ -212,13 +164,7 @@ void recurrence_backward(const recurrence *r) {
     clear_zeros(r);
     memset(s.dh, 0, bytes);
     memset(s.dc, 0, bytes);
-    if (goes_by_rows(r))
-        run_by_rows(r, backward_piece);
-    else
-        for (int t = r->time - 1; t >= 0; t--) {
-            run_token(r, t, retreat_some);
-            multiply_backward(r, t, 0, r->batch);
-        }
+    through_time(r->batch, r->time, true, retreat, r);
     if (r->dh_first) scale(bytes / sizeof(real), 1, s.dh, r->dh_first, r->adds_dh_first);
     if (r->dc_first) scale(bytes / sizeof(real), 1, s.dc, r->dc_first, r->adds_dc_first);
 }

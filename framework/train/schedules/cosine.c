@@ -6,15 +6,15 @@
 typedef struct cosine_settings {
     schedule_common common;
     double min_lr;
-    int64_t decay_steps;
+    duration decay_steps;
 } cosine_settings;
 
 #define SETTINGS cosine_settings
 static const option cosine_options[] = {
     SCHEDULE_WARMUP("0"),
     REAL(min_lr, "0.0", 0, INFINITY, "rate at the end; a tenth of lr is common"),
-    INT(decay_steps, "0", 0, INFINITY,
-        "step at which the rate reaches min_lr, warm-up included; 0: the end of training", .unit = "steps"),
+    DURATION(decay_steps, "0", 0,
+             "when the rate reaches min_lr, warm-up included; 0: at the end of training"),
     {0},
 };
 #undef SETTINGS
@@ -22,7 +22,8 @@ static const option cosine_options[] = {
 static double cosine_rate(const schedule *of, const schedule_progress *p) {
     const cosine_settings *s = of->settings;
     const double lr = of->lr;
-    const double x = schedule_fraction(&s->common, p, s->decay_steps > 0 ? s->decay_steps : p->max_steps);
+    const int64_t end = s->decay_steps.steps > 0 ? s->decay_steps.steps : p->max_steps;
+    const double x = schedule_fraction(&s->common, p, end);
     return s->min_lr + 0.5 * (lr - s->min_lr) * (1 + cos(M_PI * x));
 }
 

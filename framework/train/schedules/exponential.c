@@ -31,7 +31,7 @@ static double exponential_rate(const schedule *of, const schedule_progress *p) {
     const double lr = of->lr;
     int64_t done = 0;
     if (s->per == PER_STEP)
-        done = p->step - s->common.warmup_steps;
+        done = p->step - s->common.warmup_steps.steps;
     else if (p->steps_per_epoch > 0)
         done = p->step / p->steps_per_epoch;
     return done < s->after ? lr : lr * pow(s->gamma, (double)(done - s->after + 1));

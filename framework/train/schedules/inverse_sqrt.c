@@ -17,7 +17,7 @@ static const option inverse_sqrt_options[] = {
 static double inverse_sqrt_rate(const schedule *of, const schedule_progress *p) {
     const inverse_sqrt_settings *s = of->settings;
     const double lr = of->lr;
-    const double warmup = fmax((double)s->common.warmup_steps, 1);
+    const double warmup = fmax((double)s->common.warmup_steps.steps, 1);
     return lr * sqrt(warmup / fmax((double)p->step, warmup));
 }
 

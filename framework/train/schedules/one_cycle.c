@@ -26,8 +26,8 @@ static double ease(double from, double to, double x) {
 static double one_cycle_rate(const schedule *of, const schedule_progress *p) {
     const one_cycle_settings *s = of->settings;
     const double lr = of->lr;
-    const double steps = (double)(p->max_steps - s->common.warmup_steps);
-    const double t = (double)(p->step - s->common.warmup_steps);
+    const double steps = (double)(p->max_steps - s->common.warmup_steps.steps);
+    const double t = (double)(p->step - s->common.warmup_steps.steps);
     const double peak = fmax(0, s->up_fraction * steps - 1), last = steps - 1;
     const double first_rate = lr / s->start_divisor, last_rate = first_rate / s->end_divisor;
     if (t < peak) return ease(first_rate, lr, t / peak);

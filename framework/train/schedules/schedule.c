@@ -16,7 +16,7 @@ schedule schedule_begin(const component_choice *choice, double lr) {
 }
 
 double schedule_rate(const schedule *s, const schedule_progress *p) {
-    const int64_t warmup = ((const schedule_common *)s->settings)->warmup_steps;
+    const int64_t warmup = ((const schedule_common *)s->settings)->warmup_steps.steps;
     if (p->step < warmup) return s->lr * (double)(p->step + 1) / (double)(warmup + 1);
     return s->type->rate(s, p);
 }
@@ -26,6 +26,7 @@ void schedule_observe(schedule *s, double val_loss) {
 }
 
 double schedule_fraction(const schedule_common *common, const schedule_progress *p, int64_t end) {
-    if (p->step >= end || end <= common->warmup_steps) return 1;
-    return (double)(p->step - common->warmup_steps) / (double)(end - common->warmup_steps);
+    const int64_t warmup = common->warmup_steps.steps;
+    if (p->step >= end || end <= warmup) return 1;
+    return (double)(p->step - warmup) / (double)(end - warmup);
 }

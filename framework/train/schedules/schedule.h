@@ -10,13 +10,12 @@
 
 // Every schedule's settings struct begins with these, as `common`. The row follows.
 typedef struct schedule_common {
-    int64_t warmup_steps;
+    duration warmup_steps;
 } schedule_common;
 
 #define SCHEDULE_WARMUP(default_)                                                                          \
-    SETTING(OPTION_INT, int64_t, "warmup_steps", common.warmup_steps, .fallback = default_, .min = 0,      \
-            .max = INFINITY, .doc = "linear warm-up to lr over this many steps, before anything else",     \
-            .unit = "steps")
+    SETTING(OPTION_DURATION, duration, "warmup_steps", common.warmup_steps, .fallback = default_,          \
+            .min = 0, .max = INFINITY, .doc = "length of a linear warm-up to lr, before anything else")
 
 enum { SCHEDULE_MAX_STATE = 4 };
 
