@@ -23,8 +23,10 @@ TRAINING_NOTES = """
 - of the ceiling: the model's FLOPs x tokens/s, as a share of fp32 multiply-adds on registers by all threads (the figure behind it),
   measured in the same rounds. A token costs three times its forward pass: two FLOPs for each weight of a matrix (the unembedding
   included, looking up embeddings not), four for each pair of elements that attention multiplies, of which only the visible half
-  counts. What is computed again in the backward pass does not count. A long convolution of n tokens costs 25 log2 2n + 20 in each
-  channel, forward and backward: five real transforms of 2n (in PyTorch those of `torch.fft`).
+  counts. What is computed again in the backward pass does not count; nor does the product of a recurrent layer with the embedding
+  before it, which runexp makes once a step for each different token and looks up, while PyTorch makes it for every token. A long
+  convolution of n tokens costs 25 log2 2n + 20 in each channel, forward and backward: five real transforms of 2n (in PyTorch those
+  of `torch.fft`).
 - peak memory: the largest resident size of the process (ru_maxrss), program and libraries included. {imported} of PyTorch's is what
   `import torch` takes.
 """

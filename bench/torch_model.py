@@ -32,6 +32,7 @@ class Context:
         self.residuals = 0
         self.width = 0  # of the vectors at the layer being built
         self.token_table = None
+        self.before = None  # the layer before the one being built
 
     def linear(self, inputs, outputs, bias, to_residual=False):
         layer = nn.Linear(inputs, outputs, bias=bias)
@@ -148,6 +149,7 @@ class Recurrent(Carrying):
     def __init__(self, kind, settings, context):
         super().__init__()
         hidden, layers = int(settings["hidden"]) or context.width, int(settings["layers"])
+        self.reads_tokens = context.before == "embedding"
         self.rnn = kind(context.width, hidden, layers, bias=settings["bias"], batch_first=True,
                         dropout=float(settings["dropout"]) if layers > 1 else 0.0)
         context.width = hidden
@@ -163,7 +165,9 @@ class Recurrent(Carrying):
         return y
 
     def training_flops(self):
-        return 3 * sum(2 * p.numel() for name, p in self.rnn.named_parameters() if name.startswith("weight"))
+        """Of a token. What an embedding's row is multiplied to can be looked up, as the row can."""
+        looked_up = "weight_ih_l0" if self.reads_tokens else None
+        return 3 * sum(2 * p.numel() for name, p in self.rnn.named_parameters() if name.startswith("weight") and name != looked_up)
 
 
 class FilterLinear(nn.Linear):
@@ -262,7 +266,11 @@ def unembedding(settings, context):
 
 
 def sequence(layers, context):
-    return nn.Sequential(*[make for layer in layers for make in built(layer, context)])
+    modules = []
+    for layer in layers:
+        modules += built(layer, context)
+        context.before, = layer
+    return nn.Sequential(*modules)
 
 
 def built(layer, context):

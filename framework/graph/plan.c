@@ -17,8 +17,8 @@ static bool is_read(const graph *g, const tensor *t, tensor *const *keep) {
     return false;
 }
 
-// Takes out operators whose result nobody reads: an embedding, say, when the layer after it looks up what it
-// needs by itself.
+// Takes out operators whose result nobody reads: an embedding, say, when the layer after it looks up what
+// it needs by itself.
 static void drop_unread(graph *g, tensor *const *keep) {
     for (int k = g->op_count - 1; k >= 0; k--) {
         if (g->ops[k]->kind->is_loss || is_read(g, g->ops[k]->out[0], keep)) continue;
