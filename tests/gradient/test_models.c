@@ -76,6 +76,9 @@ static void run_close(model_run *r) {
     test_model_free(&r->t);
 }
 
+// Of each parameter; test_operators.c checks all of them, operator by operator.
+enum { ENTRIES = 12 };
+
 static double loss_of(void *with) {
     model_run *r = with;
     graph_forward(r->built.graph, &r->context);
@@ -87,7 +90,7 @@ static int check_model(const char *name, const char *yaml, const model_shape *sh
     run_open(yaml, shape, false, &r);
     assert_true((r.built.logits == NULL) == (shape == &shapes[1]));
     test_step(r.built.graph, &r.context);
-    const bool agree = gradients_agree(name, r.t.model->parameters, 32, 1e-6, loss_of, &r);
+    const bool agree = gradients_agree(name, r.t.model->parameters, ENTRIES, 1e-6, loss_of, &r);
     run_close(&r);
     return !agree;
 }
@@ -156,7 +159,7 @@ static int check_carried(const char *name, const char *yaml) {
         loss_of_block(&k);
         graph_backward(k.r.built.graph, &k.r.context);
         graph_backward_derived(k.r.built.graph, &k.r.context);
-        wrong = !gradients_agree(name, k.r.t.model->parameters, 32, 1e-6, loss_of_block, &k);
+        wrong = !gradients_agree(name, k.r.t.model->parameters, ENTRIES, 1e-6, loss_of_block, &k);
         free(k.before);
     }
     run_close(&k.r);
