@@ -165,9 +165,13 @@ class Recurrent(Carrying):
         return y
 
     def training_flops(self):
-        """Of a token. What an embedding's row is multiplied to can be looked up, as the row can."""
-        looked_up = "weight_ih_l0" if self.reads_tokens else None
-        return 3 * sum(2 * p.numel() for name, p in self.rnn.named_parameters() if name.startswith("weight") and name != looked_up)
+        """Of a token."""
+        weights = sum(p.numel() for name, p in self.rnn.named_parameters() if name.startswith("weight"))
+        return 3 * 2 * (weights - self.looked_up_count())
+
+    def looked_up_count(self):
+        """Of weights with whose product an embedding's row can be looked up, as the row can."""
+        return self.rnn.weight_ih_l0.numel() if self.reads_tokens else 0
 
 
 class FilterLinear(nn.Linear):
@@ -334,6 +338,9 @@ class Model(nn.Module):
 
     def parameter_count(self):
         return sum(p.numel() for p in self.parameters())
+
+    def looked_up_count(self):
+        return sum(module.looked_up_count() for module in self.modules() if isinstance(module, Recurrent))
 
     def training_flops(self):
         """Of a token in a full block and a step of training: forward two for each weight of a matrix, and the visible half of

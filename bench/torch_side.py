@@ -132,6 +132,7 @@ def main():
         "parameters": model.parameter_count(),
         "vocabulary": vocabulary,
         "training_flops": model.training_flops(),
+        "looked_up": model.looked_up_count(),
         "can_carry": model.can_carry(),
         "first_loss": trainer.step() if trainer else None,
         "imported": IMPORTED,
