@@ -181,6 +181,9 @@ def conditions(results):
                 told[key].append(value)
     lines = [f"{key}: {' / '.join(values)}" for key, values in told.items()]
     lines += [f"measured {day}" + (f": {', '.join(names)}" if len(when) > 1 else "") for day, names in when.items()]
+    if taken := [name for name, entry in results.items() if entry.get("from_table")]:
+        lines.append(f"taken from the rounded tables of their day, whose raw figures were not kept: {', '.join(taken)}; what follows "
+                     "from such figures (where lengths cross) is as rough as they are")
     disturbed = [name for name, entry in results.items() if entry.get("others", 0) > 0.05]
     if disturbed:
         lines.append(f"other processes took more than 5% of the time in {', '.join(disturbed)}: measure again")
