@@ -5,6 +5,8 @@
 
 #include "kernels/declarations.h"
 
+enum { CELL_OPERATIONS = 200 }; // of the vector functions of a cell, for a vector of hidden units
+
 typedef struct cell_step {
     int width;             // R
     const real *recurrent; // gates x R: h_prev W_hh^T + b_hh

@@ -4,14 +4,13 @@
 #include "kernels/recurrence/rows.h"
 #include "kernels/recurrence/through_time.h"
 
-#include "kernels/parallel.h"
 #include "kernels/sizes.h"
 #include "kernels/vector_math.h"
 
 #include <string.h>
 
 // Of the vector functions, for a vector of a layer's units or of hidden units.
-enum { LAYER_OPERATIONS = 40, CELL_OPERATIONS = 120 };
+enum { LAYER_OPERATIONS = 40, HEADS_OPERATIONS = 120 };
 
 // LeCun's tanh: phi(p) = SCALE tanh(SLOPE p).
 #define SCALE ((real)1.7159)
@@ -123,11 +122,10 @@ static void cell_backward(const cfc *c, const real *heads, const real *dh, real 
 
 // --- a token, in some rows of the batch
 
-typedef struct token {
+typedef struct multiplied {
     const cfc *c;
-    int t, first; // first row
-    int map;      // what has been multiplied
-} token;
+    int map;
+} multiplied;
 
 // Where the h of the token before stands, for every token.
 static real *states_before(const cfc *c) {
@@ -145,16 +143,16 @@ static void carry(const cfc *c, int b, int t) {
         memcpy(next, c->h + at, R * sizeof(real));
 }
 
-static void rows_forward(const void *context, pool_share share) {
-    const token *k = context;
+static void rows_forward(const void *of, int t, int begin, int end) {
+    const multiplied *k = of;
     const cfc *c = k->c;
-    for (int b = k->first + share.begin; b < k->first + share.end; b++)
+    for (int b = begin; b < end; b++)
         if (k->map < c->layers) {
-            layer_forward(c->units, c->layer[k->map] + row_of(c, c->units, b, k->t));
+            layer_forward(c->units, c->layer[k->map] + row_of(c, c->units, b, t));
         } else {
-            cell_forward(c, c->heads + row_of(c, out_width(c, c->layers), b, k->t),
-                         c->h + row_of(c, c->width, b, k->t));
-            carry(c, b, k->t);
+            cell_forward(c, c->heads + row_of(c, out_width(c, c->layers), b, t),
+                         c->h + row_of(c, c->width, b, t));
+            carry(c, b, t);
         }
 }
 
@@ -162,28 +160,27 @@ static void add_row(int n, const real *x, real *to) {
     for (int k = 0; k < n; k += VEC) vec_put(to + k, vec_get(to + k, n - k) + vec_get(x + k, n - k), n - k);
 }
 
-static void rows_backward(const void *context, pool_share share) {
-    const token *k = context;
+static void rows_backward(const void *of, int t, int begin, int end) {
+    const multiplied *k = of;
     const cfc *c = k->c;
     const int R = c->width, N = out_width(c, c->layers), units = c->units;
-    for (int b = k->first + share.begin; b < k->first + share.end; b++)
+    for (int b = begin; b < end; b++)
         if (k->map == c->layers) {
             real *dh = c->dh_next + (size_t)b * (size_t)R;
-            add_row(R, c->dh + row_of(c, R, b, k->t), dh);
-            cell_backward(c, c->heads + row_of(c, N, b, k->t), dh,
-                          c->dsums[c->layers] + row_of(c, N, b, k->t),
+            add_row(R, c->dh + row_of(c, R, b, t), dh);
+            cell_backward(c, c->heads + row_of(c, N, b, t), dh, c->dsums[c->layers] + row_of(c, N, b, t),
                           c->dconstants + (size_t)b * 2 * (size_t)R);
         } else {
-            const size_t at = row_of(c, units, b, k->t);
+            const size_t at = row_of(c, units, b, t);
             layer_backward(units, c->layer[k->map] + at, c->dsums[k->map] + at);
         }
 }
 
-static void share_rows(const token *k, int end, pool_work *work) {
-    const bool is_layer = k->map < k->c->layers;
-    const int rows = end - k->first, vectors = divide_up(is_layer ? k->c->units : k->c->width, VEC);
-    const int operations = is_layer ? LAYER_OPERATIONS : CELL_OPERATIONS;
-    parallel_for_short(rows, (double)rows * vectors * operations, work, k);
+static void share_map(const cfc *c, int map, token_step *work, int t, int begin, int end) {
+    const bool is_layer = map < c->layers;
+    const int vectors = divide_up(is_layer ? c->units : c->width, VEC);
+    const int operations = is_layer ? LAYER_OPERATIONS : HEADS_OPERATIONS;
+    share_rows(work, &(multiplied){c, map}, t, begin, end, (double)vectors * operations);
 }
 
 static void advance(const void *of, int t, int begin, int end) {
@@ -197,7 +194,7 @@ static void advance(const void *of, int t, int begin, int end) {
         const gemm_epilogue epilogue = {.bias = c->bias[map], .residual = map == 0 ? c->sums + at : NULL};
         gemm_packed(false, end - begin, out, in, from + row_of(c, in, begin, t), c->time * in,
                     c->weight[map], to + at, c->time * out, &epilogue);
-        share_rows(&(token){c, t, begin, map}, end, rows_forward);
+        share_map(c, map, rows_forward, t, begin, end);
     }
 }
 
@@ -215,12 +212,12 @@ static void retreat_state(const cfc *c, int t, int begin, int end) {
 
 static void retreat(const void *of, int t, int begin, int end) {
     const cfc *c = of;
-    share_rows(&(token){c, t, begin, c->layers}, end, rows_backward);
+    share_map(c, c->layers, rows_backward, t, begin, end);
     for (int map = c->layers; map > 0; map--) {
         const int in = in_width(c, map), out = out_width(c, map);
         gemm_packed(false, end - begin, in, out, c->dsums[map] + row_of(c, out, begin, t), c->time * out,
                     c->weight[map], c->dsums[map - 1] + row_of(c, in, begin, t), c->time * in, NULL);
-        share_rows(&(token){c, t, begin, map - 1}, end, rows_backward);
+        share_map(c, map - 1, rows_backward, t, begin, end);
     }
     retreat_state(c, t, begin, end);
 }

@@ -1,19 +1,24 @@
 #include "kernels/recurrence/mixed_memory.h"
 
-#include "kernels/parallel.h"
 #include "kernels/recurrence/cell.h"
 #include "kernels/recurrence/rows.h"
+#include "kernels/recurrence/through_time.h"
 #include "kernels/sizes.h"
 
 #include <string.h>
 
-enum { GATES = 4, CELL_OPERATIONS = 200 }; // operations: of the vector functions, for a vector of units
-
-typedef struct token {
+typedef struct backward_rows {
     const mixed_memory *m;
-    real *dh; // backward
-    int t, first;
-} token;
+    real *dh;
+} backward_rows;
+
+static int gates_width(const mixed_memory *m) {
+    return cell_gates(CELL_LSTM) * m->width;
+}
+
+static double operations_of_row(const mixed_memory *m) {
+    return (double)divide_up(m->width, VEC) * CELL_OPERATIONS;
+}
 
 // A document begins without c: its h_before is zero.
 static const real *c_before(const mixed_memory *m, int b, int t) {
@@ -23,14 +28,13 @@ static const real *c_before(const mixed_memory *m, int b, int t) {
 }
 
 // The sums of input and state change places with those of recurrence.c: the cell overwrites the state's.
-static void rows_forward(const void *context, pool_share share) {
-    const token *k = context;
-    const mixed_memory *m = k->m;
-    const int R = m->width, t = k->t;
-    for (int b = k->first + share.begin; b < k->first + share.end; b++) {
+static void rows_forward(const void *of, int t, int begin, int end) {
+    const mixed_memory *m = of;
+    const int R = m->width, N = gates_width(m);
+    for (int b = begin; b < end; b++) {
         const cell_step step = {.width = R,
-                                .recurrent = row_at(m->sums, m->time, GATES * R, b, t),
-                                .gates = row_at(m->gates, m->time, GATES * R, b, t),
+                                .recurrent = row_at(m->sums, m->time, N, b, t),
+                                .gates = row_at(m->gates, m->time, N, b, t),
                                 .saved = row_at(m->c, m->time, R, b, t),
                                 .c_prev = c_before(m, b, t),
                                 .h = row_at(m->h, m->time, R, b, t)};
@@ -38,14 +42,14 @@ static void rows_forward(const void *context, pool_share share) {
     }
 }
 
-static void rows_backward(const void *context, pool_share share) {
-    const token *k = context;
+static void rows_backward(const void *of, int t, int begin, int end) {
+    const backward_rows *k = of;
     const mixed_memory *m = k->m;
-    const int R = m->width, t = k->t;
-    for (int b = k->first + share.begin; b < k->first + share.end; b++) {
+    const int R = m->width, N = gates_width(m);
+    for (int b = begin; b < end; b++) {
         const cell_gradient step = {.width = R,
-                                    .recurrent = row_at(m->dsums, m->time, GATES * R, b, t),
-                                    .gates = row_at(m->gates, m->time, GATES * R, b, t),
+                                    .recurrent = row_at(m->dsums, m->time, N, b, t),
+                                    .gates = row_at(m->gates, m->time, N, b, t),
                                     .saved = row_at(m->c, m->time, R, b, t),
                                     .c_prev = c_before(m, b, t),
                                     .dy = m->zeros,
@@ -55,21 +59,16 @@ static void rows_backward(const void *context, pool_share share) {
     }
 }
 
-static void share_rows(const token *k, int end, pool_work *work) {
-    const int rows = end - k->first;
-    parallel_for_short(rows, (double)rows * divide_up(k->m->width, VEC) * CELL_OPERATIONS, work, k);
-}
-
 void mixed_memory_advance(const mixed_memory *m, int t, int begin, int end) {
-    const int R = m->width, N = GATES * R;
+    const int R = m->width, N = gates_width(m);
     gemm_packed(false, end - begin, N, R, row_at(m->h_before, m->time, R, begin, t), m->time * R, m->weight,
                 row_at(m->gates, m->time, N, begin, t), m->time * N, NULL);
-    share_rows(&(token){m, NULL, t, begin}, end, rows_forward);
+    share_rows(rows_forward, m, t, begin, end, operations_of_row(m));
 }
 
 void mixed_memory_retreat(const mixed_memory *m, real *dh, int t, int begin, int end) {
-    const int R = m->width, K = GATES * R;
-    share_rows(&(token){m, dh, t, begin}, end, rows_backward);
+    const int R = m->width, K = gates_width(m);
+    share_rows(rows_backward, &(backward_rows){m, dh}, t, begin, end, operations_of_row(m));
     if (t == 0) return;
     gemm_packed(false, end - begin, R, K, row_at(m->dsums, m->time, K, begin, t), m->time * K, m->weight,
                 dh + (size_t)begin * (size_t)R, R, NULL);

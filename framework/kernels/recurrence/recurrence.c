@@ -5,12 +5,9 @@
 #include "kernels/recurrence/rows.h"
 #include "kernels/recurrence/through_time.h"
 
-#include "kernels/parallel.h"
 #include "kernels/sizes.h"
 
 #include <string.h>
-
-enum { CELL_OPERATIONS = 200 }; // of the vector functions of a cell, for a vector of hidden units
 
 static const cell *cell_of(const recurrence *r) {
     return r->cell == CELL_LSTM ? &lstm_cell : &gru_cell;
@@ -65,7 +62,8 @@ static void put_bias(const recurrence *r, int b) {
         memset(sums, 0, N * sizeof(real));
 }
 
-static void advance_rows(const recurrence *r, int t, int begin, int end) {
+static void advance_rows(const void *of, int t, int begin, int end) {
+    const recurrence *r = of;
     const cell *c = cell_of(r);
     const int R = r->width, N = cell_gates(r->cell) * R;
     for (int b = begin; b < end; b++) {
@@ -85,7 +83,8 @@ static void advance_rows(const recurrence *r, int t, int begin, int end) {
 
 // --- backward
 
-static void retreat_rows(const recurrence *r, int t, int begin, int end) {
+static void retreat_rows(const void *of, int t, int begin, int end) {
+    const recurrence *r = of;
     const cell *c = cell_of(r);
     const int R = r->width, N = cell_gates(r->cell) * R;
     const scratch s = scratch_of(r);
@@ -122,34 +121,17 @@ static void multiply_backward(const recurrence *r, int t, int begin, int end) {
 
 // --- through time
 
-typedef struct token {
-    const recurrence *r;
-    int t, first; // first row
-} token;
-
-static void advance_some(const void *context, pool_share share) {
-    const token *k = context;
-    advance_rows(k->r, k->t, k->first + share.begin, k->first + share.end);
-}
-
-static void retreat_some(const void *context, pool_share share) {
-    const token *k = context;
-    retreat_rows(k->r, k->t, k->first + share.begin, k->first + share.end);
-}
-
-static void run_cells(const recurrence *r, int t, int begin, int end, pool_work *work) {
-    const token k = {r, t, begin};
-    const int rows = end - begin;
-    parallel_for_short(rows, (double)rows * divide_up(r->width, VEC) * CELL_OPERATIONS, work, &k);
+static double operations_of_row(const recurrence *r) {
+    return (double)divide_up(r->width, VEC) * CELL_OPERATIONS;
 }
 
 static void advance(const void *of, int t, int begin, int end) {
     multiply_forward(of, t, begin, end);
-    run_cells(of, t, begin, end, advance_some);
+    share_rows(advance_rows, of, t, begin, end, operations_of_row(of));
 }
 
 static void retreat(const void *of, int t, int begin, int end) {
-    run_cells(of, t, begin, end, retreat_some);
+    share_rows(retreat_rows, of, t, begin, end, operations_of_row(of));
     multiply_backward(of, t, begin, end);
 }
 

@@ -22,6 +22,22 @@ static void take_pieces(const void *context, pool_share share) {
         take_rows(w, piece * w->rows, smaller((piece + 1) * w->rows, w->batch));
 }
 
+typedef struct shared_rows {
+    token_step *work;
+    const void *of;
+    int t, first;
+} shared_rows;
+
+static void take_share(const void *context, pool_share share) {
+    const shared_rows *r = context;
+    r->work(r->of, r->t, r->first + share.begin, r->first + share.end);
+}
+
+void share_rows(token_step *work, const void *of, int t, int begin, int end, double operations) {
+    const shared_rows r = {work, of, t, begin};
+    parallel_for_short(end - begin, (end - begin) * operations, take_share, &r);
+}
+
 void through_time(int batch, int time, bool backwards, token_step *step, const void *of) {
     const bool by_rows = time > 1 && batch >= ROWS_OF_A_THREAD * kernels_thread_count;
     const int rows = by_rows ? divide_up(batch, kernels_thread_count) : batch;

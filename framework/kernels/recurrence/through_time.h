@@ -17,4 +17,9 @@ typedef void token_step(const void *of, int t, int begin, int end);
 void through_time(int batch, int time, bool backwards, token_step *step, const void *of)
     ISA_SYMBOL(through_time);
 
+// Shares rows begin to end - 1 of token t out among the threads, unless one has them to itself; a row takes
+// `operations` vector operations.
+void share_rows(token_step *work, const void *of, int t, int begin, int end, double operations)
+    ISA_SYMBOL(share_rows);
+
 #endif
