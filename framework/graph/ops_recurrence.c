@@ -124,8 +124,7 @@ static void to_recurrent_weight(const graph *g, const run_context *c, const op *
     for (int b = 0; b < g->batch; b++)
         for (int t = 0; t < g->time; t++)
             if (t == 0 || row_begins(c->begins, g->time, b, t))
-                memset(d->sums + ((size_t)b * (size_t)g->time + (size_t)t) * (size_t)d->ld, 0,
-                       (size_t)d->count * sizeof(real));
+                memset(row_at(d->sums, g->time, d->ld, b, t), 0, (size_t)d->count * sizeof(real));
     to_weight(g, o, W_HH, d, s->rows - 1, d->sums + d->ld, d->ld, o->out[Y]->data, true);
 }
 

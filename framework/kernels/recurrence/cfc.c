@@ -26,7 +26,7 @@ static int out_width(const cfc *c, int map) {
 
 // Where row b of token t begins in a tensor batch x time x width.
 static size_t row_of(const cfc *c, int width, int b, int t) {
-    return ((size_t)b * (size_t)c->time + (size_t)t) * (size_t)width;
+    return row_offset(c->time, width, b, t);
 }
 
 // --- the functions between the products, each of one row of the batch

@@ -251,7 +251,7 @@ void ltc_forward(const ltc *l) {
 static void meet_gradient(const ltc_tokens *k, const ltc_row *row) {
     const ltc *l = k->l;
     const int n = l->width;
-    const real *dx = row_at((real *)l->dx, l->time, n, row->b, row->t);
+    const real *dx = l->dx + row_offset(l->time, n, row->b, row->t);
     real *dstate = ltc_at(l, k->s.dstate, row->b);
     for (int i = 0; i < n; i += VEC)
         vec_put(dstate + i, vec_get(dstate + i, n - i) + vec_get(dx + i, n - i), n - i);

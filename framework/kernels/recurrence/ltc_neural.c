@@ -35,7 +35,7 @@ static void evaluate(const ltc_tokens *k, const ltc_row *row) {
     const ltc *l = k->l;
     const ltc_scratch *s = &k->s;
     const real *sums = ltc_at(l, s->sums, row->slot);
-    const real *input = row_at((real *)l->input, l->time, l->width, row->b, row->t);
+    const real *input = l->input + row_offset(l->time, l->width, row->b, row->t);
     real *kept = k->kept ? ltc_on_tape(k, k->kept, l->width, row) : NULL;
     real *drive = ltc_at(l, s->drive, row->slot), *decay = ltc_at(l, s->decay, row->slot);
     if (l->act == ACTIVATION_TANH)

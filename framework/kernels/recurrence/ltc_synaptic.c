@@ -37,7 +37,7 @@ static sums sums_of_group(const ltc_tokens *k, int group) {
 }
 
 static const real *input_of(const ltc *l, const ltc_row *row) {
-    return row_at((real *)l->input, l->time, 2 * l->width, row->b, row->t);
+    return l->input + row_offset(l->time, 2 * l->width, row->b, row->t);
 }
 
 static void evaluate(const ltc_tokens *k, const ltc_row *row) {

@@ -97,7 +97,7 @@ static void retreat_rows(const void *of, int t, int begin, int end) {
             .recurrent = s.recurrent + (size_t)b * (size_t)N,
             .h_prev = state_before(r, r->h, r->h_first, b, t),
             .c_prev = state_before(r, r->saved, r->c_first, b, t),
-            .dy = r->dy + ((size_t)b * (size_t)r->time + (size_t)t) * (size_t)R,
+            .dy = r->dy + row_offset(r->time, R, b, t),
             .dh = s.dh + row,
             .dc = s.dc + row,
         };
