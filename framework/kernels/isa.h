@@ -131,6 +131,10 @@ static ALWAYS_INLINE void vec_put(real *p, vec v, int left) {
         vec_store_some(p, v, left);
 }
 
+static ALWAYS_INLINE void vec_add_to(real *p, vec v, int left) {
+    vec_put(p, vec_get(p, left) + v, left);
+}
+
 // For loops over arrays larger than the caches: prefetches far enough ahead, which the hardware does not.
 static ALWAYS_INLINE void prefetch_ahead(const real *p) {
     __builtin_prefetch((const char *)p + 8192);

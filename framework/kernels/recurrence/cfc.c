@@ -73,8 +73,8 @@ static void pure_backward(const cfc *c, const real *heads, const real *dh, real 
         const vec s = vec_get(heads + k, left), g = vec_get(dh + k, left);
         const vec decay = pure_decay(w, s), through_decay = g * A * s * decay;
         vec_put(dsums + k, times_sign(through_decay, s) - g * A * decay, left);
-        vec_put(dconstants + k, vec_get(dconstants + k, left) + g * (1 - decay * s), left);
-        vec_put(dconstants + R + k, vec_get(dconstants + R + k, left) + times_sign(through_decay, w), left);
+        vec_add_to(dconstants + k, g * (1 - decay * s), left);
+        vec_add_to(dconstants + R + k, times_sign(through_decay, w), left);
     }
 }
 
@@ -157,7 +157,7 @@ static void rows_forward(const void *of, int t, int begin, int end) {
 }
 
 static void add_row(int n, const real *x, real *to) {
-    for (int k = 0; k < n; k += VEC) vec_put(to + k, vec_get(to + k, n - k) + vec_get(x + k, n - k), n - k);
+    for (int k = 0; k < n; k += VEC) vec_add_to(to + k, vec_get(x + k, n - k), n - k);
 }
 
 static void rows_backward(const void *of, int t, int begin, int end) {

@@ -253,8 +253,7 @@ static void meet_gradient(const ltc_tokens *k, const ltc_row *row) {
     const int n = l->width;
     const real *dx = l->dx + row_offset(l->time, n, row->b, row->t);
     real *dstate = ltc_at(l, k->s.dstate, row->b);
-    for (int i = 0; i < n; i += VEC)
-        vec_put(dstate + i, vec_get(dstate + i, n - i) + vec_get(dx + i, n - i), n - i);
+    for (int i = 0; i < n; i += VEC) vec_add_to(dstate + i, vec_get(dx + i, n - i), n - i);
     const int inputs = l->synapses ? 2 * n : n;
     if (!l->adds_dinput)
         memset(row_at(l->dinput, l->time, inputs, row->b, row->t), 0, (size_t)inputs * sizeof(real));

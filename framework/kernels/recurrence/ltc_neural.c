@@ -72,11 +72,11 @@ static void pull_back(const ltc_tokens *k, const ltc_row *row) {
         const int left = l->width - i;
         const vec f = vec_get(kept + i, left), dn = vec_get(ddrive + i, left),
                   dl = vec_get(ddecay + i, left);
-        vec_put(damplitude + i, vec_get(damplitude + i, left) + dn * f, left);
-        vec_put(drate + i, vec_get(drate + i, left) + dl, left);
+        vec_add_to(damplitude + i, dn * f, left);
+        vec_add_to(drate + i, dl, left);
         const vec df = dn * vec_get(l->amplitude + i, left) + dl * slope_of_phi(l, f);
         const vec dsum = df * (is_tanh ? 1 - f * f : f * (1 - f));
-        vec_put(dinput + i, vec_get(dinput + i, left) + dsum, left);
+        vec_add_to(dinput + i, dsum, left);
         vec_put(dsums + i, dsum, left);
         vec_put(kept + i, dsum, left);
     }

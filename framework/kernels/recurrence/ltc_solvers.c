@@ -146,7 +146,7 @@ void ltc_step_end(const ltc_tokens *k, const ltc_row *row) {
         const real *dpoint = ltc_at(l, k->s.dpoint[j], row->slot);
         for (int i = 0; i < l->width; i += VEC) {
             const int left = l->width - i;
-            vec_put(dstate + i, vec_get(dstate + i, left) + vec_get(dpoint + i, left), left);
+            vec_add_to(dstate + i, vec_get(dpoint + i, left), left);
         }
     }
 }

@@ -73,10 +73,6 @@ static void recall(const ltc_tokens *k, const ltc_row *row) {
     memcpy(ltc_at(l, k->s.decay, row->slot), kept + n, (size_t)n * sizeof(real));
 }
 
-static ALWAYS_INLINE void add_to(real *to, vec x, int left) {
-    vec_put(to, vec_get(to, left) + x, left);
-}
-
 // N and L are sums over the capacity: divides their gradients by it, and passes them on to all but
 // synapses.
 static void pull_membranes_back(const ltc_tokens *k, const ltc_row *row, const membrane_gradients *d) {
@@ -90,11 +86,11 @@ static void pull_membranes_back(const ltc_tokens *k, const ltc_row *row, const m
         const int left = n - i;
         const vec capacity = vec_get(m->capacity + i, left);
         const vec dn = vec_get(ddrive + i, left) / capacity, dl = vec_get(ddecay + i, left) / capacity;
-        add_to(d->capacity + i, -dn * vec_get(kept + i, left) - dl * vec_get(kept + n + i, left), left);
-        add_to(d->leak + i, dn * vec_get(m->rest + i, left) + dl, left);
-        add_to(d->rest + i, dn * vec_get(m->leak + i, left), left);
-        add_to(dinput + i, dn, left);
-        if (l->adaptive) add_to(dinput + n + i, dl, left);
+        vec_add_to(d->capacity + i, -dn * vec_get(kept + i, left) - dl * vec_get(kept + n + i, left), left);
+        vec_add_to(d->leak + i, dn * vec_get(m->rest + i, left) + dl, left);
+        vec_add_to(d->rest + i, dn * vec_get(m->leak + i, left), left);
+        vec_add_to(dinput + i, dn, left);
+        if (l->adaptive) vec_add_to(dinput + n + i, dl, left);
         vec_put(ddrive + i, dn, left);
         vec_put(ddecay + i, dl, left);
     }

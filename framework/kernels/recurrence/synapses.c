@@ -26,12 +26,8 @@ void synapses_add(const synapses *s, bool conducts, const real *v, real *drive, 
             conducted += conductance;
         }
         vec_put(drive + j, driven, left);
-        if (conducts) vec_put(decay + j, vec_get(decay + j, left) + conducted, left);
+        if (conducts) vec_add_to(decay + j, conducted, left);
     }
-}
-
-static ALWAYS_INLINE void add_to(real *sums, vec x, int left) {
-    vec_put(sums, vec_get(sums, left) + x, left);
 }
 
 void synapses_pull_back(const synapses *s, bool conducts, const real *v, const real *ddrive,
@@ -48,10 +44,10 @@ void synapses_pull_back(const synapses *s, bool conducts, const real *v, const r
             vec to_conductance = driven * erev;
             if (conducts) to_conductance += vec_get(ddecay + j, left);
             const vec to_sum = to_conductance * w * open * (1 - open), to_above = to_sum * sigma;
-            add_to(d->w + at, to_conductance * open, left);
-            add_to(d->erev + at, driven * w * open, left);
-            add_to(d->sigma + at, to_sum * above, left);
-            add_to(d->mu + at, -to_above, left);
+            vec_add_to(d->w + at, to_conductance * open, left);
+            vec_add_to(d->erev + at, driven * w * open, left);
+            vec_add_to(d->sigma + at, to_sum * above, left);
+            vec_add_to(d->mu + at, -to_above, left);
             to_v += to_above;
         }
         if (dv) dv[i] += vec_sum(to_v);
