@@ -4,6 +4,7 @@
 // over all evaluations.
 #include "kernels/recurrence/ltc.h"
 #include "kernels/recurrence/rows.h"
+#include "kernels/recurrence/synapses.h"
 #include "kernels/recurrence/through_time.h"
 
 #include "kernels/parallel.h"
@@ -14,7 +15,6 @@
 
 enum {
     EVALUATION_OPERATIONS = 100, // vector operations of an evaluation and its part of a step, for a vector
-    SYNAPSE_OPERATIONS = 25,     // of a synapse, for a vector
     TAPE_BYTES = 4 << 20,        // of the tokens that the backward step goes through again at once
 };
 

@@ -31,8 +31,8 @@ size_t ltc_synaptic_sums(const ltc *l) {
 static sums sums_of_group(const ltc_tokens *k, int group) {
     const ltc *l = k->l;
     const int values = synapses_of(l);
-    real *w = k->s.synaptic + (size_t)group * (size_t)group_values(l), *leak = w + 4 * values;
-    return (sums){{.w = w, .sigma = w + values, .mu = w + 2 * values, .erev = w + 3 * values},
+    real *first = k->s.synaptic + (size_t)group * (size_t)group_values(l), *leak = first + 4 * values;
+    return (sums){synapse_sums(first, (size_t)values),
                   {.leak = leak, .rest = leak + l->width, .capacity = leak + 2 * l->width}};
 }
 
@@ -114,14 +114,10 @@ void ltc_synaptic_begin(const ltc_tokens *k) {
 
 void ltc_synaptic_end(const ltc_tokens *k) {
     const ltc *l = k->l;
-    const int n = l->width, values = synapses_of(l), groups = ltc_row_groups(l), ld = group_values(l);
+    const int n = l->width, groups = ltc_row_groups(l), ld = group_values(l);
     const sums first = sums_of_group(k, 0);
-    const synapse_gradients *from = &first.synapses, *to = &l->dsynapses;
     const membrane_gradients *by = &first.membranes, *of = &l->dmembranes;
-    column_sum(groups, values, from->w, ld, to->w, to->adds_w);
-    column_sum(groups, values, from->sigma, ld, to->sigma, to->adds_sigma);
-    column_sum(groups, values, from->mu, ld, to->mu, to->adds_mu);
-    column_sum(groups, values, from->erev, ld, to->erev, to->adds_erev);
+    synapses_sum_groups(groups, synapses_of(l), k->s.synaptic, ld, &l->dsynapses);
     column_sum(groups, n, by->leak, ld, of->leak, of->adds_leak);
     column_sum(groups, n, by->rest, ld, of->rest, of->adds_rest);
     column_sum(groups, n, by->capacity, ld, of->capacity, of->adds_capacity);

@@ -8,10 +8,7 @@
 
 #include <string.h>
 
-enum {
-    SYNAPSE_OPERATIONS = 25, // vector operations, for a vector of synapses
-    GROUPS = 64,             // of rows, whose gradients are summed one after the other
-};
+enum { GROUPS = 64 }; // of rows, whose gradients are summed one after the other
 
 void synapses_add(const synapses *s, bool conducts, const real *v, real *drive, real *decay) {
     const int n = s->out;
@@ -54,6 +51,13 @@ void synapses_pull_back(const synapses *s, bool conducts, const real *v, const r
     }
 }
 
+void synapses_sum_groups(int groups, int values, const real *sums, int ld, const synapse_gradients *to) {
+    column_sum(groups, values, sums, ld, to->w, to->adds_w);
+    column_sum(groups, values, sums + values, ld, to->sigma, to->adds_sigma);
+    column_sum(groups, values, sums + 2 * values, ld, to->mu, to->adds_mu);
+    column_sum(groups, values, sums + 3 * values, ld, to->erev, to->adds_erev);
+}
+
 // --- rows
 
 typedef struct rows_through {
@@ -92,11 +96,10 @@ static void pull_groups_back(const void *context, pool_share share) {
     const rows_through *r = context;
     const size_t in = (size_t)r->s->in, out = (size_t)r->s->out, values = values_of(r->s);
     for (int group = share.begin; group < share.end; group++) {
-        real *w = r->gradients + (size_t)group * 4 * values;
-        const synapse_gradients d = {
-            .w = w, .sigma = w + values, .mu = w + 2 * values, .erev = w + 3 * values};
+        real *sums = r->gradients + (size_t)group * 4 * values;
+        const synapse_gradients d = synapse_sums(sums, values);
         const int first = group * r->rows_of_group, end = smaller(first + r->rows_of_group, r->rows);
-        memset(w, 0, 4 * values * sizeof(real));
+        memset(sums, 0, 4 * values * sizeof(real));
         for (int row = first; row < end; row++) {
             real *dv = r->dv ? r->dv + (size_t)row * in : NULL;
             const real *ddrive = r->dsums + (size_t)row * 2 * out;
@@ -116,9 +119,5 @@ void synapses_backward(int rows, const synapses *s, bool conducts, const real *v
                       workspace};
     const int groups = divide_up(rows, r.rows_of_group), values = (int)values_of(s);
     parallel_for(groups, 2 * operations_of(rows, s), pull_groups_back, &r);
-    real *w = workspace;
-    column_sum(groups, values, w, 4 * values, gradients->w, gradients->adds_w);
-    column_sum(groups, values, w + values, 4 * values, gradients->sigma, gradients->adds_sigma);
-    column_sum(groups, values, w + 2 * values, 4 * values, gradients->mu, gradients->adds_mu);
-    column_sum(groups, values, w + 3 * values, 4 * values, gradients->erev, gradients->adds_erev);
+    synapses_sum_groups(groups, values, workspace, 4 * values, gradients);
 }
