@@ -280,6 +280,11 @@ static inline int tensor_width(const tensor *t) {
     return t->shape[t->rank - 1];
 }
 
+// Where the gradient of a tensor is; NULL where there is none, or no tensor.
+static inline real *tensor_gradient(const tensor *t) {
+    return t && t->gradient ? t->gradient->data : NULL;
+}
+
 // Whether the gradient of input i is to be added to what is there: it has been reached before in this
 // backward pass or, where it adds up over the passes of a step, in an earlier one. Derived operators come
 // last and see finished sums.

@@ -65,21 +65,17 @@ static filter_parameters parameters_of(const op *o) {
     return p;
 }
 
-static real *gradient_of(const tensor *t) {
-    return t ? t->gradient->data : NULL;
-}
-
 static filter_gradients gradients_of(const run_context *c, const op *o) {
     const filter_settings *s = o->settings;
-    filter_gradients d = {.features = gradient_of(o->in[FEATURES]),
-                          .frequency = gradient_of(o->in[FREQUENCY]),
-                          .out = gradient_of(o->in[OUT]),
-                          .rates = gradient_of(o->in[RATES]),
-                          .skip = gradient_of(o->in[SKIP]),
+    filter_gradients d = {.features = tensor_gradient(o->in[FEATURES]),
+                          .frequency = tensor_gradient(o->in[FREQUENCY]),
+                          .out = tensor_gradient(o->in[OUT]),
+                          .rates = tensor_gradient(o->in[RATES]),
+                          .skip = tensor_gradient(o->in[SKIP]),
                           .accumulate = op_adds(c, o, FREQUENCY)};
     for (int i = 0; i < s->shape.layers; i++) {
-        d.weight[i] = gradient_of(o->in[WEIGHTS + 2 * i]);
-        d.bias[i] = gradient_of(o->in[WEIGHTS + 2 * i + 1]);
+        d.weight[i] = tensor_gradient(o->in[WEIGHTS + 2 * i]);
+        d.bias[i] = tensor_gradient(o->in[WEIGHTS + 2 * i + 1]);
     }
     return d;
 }

@@ -49,10 +49,6 @@ static real *values_of(const tensor *t) {
     return t ? t->data : NULL;
 }
 
-static real *gradient_of(const tensor *t) {
-    return t && t->gradient ? t->gradient->data : NULL;
-}
-
 // of: where the synapses are put.
 static ltc with_arrays(const graph *g, const run_context *c, const op *o, synapses *of) {
     ltc l = *(const ltc *)o->settings;
@@ -94,17 +90,25 @@ static void backward(const graph *g, const run_context *c, const op *o) {
     synapses of;
     ltc l = with_arrays(g, c, o, &of);
     l.dx = o->out[X]->gradient->data;
-    l.dinput = gradient_of(o->in[ACROSS]), l.adds_dinput = adds(c, o, ACROSS);
-    l.dweight = gradient_of(o->in[WEIGHT]), l.adds_dweight = adds(c, o, WEIGHT);
-    l.damplitude = gradient_of(o->in[AMPLITUDE]), l.adds_damplitude = adds(c, o, AMPLITUDE);
-    l.dtau = gradient_of(o->in[TAU]), l.adds_dtau = adds(c, o, TAU);
-    l.dx_first = gradient_of(o->in[FIRST]), l.adds_dx_first = adds(c, o, FIRST);
-    l.dsynapses = (synapse_gradients){
-        gradient_of(o->in[W]), gradient_of(o->in[SIGMA]), gradient_of(o->in[MU]), gradient_of(o->in[EREV]),
-        adds(c, o, W),         adds(c, o, SIGMA),         adds(c, o, MU),         adds(c, o, EREV)};
-    l.dmembranes = (membrane_gradients){
-        gradient_of(o->in[LEAK]), gradient_of(o->in[REST]), gradient_of(o->in[CAPACITY]),
-        adds(c, o, LEAK),         adds(c, o, REST),         adds(c, o, CAPACITY)};
+    l.dinput = tensor_gradient(o->in[ACROSS]), l.adds_dinput = adds(c, o, ACROSS);
+    l.dweight = tensor_gradient(o->in[WEIGHT]), l.adds_dweight = adds(c, o, WEIGHT);
+    l.damplitude = tensor_gradient(o->in[AMPLITUDE]), l.adds_damplitude = adds(c, o, AMPLITUDE);
+    l.dtau = tensor_gradient(o->in[TAU]), l.adds_dtau = adds(c, o, TAU);
+    l.dx_first = tensor_gradient(o->in[FIRST]), l.adds_dx_first = adds(c, o, FIRST);
+    l.dsynapses = (synapse_gradients){tensor_gradient(o->in[W]),
+                                      tensor_gradient(o->in[SIGMA]),
+                                      tensor_gradient(o->in[MU]),
+                                      tensor_gradient(o->in[EREV]),
+                                      adds(c, o, W),
+                                      adds(c, o, SIGMA),
+                                      adds(c, o, MU),
+                                      adds(c, o, EREV)};
+    l.dmembranes = (membrane_gradients){tensor_gradient(o->in[LEAK]),
+                                        tensor_gradient(o->in[REST]),
+                                        tensor_gradient(o->in[CAPACITY]),
+                                        adds(c, o, LEAK),
+                                        adds(c, o, REST),
+                                        adds(c, o, CAPACITY)};
     kernels->ltc_backward(&l);
 }
 

@@ -81,10 +81,6 @@ static void forward(const graph *g, const run_context *c, const op *o) {
     carried_rows_end(g, o->out[SAVED], o->in[C]);
 }
 
-static real *gradient_of(const tensor *t) {
-    return t && t->gradient ? t->gradient->data : NULL;
-}
-
 // Some of the gates, and the gradients of their sums: batch x time rows, `ld` apart.
 typedef struct gate_gradients {
     int first, count; // rows of the weights
@@ -130,7 +126,7 @@ static void to_recurrent_weight(const graph *g, const run_context *c, const op *
 
 static void to_input(const graph *g, const run_context *c, const op *o) {
     const recurrence_settings *s = o->settings;
-    real *dx = gradient_of(o->in[X]), *gates = o->out[GATES]->data;
+    real *dx = tensor_gradient(o->in[X]), *gates = o->out[GATES]->data;
     if (!dx) return;
     const gemm_epilogue epilogue = {.accumulate = op_adds(c, o, X)};
     if (o->in[PACKED_IH])
@@ -145,8 +141,8 @@ static void through_time(const graph *g, const run_context *c, const op *o) {
     recurrence r = recurrence_of(g, c, o);
     r.weight = o->in[PACKED_HH]->data;
     r.dy = o->out[Y]->gradient->data;
-    r.dh_first = gradient_of(o->in[H]);
-    r.dc_first = gradient_of(o->in[C]);
+    r.dh_first = tensor_gradient(o->in[H]);
+    r.dc_first = tensor_gradient(o->in[C]);
     r.adds_dh_first = r.dh_first && op_adds(c, o, H);
     r.adds_dc_first = r.dc_first && op_adds(c, o, C);
     kernels->recurrence_backward(&r);
@@ -189,7 +185,7 @@ static double flops(const op *o) {
 // Of the weights; of the inputs, where that is wanted; and of the states.
 static double gradient_flops(const op *o) {
     const recurrence_settings *s = o->settings;
-    const int of_inputs = gradient_of(o->in[X]) ? 2 * s->in : s->in;
+    const int of_inputs = tensor_gradient(o->in[X]) ? 2 * s->in : s->in;
     return 2.0 * s->rows * s->gates * (of_inputs + 2 * s->width);
 }
 

@@ -28,7 +28,7 @@ static void backward(const graph *g, const run_context *c, const op *o) {
                                  o->in[MU]->gradient->data, o->in[EREV]->gradient->data,
                                  op_adds(c, o, W),          op_adds(c, o, SIGMA),
                                  op_adds(c, o, MU),         op_adds(c, o, EREV)};
-    real *dv = o->in[V]->gradient ? o->in[V]->gradient->data : NULL;
+    real *dv = tensor_gradient(o->in[V]);
     kernels->synapses_backward(s->rows, &of, s->conducts, o->in[V]->data, o->out[0]->gradient->data, dv,
                                dv && op_adds(c, o, V), &d, g->workspace);
 }
