@@ -71,6 +71,15 @@ parameter_declaration builder_bias(const builder *b, int out, int in) {
     };
 }
 
+parameter_declaration builder_glorot_weight(int out, int in) {
+    return (parameter_declaration){.rank = 2,
+                                   .shape = {out, in},
+                                   .init = INIT_UNIFORM,
+                                   .init_value = sqrt(6.0 / (in + out)),
+                                   .decay = true,
+                                   .matrix = true};
+}
+
 linear_parameters builder_linear_parameters(builder *b, int in, linear_map map) {
     char weight[64], bias[64];
     snprintf(weight, sizeof weight, "%sweight", map.name);

@@ -57,6 +57,9 @@ tensor *builder_parameter(builder *b, const char *name, parameter_declaration ab
 // Declarations of the weight (out, in) and the bias (out) of a linear map, with the model's initialisation.
 parameter_declaration builder_weight(const builder *b, int out, int in);
 parameter_declaration builder_bias(const builder *b, int out, int in);
+// Of a weight (out, in) that begins uniform as of Glorot and Bengio (2010), whatever the model's
+// initialisation.
+parameter_declaration builder_glorot_weight(int out, int in);
 
 // A linear map with parameters of its own.
 typedef struct linear_map {

@@ -33,15 +33,9 @@ static linear_parameters declare(builder *b, const char *name, int out, int in) 
     char weight[64], bias[64];
     snprintf(weight, sizeof weight, "%s.weight", name);
     snprintf(bias, sizeof bias, "%s.bias", name);
-    const parameter_declaration weights = {.rank = 2,
-                                           .shape = {out, in},
-                                           .init = INIT_UNIFORM,
-                                           .init_value = sqrt(6.0 / (in + out)),
-                                           .decay = true,
-                                           .matrix = true};
     const parameter_declaration biases = {
         .rank = 1, .shape = {out}, .init = INIT_UNIFORM, .init_value = 1 / sqrt((double)in)};
-    const linear_parameters p = {.weight = builder_parameter(b, weight, weights)};
+    const linear_parameters p = {.weight = builder_parameter(b, weight, builder_glorot_weight(out, in))};
     return (linear_parameters){p.weight, builder_parameter(b, bias, biases)};
 }
 
@@ -59,31 +53,26 @@ static linear_parameters declare_gated_heads(builder *b, int R, int in) {
 // w_tau is drawn although ncps sets it to 0 first: |w_tau| has no slope there, and it would never move.
 static tensor *declare_constants(builder *b, int R) {
     const parameter_declaration A = {.rank = 2, .shape = {1, R}, .init_value = 1};
-    const parameter_declaration w_tau = {
-        .rank = 2, .shape = {1, R}, .init = INIT_UNIFORM, .init_value = sqrt(6.0 / (1 + R))};
+    parameter_declaration w_tau = builder_glorot_weight(1, R);
+    w_tau.decay = w_tau.matrix = false;
     tensor *first = builder_parameter(b, "A", A);
     return op_stack(b->graph, (tensor *[]){first, builder_parameter(b, "w_tau", w_tau)}, 2);
 }
 
 // Gates and forget bias as of the layer lstm, the rest as ncps begins.
 static void declare_memory(builder *b, int R, int in, cfc_options *options) {
-    enum { GATES = 4, FORGET = 1 };
-    parameter_declaration ih = {.rank = 2,
-                                .shape = {GATES * R, in},
-                                .init = INIT_UNIFORM,
-                                .init_value = sqrt(6.0 / (GATES * R + in)),
-                                .decay = true,
-                                .matrix = true,
-                                .parts = GATES};
+    const int gates = cell_gates(CELL_LSTM);
+    parameter_declaration ih = builder_glorot_weight(gates * R, in);
+    ih.parts = gates;
     parameter_declaration hh = ih;
     hh.shape[1] = R;
     hh.init = INIT_ORTHOGONAL;
     hh.init_value = 1;
     const parameter_declaration bias = {.rank = 1,
-                                        .shape = {GATES * R},
+                                        .shape = {gates * R},
                                         .init = INIT_UNIFORM,
                                         .init_value = 0.1,
-                                        .constant = {FORGET * R, (FORGET + 1) * R, 1}};
+                                        .constant = {LSTM_FORGET * R, (LSTM_FORGET + 1) * R, 1}};
     options->memory_ih = builder_parameter(b, "lstm.weight_ih", ih);
     options->memory_hh = builder_parameter(b, "lstm.weight_hh", hh);
     options->memory_bias = builder_parameter(b, "lstm.bias", bias);

@@ -182,14 +182,12 @@ static tensor *build_neural(builder *b, const component_choice *choice, tensor *
     const ltc_settings *s = choice->settings;
     const int in = tensor_width(x);
     if (!neural_is_stable(b, choice)) return NULL;
-    parameter_declaration weight = {.rank = 2, .shape = {n, in}, .decay = true, .matrix = true};
-    weight.init = INIT_UNIFORM, weight.init_value = sqrt(6.0 / (n + in));
     parameter_declaration recurrent = {.rank = 2, .shape = {n, n}, .decay = true, .matrix = true};
     recurrent.init = INIT_ORTHOGONAL, recurrent.init_value = 0.5;
     const parameter_declaration bias = {.rank = 1, .shape = {n}};
     const parameter_declaration amplitude = {
         .rank = 1, .shape = {n}, .init = INIT_UNIFORM, .init_value = 1};
-    tensor *input_weight = builder_parameter(b, "input.weight", weight);
+    tensor *input_weight = builder_parameter(b, "input.weight", builder_glorot_weight(n, in));
     tensor *input_bias = builder_parameter(b, "input.bias", bias);
     ltc_options options = options_of(b, s, n);
     options.weight = builder_parameter(b, "recurrent.weight", recurrent);

@@ -35,7 +35,6 @@ static tensor *declare(builder *b, const char *name, int layer, parameter_declar
 }
 
 static tensor *build_layers(builder *b, const recurrent_settings *s, cell_type cell, tensor *x) {
-    enum { FORGET = 1 }; // the gate of an LSTM
     for (int layer = 0; layer < (int)s->layers; layer++) {
         const int in = tensor_width(x), R = s->hidden ? (int)s->hidden : in, gates = cell_gates(cell);
         // As torch.nn.LSTM and torch.nn.GRU begin.
@@ -47,8 +46,8 @@ static tensor *build_layers(builder *b, const recurrent_settings *s, cell_type c
         w_ih.decay = w_hh.decay = w_ih.matrix = w_hh.matrix = true;
         w_ih.parts = w_hh.parts = gates;
         if (s->forget_bias != 0) {
-            b_ih.constant = (parameter_part){FORGET * R, (FORGET + 1) * R, s->forget_bias};
-            b_hh.constant = (parameter_part){FORGET * R, (FORGET + 1) * R, 0};
+            b_ih.constant = (parameter_part){LSTM_FORGET * R, (LSTM_FORGET + 1) * R, s->forget_bias};
+            b_hh.constant = (parameter_part){LSTM_FORGET * R, (LSTM_FORGET + 1) * R, 0};
         }
         recurrence_options options = {.cell = cell,
                                       .w_ih = declare(b, "weight_ih", layer, w_ih),

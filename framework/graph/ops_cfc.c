@@ -206,10 +206,10 @@ static void take_memory(graph *g, tensor *x, const cfc_options *options, tensor 
 
 static void make_memory(graph *g, op *o, int R) {
     const int first[] = {g->batch, R};
-    op_output(g, o, 3, (int[]){g->batch, g->time, 4 * R}); // MEMORY_GATES
-    op_output(g, o, 3, (int[]){g->batch, g->time, R});     // MEMORY_C
-    op_output(g, o, 3, (int[]){g->batch, g->time, R});     // MEMORY_BEFORE
-    op_output(g, o, 2, first);                             // MEMORY_C_FIRST
+    op_output(g, o, 3, (int[]){g->batch, g->time, cell_gates(CELL_LSTM) * R}); // MEMORY_GATES
+    op_output(g, o, 3, (int[]){g->batch, g->time, R});                         // MEMORY_C
+    op_output(g, o, 3, (int[]){g->batch, g->time, R});                         // MEMORY_BEFORE
+    op_output(g, o, 2, first);                                                 // MEMORY_C_FIRST
 }
 
 tensor *op_cfc(graph *g, tensor *x, const cfc_options *options) {

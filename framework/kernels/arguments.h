@@ -137,6 +137,8 @@ enum { SHORT_CONVOLUTION_TAPS = 64 }; // at most
 // Cells of a recurrence.
 typedef enum cell_type { CELL_LSTM, CELL_GRU } cell_type;
 
+enum { LSTM_FORGET = 1 }; // the place of the forget gate among those of an LSTM
+
 static inline int cell_gates(cell_type cell) {
     return cell == CELL_LSTM ? 4 : 3;
 }
