@@ -35,29 +35,8 @@ static bool right_count(const option *o, int count) {
     return count >= o->min_count && (o->max_count == 0 || count <= o->max_count);
 }
 
-// --- lists
-
-static void read_reals(resolver *r, const option *o, node *n, real_list *out, const path *at) {
-    if (n->kind != NODE_LIST || !right_count(o, n->count)) {
-        report_value(r, o, n, at, NULL);
-        return;
-    }
-    out->values = arena_alloc(r->a, (size_t)n->count * sizeof *out->values);
-    out->count = n->count;
-    option one = *o;
-    one.type = OPTION_REAL;
-    for (int i = 0; i < n->count; i++) {
-        path here = {.up = at, .index = i};
-        if (!n->items[i]->broken &&
-            !(is_text(n->items[i]) && value_read(&one, n->items[i]->scalar, &out->values[i])))
-            report_value(r, &one, n->items[i], &here, NULL);
-    }
-}
-
 // A duration in epochs is kept for whoever knows how many steps an epoch has.
-static bool read_duration(resolver *r, const option *o, const node *n, duration *out, const path *at) {
-    if (!is_text(n) || !value_read(o, n->scalar, out)) return false;
-    if (out->epochs == 0) return true;
+static void keep_epochs(resolver *r, place where, duration *value, const path *at) {
     epochs_settings *all = &r->in_epochs;
     if (all->count == all->capacity) {
         all->capacity = all->capacity ? 2 * all->capacity : 8;
@@ -67,25 +46,44 @@ static bool read_duration(resolver *r, const option *o, const node *n, duration 
     }
     text name = {0};
     path_add(at, &name);
-    all->items[all->count++] = (epochs_setting){arena_copy_text(r->a, name.bytes), n->where, out};
+    all->items[all->count++] = (epochs_setting){arena_copy_text(r->a, name.bytes), where, value};
     text_free(&name);
+}
+
+static bool read_scalar(resolver *r, const option *o, const node *n, void *member, const path *at) {
+    if (!is_text(n) || !value_read(o, n->scalar, member)) return false;
+    duration *value = o->type == OPTION_DURATION ? member : NULL;
+    if (value && value->epochs > 0) keep_epochs(r, n->where, value, at);
     return true;
 }
 
-static void read_durations(resolver *r, const option *o, node *n, duration_list *out, const path *at) {
+// --- lists
+
+// A list of values of the type `each`, of `size` bytes, into the array that *count counts.
+static void *read_values(resolver *r, const option *o, node *n, option_type each, size_t size, int *count,
+                         const path *at) {
     if (n->kind != NODE_LIST || !right_count(o, n->count)) {
         report_value(r, o, n, at, NULL);
-        return;
+        return NULL;
     }
-    out->values = arena_alloc(r->a, (size_t)n->count * sizeof *out->values);
-    out->count = n->count;
+    char *values = arena_alloc(r->a, (size_t)n->count * size);
+    *count = n->count;
     option one = *o;
-    one.type = OPTION_DURATION;
+    one.type = each;
     for (int i = 0; i < n->count; i++) {
         path here = {.up = at, .index = i};
-        if (!n->items[i]->broken && !read_duration(r, &one, n->items[i], &out->values[i], &here))
+        if (!n->items[i]->broken && !read_scalar(r, &one, n->items[i], values + (size_t)i * size, &here))
             report_value(r, &one, n->items[i], &here, NULL);
     }
+    return values;
+}
+
+static void read_reals(resolver *r, const option *o, node *n, real_list *out, const path *at) {
+    out->values = read_values(r, o, n, OPTION_REAL, sizeof *out->values, &out->count, at);
+}
+
+static void read_durations(resolver *r, const option *o, node *n, duration_list *out, const path *at) {
+    out->values = read_values(r, o, n, OPTION_DURATION, sizeof *out->values, &out->count, at);
 }
 
 static void read_strings(resolver *r, const option *o, node *n, string_list *out, const path *at) {
@@ -211,12 +209,10 @@ static void read_option(resolver *r, const option *o, node *map, char *settings,
     case OPTION_BOOL:
     case OPTION_INT:
     case OPTION_REAL:
+    case OPTION_DURATION:
     case OPTION_CHOICE:
     case OPTION_STRING:
-        fine = is_text(n) && value_read(o, n->scalar, member);
-        break;
-    case OPTION_DURATION:
-        fine = read_duration(r, o, n, member, &at);
+        fine = read_scalar(r, o, n, member, &at);
         break;
     case OPTION_REALS:
         read_reals(r, o, n, member, &at);
