@@ -33,10 +33,7 @@ void builder_warn(builder *b, const component_choice *choice, const char *key, c
     const place where = choice->node ? problem_place(choice->node, key) : choice->where;
     const char *line = where.line ? arena_format(a, "%d:%d:", where.line, where.column) : "";
     const char *file = where.file ? arena_format(a, "%s:%s ", where.file, line) : "";
-    const char **all = arena_alloc(a, (size_t)(b->warnings->count + 1) * sizeof *all);
-    for (int i = 0; i < b->warnings->count; i++) all[i] = b->warnings->values[i];
-    all[b->warnings->count] = arena_format(a, "%s%s: %s", file, choice->about->name, message);
-    *b->warnings = (string_list){all, b->warnings->count + 1};
+    string_list_add(b->warnings, arena_format(a, "%s%s: %s", file, choice->about->name, message), a);
 }
 
 tensor *builder_parameter(builder *b, const char *name, parameter_declaration about) {

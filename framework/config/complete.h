@@ -24,7 +24,6 @@ typedef struct resolver {
     node *root;
     int file_rank; // of the experiment file itself: extended files have lower ranks
     string_list notes;
-    int note_capacity;
     epochs_settings in_epochs;
     const expansion *expanding;
     long budget; // nodes and bytes that references may still expand to

@@ -9,6 +9,7 @@
 #define RUNEXP_CONFIG_COMPONENT_H
 
 #include "base/error.h"
+#include "base/memory.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -84,6 +85,9 @@ typedef struct string_list {
     const char **values;
     int count;
 } string_list;
+
+// Adds a string, which is not copied, to a list that was empty before this function began to fill it.
+void string_list_add(string_list *list, const char *string, arena *a);
 
 // A chosen component: its declaration, its settings (about->settings_size bytes) and its place in the file.
 // node is the mapping it was read from, for problem_place (config/problems.h).

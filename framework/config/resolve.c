@@ -18,13 +18,7 @@ static void note(resolver *r, const char *format, ...) {
     vsnprintf(words, sizeof words, format, arguments);
     va_end(arguments);
     utf8_trim(words);
-    if (r->notes.count == r->note_capacity) {
-        r->note_capacity = r->note_capacity ? 2 * r->note_capacity : 8;
-        const char **larger = arena_alloc(r->a, (size_t)r->note_capacity * sizeof *larger);
-        if (r->notes.count) memcpy(larger, r->notes.values, (size_t)r->notes.count * sizeof *larger);
-        r->notes.values = larger;
-    }
-    r->notes.values[r->notes.count++] = arena_copy_text(r->a, words);
+    string_list_add(&r->notes, arena_copy_text(r->a, words), r->a);
 }
 
 static bool is_text(const node *n) {

@@ -291,10 +291,7 @@ static void add_note(const subject *s, const struct check *check, string_list *n
     const bool written = n && n->from.rank > 0;
     const char *note = arena_format(a, "%s%s%s%s %s", check->setting, written ? " (" : "",
                                     written ? n->from.text : "", written ? ")" : "", check->what);
-    const char **longer = arena_alloc(a, (size_t)(notes->count + 1) * sizeof *longer);
-    if (notes->count) memcpy(longer, notes->values, (size_t)notes->count * sizeof *longer);
-    longer[notes->count] = note;
-    *notes = (string_list){longer, notes->count + 1};
+    string_list_add(notes, note, a);
 }
 
 void experiment_check(config *c, check_scope scope, arena *a, problems *p) {
