@@ -168,10 +168,10 @@ static bool separator_without_stream(const subject *s) {
 
 static bool separator_missing(const subject *s) {
     const split_tokens *train = &s->data->splits[SPLIT_TRAIN];
-    bool found = false;
-    for (size_t at = 0; train->separator && at < train->count && !found; at++)
-        found = split_begins_document(train, at);
-    return train->separator && !found;
+    if (!train->separator) return false;
+    for (size_t at = 0; at < train->count; at++)
+        if (split_begins_document(train, at)) return false;
+    return true;
 }
 
 static bool micro_batch_above_batch(const subject *s) {
@@ -294,17 +294,27 @@ static void add_note(const subject *s, const struct check *check, string_list *n
     string_list_add(notes, note, a);
 }
 
+static void run_check(const subject *s, const struct check *check, string_list *notes, arena *a,
+                      problems *p) {
+    if (!check->applies(s)) return;
+    if (check->kind == NOTE)
+        add_note(s, check, notes, a);
+    else
+        add_problem(s, check, p);
+}
+
+// Steps are known before the text is, unless some are given in epochs.
+static bool waits_for_text(const struct check *check, const config *c) {
+    return check->needs == TEXT || (check->needs == STEPS && c->in_epochs.count);
+}
+
 void experiment_check(config *c, check_scope scope, arena *a, problems *p) {
     const subject s = {c->settings, c->root, NULL, 0};
     for (int i = 0; i < CHECKS; i++) {
         const struct check *check = &checks[i];
-        if (check->needs == TEXT || (check->needs == STEPS && c->in_epochs.count)) continue;
+        if (waits_for_text(check, c)) continue;
         if (scope == CHECK_OVERRIDES && !node_is_override(node_find(c->root, check->setting))) continue;
-        if (!check->applies(&s)) continue;
-        if (check->kind == NOTE)
-            add_note(&s, check, &c->notes, a);
-        else
-            add_problem(&s, check, p);
+        run_check(&s, check, &c->notes, a, p);
     }
 }
 
@@ -313,15 +323,8 @@ status experiment_check_text(config *c, const dataset *data, arena *a, error *er
     const subject s = {c->settings, c->root, data, steps_per_epoch};
     problems p = {0};
     TRY(durations_count_epochs(&c->in_epochs, steps_per_epoch, err));
-    for (int i = 0; i < CHECKS; i++) {
-        const struct check *check = &checks[i];
-        if (check->needs == SETTINGS || (check->needs == STEPS && !c->in_epochs.count)) continue;
-        if (!check->applies(&s)) continue;
-        if (check->kind == NOTE)
-            add_note(&s, check, &c->notes, a);
-        else
-            add_problem(&s, check, &p);
-    }
+    for (int i = 0; i < CHECKS; i++)
+        if (waits_for_text(&checks[i], c)) run_check(&s, &checks[i], &c->notes, a, &p);
     const status result = p.count ? ERR_CONFIG : OK;
     if (p.count) *err = p.items[0].what;
     problems_free(&p);
