@@ -137,14 +137,14 @@ int utf8_encode(uint32_t c, char *buffer) {
     return length;
 }
 
-static int code_points(const char *s, size_t length) {
+int utf8_count(const char *s, size_t length) {
     int count = 0;
     for (size_t i = 0; i < length; i++) count += ((unsigned char)s[i] & 0xC0) != 0x80;
     return count;
 }
 
 int utf8_width(const char *s) {
-    return code_points(s, strlen(s));
+    return utf8_count(s, strlen(s));
 }
 
 // Columns of a character by itself. Controls, which cells and lines show as something else, count as one.
@@ -185,7 +185,7 @@ int utf8_columns_of(const char *s, int characters) {
     int total = 0, columns;
     for (size_t length; *s && characters > 0; s += length) {
         length = step(s, &columns);
-        characters -= code_points(s, length);
+        characters -= utf8_count(s, length);
         total += columns;
     }
     return characters > 0 ? total + characters : total;

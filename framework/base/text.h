@@ -38,8 +38,9 @@ int utf8_encode(uint32_t code_point, char *buffer);
 // The length that utf8_encode gives a code point.
 int utf8_length(uint32_t code_point);
 
-// Number of code points of a UTF-8 string.
+// Number of code points of a UTF-8 string, and of its first `length` bytes.
 int utf8_width(const char *s);
+int utf8_count(const char *s, size_t length);
 
 // Number of terminal columns of a UTF-8 string: two for the wide characters of East Asia and emoji, none
 // for accents that combine. And of its first characters (code points), one for each that it lacks.

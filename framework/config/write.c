@@ -189,9 +189,7 @@ static size_t line_length(const char *s) {
 }
 
 static int line_width(const char *s, size_t length) {
-    int characters = 0;
-    for (size_t i = 0; i < length; i++) characters += ((unsigned char)s[i] & 0xC0) != 0x80;
-    return utf8_columns_of(s, characters);
+    return utf8_columns_of(s, utf8_count(s, length));
 }
 
 // The comments stand beside their lines, from the same column on where the lines are short enough for it.
