@@ -138,7 +138,7 @@ ltc_group ltc_group_of_step(const ltc_tokens *k, int t, int step, int begin_row,
     ltc_group g = {begin_row, 0, k->s.chosen + begin_row};
     for (int b = begin_row; b < end_row; b++) {
         const real *lengths = lengths_of(k->l, b, t);
-        if (step >= LTC_ADAPTIVE_STEPS || step >= ltc_steps_taken(k->l, b, t)) continue;
+        if (step >= LTC_ADAPTIVE_STEPS || lengths[step] == 0) continue;
         k->s.progress[b].length = (double)lengths[step];
         k->s.chosen[begin_row + g.count++] = b;
     }
